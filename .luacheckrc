@@ -1,0 +1,5 @@
+std = "lua54"
+max_line_length = 120
+cache = false
+exclude_files = { "build", "tests/**/node_modules" }
+files["lua/meta"] = { ignore = { "2..", "3..", "6.." } }

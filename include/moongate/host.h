@@ -1,0 +1,101 @@
+/* host.h - a Lua VM with tasks on a loop. What src/bind and src/cli may use of src/host.
+ *
+ * A host owns one lua_State; two hosts can live on one loop. It hangs in lua_getextraspace, so there is no global. Everything that runs Lua
+ * does so inside a task (a coroutine), and only host/scheduler.c calls lua_resume. */
+#ifndef MOONGATE_HOST_H
+#define MOONGATE_HOST_H
+
+#include "moongate/err.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct moon_audit_queue;
+struct moon_credentials;
+struct moon_host;
+struct moon_http;
+struct moon_log;
+struct moon_loop;
+struct moon_redact;
+struct moon_rng;
+
+/* What the bindings work on. Borrowed: the session that made them outlives the host. Only loop, log, rng and redact are never NULL. */
+struct moon_services {
+    struct moon_loop *loop;
+    struct moon_log *log;
+    struct moon_rng *rng;
+    struct moon_redact *redact;
+    struct moon_http *http;                /* does nothing expensive before its first request */
+    struct moon_audit_queue *audit;        /* opens its file at the first event */
+    struct moon_credentials *credentials; /* the gateway's: where it is and who we are */
+};
+
+struct moon_host_opts {
+    struct moon_services services;
+    const luaL_Reg *modules;  /* native modules, ended by {NULL, NULL}: preloaded, opened at first require */
+    size_t memory_limit;      /* bytes of Lua memory; 0: 512 MiB */
+    const char *lua_dir;      /* --lua-dir: Lua modules are looked for here before the embedded ones; or NULL */
+    bool verbose;             /* error reports carry a traceback */
+};
+
+/* MOON_ENOMEM, MOON_EBUG (an embedded file that does not load). */
+int moon_host_new(struct moon_host **out, const struct moon_host_opts *opts, struct moon_err *err);
+/* Cancels every task, closes the state, and takes what the loop still holds of it. NULL-safe. */
+void moon_host_free(struct moon_host *host);
+
+/* Requires the trusted Lua module `module` and runs its function `main(argv)`, argv an array of strings with [0], as the root task; drives the loop until that
+ * and all its children have ended. *status: what main returned (an exit status), or 1 when it failed, with err set. Interrupted
+ * (moon_host_interrupt): MOON_EINTERRUPT. */
+int moon_host_main(struct moon_host *host, const char *module, int argc, char *const argv[], int *status, struct moon_err *err);
+
+/* Ends what runs as soon as it can: from the loop's thread or a signal handler. Sticky. */
+void moon_host_interrupt(struct moon_host *host);
+
+struct moon_host *moon_host_of(lua_State *L); /* never NULL inside a host's VM */
+const struct moon_services *moon_host_services(const struct moon_host *host);
+lua_State *moon_host_state(struct moon_host *host); /* the main state; for set-up code in protected calls only */
+
+/* ---- tasks, for native functions that wait ----
+ * In order: moon_task_check, start the operation, moon_task_park, return lua_yieldk(...). The completion, in loop context, records its result in memory it
+ * owns and calls moon_task_wake; results are pushed in the continuation. A wake whose generation has moved on is ignored. */
+struct moon_wake {
+    struct moon_host *host;
+    uint32_t slot;
+    uint32_t generation;
+};
+/* Raises when L is no task or can't yield: "http.request: only inside a task". */
+void moon_task_check(lua_State *L, const char *what);
+struct moon_wake moon_task_park(lua_State *L);
+/* Queues the task for the next turn. Never runs Lua. Safe with a zeroed, stale or repeated wake. */
+void moon_task_wake(struct moon_wake wake);
+
+/* ---- errors ----
+ * An error object is a table with the metatable "moongate.error": code, message and, where known, status, method, path, correlation_id,
+ * details, attempts, outcome, hint, where. tostring() gives one line. */
+#define MOON_ERROR_MT "moongate.error"
+void moon_error_push(lua_State *L, const struct moon_err *err);                       /* [-0, +1, m] */
+void moon_error_new(lua_State *L, const char *code, const char *message, size_t len); /* [-0, +1, m] */
+int moon_error_is(lua_State *L, int idx);
+/* nil, error object: `return moon_fail(L, &err);`  [-0, +2, m] */
+int moon_fail(lua_State *L, const struct moon_err *err);
+/* Raises unless every key of the option table at idx is a string in names (NULL-ended): "bad argument #idx (unknown option 'x')". */
+void moon_check_options(lua_State *L, int idx, const char *const names[]);
+
+/* ---- permissions: one question, asked by every binding that touches the world. Today it answers yes for all; the flags of the permission
+ * system decide here. kind: "net" (host:port), "read", "write" (path), "env" (name). 0, or MOON_EDENIED with a message naming the flag. */
+int moon_host_permit(lua_State *L, const char *kind, const char *what, struct moon_err *err);
+
+/* ---- embedded files (generated at build time from lua/ (without lua/meta) and scripts/) ---- */
+struct moon_embedded {
+    const char *name; /* "moongate/gateway.lua", "scripts/deploy_index.lua", "moongate/schemas/index.json" */
+    const unsigned char *data;
+    size_t len;
+};
+extern const struct moon_embedded moon_embedded_files[]; /* sorted by name, ended by {NULL, NULL, 0} */
+const struct moon_embedded *moon_embedded_find(const char *name);
+
+#endif
