@@ -10,7 +10,8 @@ struct moon_buf {
     size_t cap;
 };
 
-#define MOON_BUF_INIT {NULL, 0, 0}
+#define MOON_BUF_INIT                                                                                                  \
+    { NULL, 0, 0 }
 
 void moon_buf_init(struct moon_buf *b);
 void moon_buf_release(struct moon_buf *b); /* frees; b is as after _init */

@@ -17,7 +17,8 @@ struct moon_clock {
 /* The system's clocks. */
 struct moon_clock moon_clock_system(void);
 
-/* A virtual clock: stands still until it is advanced. The moon_clock made from it points at v, which must outlive it. */
+/* A virtual clock: stands still until it is advanced. The moon_clock made from it points at v, which must outlive it.
+ */
 struct moon_vclock {
     int64_t mono;
     int64_t wall;

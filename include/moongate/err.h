@@ -40,15 +40,17 @@ enum moon_code {
 };
 
 struct moon_err {
-    int code;           /* 0 or an enum moon_code */
-    char message[496];  /* NUL-terminated UTF-8, cut at a character's boundary */
+    int code;          /* 0 or an enum moon_code */
+    char message[496]; /* NUL-terminated UTF-8, cut at a character's boundary */
 };
 
 /* Sets code and a printf-style message; returns code, so that `return moon_err_set(err, ...)` reads well. */
 int moon_err_set(struct moon_err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* As moon_err_set, with ": " and strerror(errnum) appended; ENOSPC, EACCES, ENOENT and EEXIST pick their own code over `code`. */
-int moon_err_errno(struct moon_err *err, int code, int errnum, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* As moon_err_set, with ": " and strerror(errnum) appended; ENOSPC, EACCES, ENOENT and EEXIST pick their own code over
+ * `code`. */
+int moon_err_errno(struct moon_err *err, int code, int errnum, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* The stable lower-case name of a code; "bug" for one that does not exist. Never NULL. */
 const char *moon_code_name(int code);

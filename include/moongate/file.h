@@ -7,11 +7,11 @@
 
 #include <stddef.h>
 
-/* Appends a regular file's bytes to out. MOON_ETOOBIG beyond max bytes, MOON_EINVAL for a directory, MOON_ENOENT, MOON_EDENIED
- * (no permission), MOON_EIO. */
+/* Appends a regular file's bytes to out. MOON_ETOOBIG beyond max bytes, MOON_EINVAL for a directory, MOON_ENOENT,
+ * MOON_EDENIED (no permission), MOON_EIO. */
 int moon_file_read(const char *path, size_t max, struct moon_buf *out, struct moon_err *err);
-/* Writes a temporary file beside path, syncs it, renames it over path and syncs the folder: readers see the old or the new whole,
- * also after a crash. mode as for open(2). */
+/* Writes a temporary file beside path, syncs it, renames it over path and syncs the folder: readers see the old or the
+ * new whole, also after a crash. mode as for open(2). */
 int moon_file_replace(const char *path, const void *data, size_t len, unsigned mode, struct moon_err *err);
 /* mkdir -p, each new folder with mode. */
 int moon_file_mkdirs(const char *path, unsigned mode, struct moon_err *err);

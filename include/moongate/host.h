@@ -1,7 +1,7 @@
 /* host.h - a Lua VM with tasks on a loop. What src/bind and src/cli may use of src/host.
  *
- * A host owns one lua_State; two hosts can live on one loop. It hangs in lua_getextraspace, so there is no global. Everything that runs Lua
- * does so inside a task (a coroutine), and only host/scheduler.c calls lua_resume. */
+ * A host owns one lua_State; two hosts can live on one loop. It hangs in lua_getextraspace, so there is no global.
+ * Everything that runs Lua does so inside a task (a coroutine), and only host/scheduler.c calls lua_resume. */
 #ifndef MOONGATE_HOST_H
 #define MOONGATE_HOST_H
 
@@ -23,23 +23,24 @@ struct moon_loop;
 struct moon_redact;
 struct moon_rng;
 
-/* What the bindings work on. Borrowed: the session that made them outlives the host. Only loop, log, rng and redact are never NULL. */
+/* What the bindings work on. Borrowed: the session that made them outlives the host. Only loop, log, rng and redact are
+ * never NULL. */
 struct moon_services {
     struct moon_loop *loop;
     struct moon_log *log;
     struct moon_rng *rng;
     struct moon_redact *redact;
-    struct moon_http *http;                /* does nothing expensive before its first request */
-    struct moon_audit_queue *audit;        /* opens its file at the first event */
+    struct moon_http *http;               /* does nothing expensive before its first request */
+    struct moon_audit_queue *audit;       /* opens its file at the first event */
     struct moon_credentials *credentials; /* the gateway's: where it is and who we are */
 };
 
 struct moon_host_opts {
     struct moon_services services;
-    const luaL_Reg *modules;  /* native modules, ended by {NULL, NULL}: preloaded, opened at first require */
-    size_t memory_limit;      /* bytes of Lua memory; 0: 512 MiB */
-    const char *lua_dir;      /* --lua-dir: Lua modules are looked for here before the embedded ones; or NULL */
-    bool verbose;             /* error reports carry a traceback */
+    const luaL_Reg *modules; /* native modules, ended by {NULL, NULL}: preloaded, opened at first require */
+    size_t memory_limit;     /* bytes of Lua memory; 0: 512 MiB */
+    const char *lua_dir;     /* --lua-dir: Lua modules are looked for here before the embedded ones; or NULL */
+    bool verbose;            /* error reports carry a traceback */
 };
 
 /* MOON_ENOMEM, MOON_EBUG (an embedded file that does not load). */
@@ -47,10 +48,11 @@ int moon_host_new(struct moon_host **out, const struct moon_host_opts *opts, str
 /* Cancels every task, closes the state, and takes what the loop still holds of it. NULL-safe. */
 void moon_host_free(struct moon_host *host);
 
-/* Requires the trusted Lua module `module` and runs its function `main(argv)`, argv an array of strings with [0], as the root task; drives the loop until that
- * and all its children have ended. *status: what main returned (an exit status), or 1 when it failed, with err set. Interrupted
- * (moon_host_interrupt): MOON_EINTERRUPT. */
-int moon_host_main(struct moon_host *host, const char *module, int argc, char *const argv[], int *status, struct moon_err *err);
+/* Requires the trusted Lua module `module` and runs its function `main(argv)`, argv an array of strings with [0], as
+ * the root task; drives the loop until that and all its children have ended. *status: what main returned (an exit
+ * status), or 1 when it failed, with err set. Interrupted (moon_host_interrupt): MOON_EINTERRUPT. */
+int moon_host_main(struct moon_host *host, const char *module, int argc, char *const argv[], int *status,
+                   struct moon_err *err);
 
 /* Ends what runs as soon as it can: from the loop's thread or a signal handler. Sticky. */
 void moon_host_interrupt(struct moon_host *host);
@@ -60,8 +62,9 @@ const struct moon_services *moon_host_services(const struct moon_host *host);
 lua_State *moon_host_state(struct moon_host *host); /* the main state; for set-up code in protected calls only */
 
 /* ---- tasks, for native functions that wait ----
- * In order: moon_task_check, start the operation, moon_task_park, return lua_yieldk(...). The completion, in loop context, records its result in memory it
- * owns and calls moon_task_wake; results are pushed in the continuation. A wake whose generation has moved on is ignored. */
+ * In order: moon_task_check, start the operation, moon_task_park, return lua_yieldk(...). The completion, in loop
+ * context, records its result in memory it owns and calls moon_task_wake; results are pushed in the continuation. A
+ * wake whose generation has moved on is ignored. */
 struct moon_wake {
     struct moon_host *host;
     uint32_t slot;
@@ -74,19 +77,21 @@ struct moon_wake moon_task_park(lua_State *L);
 void moon_task_wake(struct moon_wake wake);
 
 /* ---- errors ----
- * An error object is a table with the metatable "moongate.error": code, message and, where known, status, method, path, correlation_id,
- * details, attempts, outcome, hint, where. tostring() gives one line. */
+ * An error object is a table with the metatable "moongate.error": code, message and, where known, status, method, path,
+ * correlation_id, details, attempts, outcome, hint, where. tostring() gives one line. */
 #define MOON_ERROR_MT "moongate.error"
 void moon_error_push(lua_State *L, const struct moon_err *err);                       /* [-0, +1, m] */
 void moon_error_new(lua_State *L, const char *code, const char *message, size_t len); /* [-0, +1, m] */
 int moon_error_is(lua_State *L, int idx);
 /* nil, error object: `return moon_fail(L, &err);`  [-0, +2, m] */
 int moon_fail(lua_State *L, const struct moon_err *err);
-/* Raises unless every key of the option table at idx is a string in names (NULL-ended): "bad argument #idx (unknown option 'x')". */
+/* Raises unless every key of the option table at idx is a string in names (NULL-ended): "bad argument #idx (unknown
+ * option 'x')". */
 void moon_check_options(lua_State *L, int idx, const char *const names[]);
 
-/* ---- permissions: one question, asked by every binding that touches the world. Today it answers yes for all; the flags of the permission
- * system decide here. kind: "net" (host:port), "read", "write" (path), "env" (name). 0, or MOON_EDENIED with a message naming the flag. */
+/* ---- permissions: one question, asked by every binding that touches the world. Today it answers yes for all; the
+ * flags of the permission system decide here. kind: "net" (host:port), "read", "write" (path), "env" (name). 0, or
+ * MOON_EDENIED with a message naming the flag. */
 int moon_host_permit(lua_State *L, const char *kind, const char *what, struct moon_err *err);
 
 /* ---- embedded files (generated at build time from lua/ (without lua/meta) and scripts/) ---- */

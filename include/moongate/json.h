@@ -1,8 +1,9 @@
-/* json.h - RFC 8259, strict, read as a stream of tokens; RFC 8785 (JCS), written. No Lua, no DOM: see json_value.h for a tree.
+/* json.h - RFC 8259, strict, read as a stream of tokens; RFC 8785 (JCS), written. No Lua, no DOM: see json_value.h for
+ * a tree.
  *
- * Reading is pull-style, so that no callback, and no Lua error, can unwind through it. Refused, with line and column: anything outside the
- * grammar, bad UTF-8, lone surrogates, a byte-order mark, nesting beyond max_depth, text after the document. Duplicate keys are the
- * consumer's to refuse (it holds the object), at moon_json_where(). */
+ * Reading is pull-style, so that no callback, and no Lua error, can unwind through it. Refused, with line and column:
+ * anything outside the grammar, bad UTF-8, lone surrogates, a byte-order mark, nesting beyond max_depth, text after the
+ * document. Duplicate keys are the consumer's to refuse (it holds the object), at moon_json_where(). */
 #ifndef MOONGATE_JSON_H
 #define MOONGATE_JSON_H
 
@@ -13,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOON_JSON_DEPTH    512                         /* default max_depth */
-#define MOON_JSON_SAFE_INT INT64_C(9007199254740991) /* 2^53 - 1: beyond it a double, and so RFC 8785, can't tell neighbours apart */
+#define MOON_JSON_DEPTH 512 /* default max_depth */
+#define MOON_JSON_SAFE_INT                                                                                             \
+    INT64_C(9007199254740991) /* 2^53 - 1: beyond it a double, and so RFC 8785, can't tell neighbours apart */
 
 enum moon_json_type {
     MOON_JSON_END, /* the document is complete and nothing but white space follows */
@@ -41,7 +43,7 @@ struct moon_json_token {
 
 struct moon_json_reader {
     const char *p, *end, *start;
-    const char *token; /* where the last token began */
+    const char *token;       /* where the last token began */
     struct moon_buf scratch; /* strings with escapes are undone here; empty, and never allocated, while none has come */
     unsigned char *kinds;    /* a bit a level: object or array; inline_kinds up to MOON_JSON_DEPTH levels */
     unsigned char inline_kinds[MOON_JSON_DEPTH / 8 + 1];
@@ -52,7 +54,8 @@ struct moon_json_reader {
 /* text is borrowed. max_depth 1..MOON_JSON_DEPTH, 0: the default. */
 void moon_json_reader_init(struct moon_json_reader *r, const char *text, size_t len, int max_depth);
 void moon_json_reader_release(struct moon_json_reader *r);
-/* 0 with *tok filled, or MOON_EPARSE, MOON_ERANGE, MOON_ENOMEM; messages begin "line L, column C: ". After an error the reader is spent. */
+/* 0 with *tok filled, or MOON_EPARSE, MOON_ERANGE, MOON_ENOMEM; messages begin "line L, column C: ". After an error the
+ * reader is spent. */
 int moon_json_next(struct moon_json_reader *r, struct moon_json_token *tok, struct moon_err *err);
 /* Line and column (1-based; columns count code points) of the last token. */
 void moon_json_where(const struct moon_json_reader *r, size_t *line, size_t *column);
@@ -60,7 +63,7 @@ void moon_json_where(const struct moon_json_reader *r, size_t *line, size_t *col
 /* Writing. Each appends to b and returns 0, MOON_ENOMEM or what is named; b may hold a part when it fails. */
 int moon_json_put_string(struct moon_buf *b, const char *s, size_t len); /* MOON_EINVAL: bad UTF-8 */
 int moon_json_put_int(struct moon_buf *b, int64_t v);                    /* MOON_ERANGE: beyond +-MOON_JSON_SAFE_INT */
-int moon_json_put_number(struct moon_buf *b, double v);                  /* MOON_EINVAL: NaN, infinity. ECMAScript's Number::toString */
+int moon_json_put_number(struct moon_buf *b, double v); /* MOON_EINVAL: NaN, infinity. ECMAScript's Number::toString */
 /* The order RFC 8785 sorts members in: by UTF-16 code units. Both must be valid UTF-8. <0, 0, >0. */
 int moon_json_key_cmp(const char *a, size_t alen, const char *b, size_t blen);
 /* The length of the valid UTF-8 prefix of s; == len when all is valid. Surrogates and overlong forms are invalid. */

@@ -1,4 +1,5 @@
-/* json_value.h - a JSON document as an immutable tree in one arena, for the C side: schemas, token answers, audit lines. */
+/* json_value.h - a JSON document as an immutable tree in one arena, for the C side: schemas, token answers, audit
+ * lines. */
 #ifndef MOONGATE_JSON_VALUE_H
 #define MOONGATE_JSON_VALUE_H
 

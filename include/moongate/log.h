@@ -1,4 +1,5 @@
-/* log.h - the diagnostic log: one redacted line per message to a file descriptor, stderr by default. Never the result. */
+/* log.h - the diagnostic log: one redacted line per message to a file descriptor, stderr by default. Never the result.
+ */
 #ifndef MOONGATE_LOG_H
 #define MOONGATE_LOG_H
 
@@ -11,7 +12,7 @@ enum moon_log_level { MOON_LOG_ERROR, MOON_LOG_WARN, MOON_LOG_INFO, MOON_LOG_DEB
 
 struct moon_log {
     int fd;
-    enum moon_log_level level;       /* messages above it are dropped before they are formatted */
+    enum moon_log_level level;        /* messages above it are dropped before they are formatted */
     const struct moon_redact *redact; /* borrowed; may be NULL */
     const struct moon_clock *clock;   /* borrowed; NULL: no time stamp */
     int (*before_line)(void *ud);     /* called before a line goes out (clears a progress bar); may be NULL */

@@ -12,8 +12,8 @@
 
 struct moon_redact;
 
-int moon_redact_new(struct moon_redact **out); /* 0 or MOON_ENOMEM */
-void moon_redact_free(struct moon_redact *r);  /* NULL-safe; wipes */
+int moon_redact_new(struct moon_redact **out);                              /* 0 or MOON_ENOMEM */
+void moon_redact_free(struct moon_redact *r);                               /* NULL-safe; wipes */
 int moon_redact_add(struct moon_redact *r, const char *secret, size_t len); /* copies; 0 or MOON_ENOMEM */
 /* Appends text to out with every secret replaced by "***". 0 or MOON_ENOMEM. r may be NULL: by name only. */
 int moon_redact_append(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len);

@@ -1,0 +1,156 @@
+/* file.c - whole files, read and replaced atomically. */
+#include "moongate/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int moon_file_read(const char *path, size_t max, struct moon_buf *out, struct moon_err *err) {
+    size_t before = out->len;
+    int rc = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang us */
+    if (fd < 0)
+        return moon_err_errno(err, MOON_EIO, errno, "can't open %s", path);
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        rc = moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
+        goto out;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        rc = moon_err_set(err, MOON_EINVAL, "%s is a directory, not a file", path);
+        goto out;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        rc = moon_err_set(err, MOON_EINVAL, "%s is not a regular file", path);
+        goto out;
+    }
+    if (st.st_size > 0 && (size_t)st.st_size > max) {
+        rc = moon_err_set(err, MOON_ETOOBIG, "%s has %lld bytes, the limit is %zu", path, (long long)st.st_size, max);
+        goto out;
+    }
+    for (;;) {
+        size_t room = st.st_size > 0 && out->len == before ? (size_t)st.st_size + 1 : 65536;
+        if (moon_buf_reserve(out, room) != 0) {
+            rc = moon_err_set(err, MOON_ENOMEM, "out of memory reading %s", path);
+            goto out;
+        }
+        ssize_t n = read(fd, out->data + out->len, room);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            rc = moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
+            goto out;
+        }
+        out->len += (size_t)n;
+        out->data[out->len] = '\0';
+        if (out->len - before > max) {
+            rc = moon_err_set(err, MOON_ETOOBIG, "%s is larger than the limit of %zu bytes", path, max);
+            goto out;
+        }
+        if (n == 0)
+            break;
+    }
+out:
+    close(fd);
+    if (rc != 0 && out->data) {
+        out->len = before;
+        out->data[before] = '\0';
+    }
+    return rc;
+}
+
+static int write_all(int fd, const char *data, size_t len) {
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* The folder's own sync makes the rename itself durable. */
+static int sync_folder_of(const char *path) {
+    struct moon_buf dir = MOON_BUF_INIT;
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) : 0;
+    int rc = slash ? moon_buf_append(&dir, path, len == 0 ? 1 : len) : moon_buf_puts(&dir, ".");
+    if (rc != 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int fd = open(dir.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    moon_buf_release(&dir);
+    if (fd < 0)
+        return -1;
+    rc = fsync(fd);
+    if (rc != 0 && errno == EINVAL) /* some file systems can't sync a folder */
+        rc = 0;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return rc;
+}
+
+int moon_file_replace(const char *path, const void *data, size_t len, unsigned mode, struct moon_err *err) {
+    struct moon_buf temp = MOON_BUF_INIT;
+    int rc = 0, fd = -1, made = 0;
+    if (moon_buf_puts(&temp, path) != 0 || moon_buf_puts(&temp, ".XXXXXX") != 0) {
+        rc = moon_err_set(err, MOON_ENOMEM, "out of memory writing %s", path);
+        goto out;
+    }
+    fd = mkostemp(temp.data, O_CLOEXEC);
+    if (fd < 0) {
+        rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
+        goto out;
+    }
+    made = 1;
+    if (fchmod(fd, (mode_t)mode) != 0 || write_all(fd, data, len) != 0 || fsync(fd) != 0) {
+        rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
+        goto out;
+    }
+    if (rename(temp.data, path) != 0) {
+        rc = moon_err_errno(err, MOON_EIO, errno, "can't replace %s", path);
+        goto out;
+    }
+    made = 0;
+    if (sync_folder_of(path) != 0)
+        rc = moon_err_errno(err, MOON_EIO, errno, "can't sync the folder of %s", path);
+out:
+    if (fd >= 0)
+        close(fd);
+    if (made)
+        unlink(temp.data);
+    moon_buf_release(&temp);
+    return rc;
+}
+
+int moon_file_mkdirs(const char *path, unsigned mode, struct moon_err *err) {
+    struct moon_buf p = MOON_BUF_INIT;
+    int rc = 0;
+    if (moon_buf_puts(&p, path) != 0)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory making %s", path);
+    for (char *s = p.data + 1; p.len > 0; s++) {
+        if (*s != '/' && *s != '\0')
+            continue;
+        char kept = *s;
+        *s = '\0';
+        struct stat st;
+        if (mkdir(p.data, (mode_t)mode) != 0 && !(errno == EEXIST && stat(p.data, &st) == 0 && S_ISDIR(st.st_mode))) {
+            rc = moon_err_errno(err, MOON_EIO, errno, "can't make the folder %s", p.data);
+            break;
+        }
+        *s = kept;
+        if (kept == '\0')
+            break;
+    }
+    moon_buf_release(&p);
+    return rc;
+}

@@ -1,0 +1,227 @@
+/* redact.c - replaces secrets in text, by value and by name. See moongate/redact.h. */
+#include "moongate/redact.h"
+
+#include "moongate/err.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MIN_SECRET 4  /* shorter values would blank ordinary text */
+#define MIN_TOKEN  16 /* after "bearer " or "basic ": shorter words are prose */
+
+struct needle {
+    char *data;
+    size_t len;
+};
+
+struct moon_redact {
+    struct needle *needles;
+    size_t len, cap;
+    unsigned char first[256]; /* bytes that some needle begins with */
+};
+
+int moon_redact_new(struct moon_redact **out) {
+    *out = calloc(1, sizeof **out);
+    return *out ? 0 : MOON_ENOMEM;
+}
+
+void moon_redact_free(struct moon_redact *r) {
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->len; i++) {
+        moon_wipe(r->needles[i].data, r->needles[i].len);
+        free(r->needles[i].data);
+    }
+    free(r->needles);
+    free(r);
+}
+
+static bool known(const struct moon_redact *r, const char *s, size_t len) {
+    for (size_t i = 0; i < r->len; i++)
+        if (r->needles[i].len == len && memcmp(r->needles[i].data, s, len) == 0)
+            return true;
+    return false;
+}
+
+static int add_needle(struct moon_redact *r, const char *s, size_t len) {
+    if (len < MIN_SECRET || known(r, s, len))
+        return 0;
+    if (r->len == r->cap) {
+        size_t cap = r->cap ? r->cap * 2 : 8;
+        struct needle *grown = realloc(r->needles, cap * sizeof *grown);
+        if (!grown)
+            return MOON_ENOMEM;
+        r->needles = grown;
+        r->cap = cap;
+    }
+    char *copy = malloc(len);
+    if (!copy)
+        return MOON_ENOMEM;
+    memcpy(copy, s, len);
+    r->needles[r->len++] = (struct needle){copy, len};
+    r->first[(unsigned char)s[0]] = 1;
+    return 0;
+}
+
+static int put_base64(struct moon_buf *b, const char *s, size_t len) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = (const unsigned char *)s;
+    int rc = 0;
+    for (size_t i = 0; i + 2 < len && rc == 0; i += 3) { /* whole groups only: the tail depends on what follows */
+        unsigned v = (unsigned)p[i] << 16 | (unsigned)p[i + 1] << 8 | p[i + 2];
+        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63]};
+        rc = moon_buf_append(b, four, 4);
+    }
+    return rc;
+}
+
+static int put_percent(struct moon_buf *b, const char *s, size_t len) {
+    int rc = 0;
+    for (size_t i = 0; i < len && rc == 0; i++) {
+        unsigned char c = (unsigned char)s[i];
+        bool plain = isalnum(c) || strchr("-._~", c);
+        rc = plain && c != 0 ? moon_buf_putc(b, (char)c) : moon_buf_printf(b, "%%%02X", c);
+    }
+    return rc;
+}
+
+static int put_escaped(struct moon_buf *b, const char *s, size_t len) {
+    int rc = 0;
+    for (size_t i = 0; i < len && rc == 0; i++) {
+        if (s[i] == '"' || s[i] == '\\')
+            rc = moon_buf_putc(b, '\\');
+        if (rc == 0)
+            rc = moon_buf_putc(b, s[i]);
+    }
+    return rc;
+}
+
+int moon_redact_add(struct moon_redact *r, const char *secret, size_t len) {
+    if (len < MIN_SECRET)
+        return 0;
+    int (*const forms[])(struct moon_buf *, const char *, size_t) = {put_base64, put_percent, put_escaped};
+    int rc = add_needle(r, secret, len);
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && rc == 0; i++) {
+        struct moon_buf b = MOON_BUF_INIT;
+        rc = forms[i](&b, secret, len);
+        if (rc == 0 && b.len > 0)
+            rc = add_needle(r, b.data, b.len);
+        moon_wipe(b.data, b.cap);
+        moon_buf_release(&b);
+    }
+    return rc;
+}
+
+/* The longest registered value that text begins with, or 0. */
+static size_t match_value(const struct moon_redact *r, const char *text, size_t len) {
+    size_t best = 0;
+    if (!r || !r->first[(unsigned char)text[0]])
+        return 0;
+    for (size_t i = 0; i < r->len; i++) {
+        const struct needle *n = &r->needles[i];
+        if (n->len <= len && n->len > best && memcmp(n->data, text, n->len) == 0)
+            best = n->len;
+    }
+    return best;
+}
+
+static bool token_char(char c) {
+    return isalnum((unsigned char)c) || (c != '\0' && strchr("-._~+/=", c));
+}
+
+static size_t token_len(const char *text, size_t len) {
+    size_t n = 0;
+    while (n < len && token_char(text[n]))
+        n++;
+    return n;
+}
+
+/* Where the value that follows a name begins, relative to text: an optional quote, a ':' or '=', blanks. 0: this is no
+ * name. */
+static size_t value_start(const char *text, size_t len, char *quote) {
+    size_t i = 0;
+    if (i < len && (text[i] == '"' || text[i] == '\''))
+        i++;
+    while (i < len && text[i] == ' ')
+        i++;
+    if (i >= len || (text[i] != ':' && text[i] != '='))
+        return 0;
+    i++;
+    while (i < len && text[i] == ' ')
+        i++;
+    *quote = '\0';
+    if (i < len && (text[i] == '"' || text[i] == '\''))
+        *quote = text[i++];
+    return i;
+}
+
+static size_t value_len(const char *text, size_t len, char quote, bool to_line_end) {
+    size_t n = 0;
+    for (; n < len; n++) {
+        char c = text[n];
+        if (quote) {
+            if (c == '\\' && n + 1 < len) {
+                n++;
+                continue;
+            }
+            if (c == quote)
+                break;
+        } else if (c == '\n' || c == '\r' || c == '"' || (!to_line_end && (c == '\0' || strchr(" \t,;&)}]", c)))) {
+            break;
+        }
+    }
+    return n;
+}
+
+/* A name at text: *keep is what stays (name, separator), the return value what is hidden. 0: nothing here. */
+static size_t match_name(const char *text, size_t len, size_t *keep) {
+    static const char *const names[] = {"secret", "access_token", "accesstoken", "password",
+                                        "passwd", "api_key",      "apikey",      "api-key"};
+    static const char *const schemes[] = {"bearer ", "basic "};
+    char quote;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t n = strlen(schemes[i]);
+        size_t hidden = len > n && strncasecmp(text, schemes[i], n) == 0 ? token_len(text + n, len - n) : 0;
+        if (hidden >= MIN_TOKEN) {
+            *keep = n;
+            return hidden;
+        }
+    }
+    bool header = len > 13 && strncasecmp(text, "authorization", 13) == 0;
+    size_t n = header ? 13 : 0;
+    for (size_t i = 0; n == 0 && i < sizeof names / sizeof names[0]; i++) {
+        size_t name_len = strlen(names[i]);
+        if (len > name_len && strncasecmp(text, names[i], name_len) == 0)
+            n = name_len;
+    }
+    size_t start = n ? value_start(text + n, len - n, &quote) : 0;
+    if (start == 0)
+        return 0;
+    *keep = n + start;
+    return value_len(text + *keep, len - *keep, quote, header);
+}
+
+static bool may_begin_name(char c) {
+    return c != '\0' && strchr("sSaApPbB", c);
+}
+
+int moon_redact_append(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len) {
+    size_t i = 0, copied = 0;
+    while (i < len) {
+        size_t keep = 0, hidden = match_value(r, text + i, len - i);
+        if (hidden == 0 && may_begin_name(text[i]))
+            hidden = match_name(text + i, len - i, &keep);
+        if (hidden == 0) {
+            i++;
+            continue;
+        }
+        if (moon_buf_append(out, text + copied, i + keep - copied) != 0 || moon_buf_puts(out, "***") != 0)
+            return MOON_ENOMEM;
+        i += keep + hidden;
+        copied = i;
+    }
+    return copied < len ? moon_buf_append(out, text + copied, len - copied) : 0;
+}

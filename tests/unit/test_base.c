@@ -1,0 +1,146 @@
+/* test_base.c - errors, buffers, clocks, randomness, files. */
+#include "unit.h"
+
+#include "moongate/buf.h"
+#include "moongate/clock.h"
+#include "moongate/err.h"
+#include "moongate/file.h"
+#include "moongate/rng.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void codes_have_names(void **state) {
+    (void)state;
+    assert_string_equal(moon_code_name(MOON_OK), "ok");
+    assert_string_equal(moon_code_name(MOON_EBUG), "bug");
+    assert_string_equal(moon_code_name(MOON_ETIMEOUT), "timeout");
+    assert_string_equal(moon_code_name(MOON_EVERIFY), "verify");
+    assert_string_equal(moon_code_name(MOON_EUNKNOWN), "unknown_outcome");
+    assert_string_equal(moon_code_name(1), "bug");
+    assert_string_equal(moon_code_name(-1000), "bug");
+}
+
+static void long_messages_end_at_a_character(void **state) {
+    (void)state;
+    struct moon_err err;
+    char text[1200];
+    for (size_t i = 0; i < sizeof text - 1; i += 2)
+        memcpy(text + i, "\xC3\xA4", 2);
+    text[1198] = '\0';
+    assert_int_equal(moon_err_set(&err, MOON_EINVAL, "x%s", text), MOON_EINVAL);
+    size_t len = strlen(err.message);
+    assert_true(len < sizeof err.message);
+    assert_int_equal((len - 1) % 2, 0);
+    assert_int_equal(moon_err_set(NULL, MOON_EIO, "no place for it"), MOON_EIO);
+}
+
+static void errno_picks_the_code(void **state) {
+    (void)state;
+    struct moon_err err;
+    assert_int_equal(moon_err_errno(&err, MOON_EIO, ENOENT, "can't open %s", "x"), MOON_ENOENT);
+    assert_string_equal(err.message, "can't open x: No such file or directory");
+    assert_int_equal(moon_err_errno(&err, MOON_EIO, ENOSPC, "can't write"), MOON_EIO);
+}
+
+static void buffers_grow_and_keep_nul(void **state) {
+    (void)state;
+    struct moon_buf b = MOON_BUF_INIT;
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(moon_buf_append(&b, "a\0b", 3), 0);
+    assert_int_equal(b.len, 3000);
+    assert_int_equal(b.data[1], 0);
+    assert_int_equal(moon_buf_printf(&b, "%d", 42), 0);
+    assert_string_equal(b.data + 3000, "42");
+    assert_int_equal(moon_buf_reserve(&b, SIZE_MAX / 2), MOON_ENOMEM);
+    assert_int_equal(b.len, 3002);
+    moon_buf_release(&b);
+    assert_null(b.data);
+}
+
+static void time_is_formatted(void **state) {
+    (void)state;
+    char out[MOON_TIME_SIZE];
+    moon_time_format(0, out);
+    assert_string_equal(out, "1970-01-01T00:00:00.000Z");
+    moon_time_format(INT64_C(1614265330) * MOON_NS_PER_S + 42 * MOON_NS_PER_MS, out);
+    assert_string_equal(out, "2021-02-25T15:02:10.042Z");
+    moon_time_format(-1, out);
+    assert_string_equal(out, "1969-12-31T23:59:59.999Z");
+}
+
+static void virtual_clock_stands_still(void **state) {
+    (void)state;
+    struct moon_vclock v;
+    moon_vclock_init(&v, 5);
+    struct moon_clock c = moon_clock_virtual(&v);
+    assert_int_equal(moon_mono_ns(&c), 0);
+    moon_vclock_advance(&v, 7);
+    moon_vclock_advance(&v, -3);
+    assert_int_equal(moon_mono_ns(&c), 7);
+    assert_int_equal(moon_wall_ns(&c), 12);
+}
+
+static void seeds_reproduce(void **state) {
+    (void)state;
+    struct moon_rng a, b, s;
+    moon_rng_init_seed(&a, 7);
+    moon_rng_init_seed(&b, 7);
+    moon_rng_init_system(&s);
+    unsigned counts[10] = {0};
+    for (int i = 0; i < 10000; i++) {
+        assert_true(moon_rng_u64(&a) == moon_rng_u64(&b));
+        double d = moon_rng_double(&s);
+        assert_true(d >= 0 && d < 1);
+        counts[moon_rng_below(&a, 10)]++;
+        (void)moon_rng_u64(&b);
+    }
+    for (int i = 0; i < 10; i++)
+        assert_in_range(counts[i], 850, 1150);
+    assert_true(moon_rng_u64(&s) != moon_rng_u64(&s));
+    unsigned char big[2000] = {0};
+    moon_rng_bytes(&s, big, sizeof big);
+    assert_int_equal(moon_rng_below(&s, 1), 0);
+}
+
+static void files_are_replaced_whole(void **state) {
+    (void)state;
+    char dir[] = "/tmp/moongate-base-XXXXXX", path[64], deep[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(deep, sizeof deep, "%s/a/b", dir);
+    snprintf(path, sizeof path, "%s/a/b/f", dir);
+    struct moon_err err;
+    struct moon_buf b = MOON_BUF_INIT;
+    assert_int_equal(moon_file_mkdirs(deep, 0700, &err), 0);
+    assert_int_equal(moon_file_mkdirs(deep, 0700, &err), 0);
+    assert_int_equal(moon_file_replace(path, "one\0two", 7, 0600, &err), 0);
+    assert_int_equal(moon_file_replace(path, "three", 5, 0600, &err), 0);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(moon_file_read(path, 5, &b, &err), 0);
+    assert_string_equal(b.data, "three");
+    assert_int_equal(moon_file_read(path, 4, &b, &err), MOON_ETOOBIG);
+    assert_int_equal(b.len, 5);
+    assert_int_equal(moon_file_read(deep, 100, &b, &err), MOON_EINVAL);
+    unlink(path);
+    assert_int_equal(moon_file_read(path, 100, &b, &err), MOON_ENOENT);
+    assert_int_equal(moon_file_replace("/proc/nowhere/x", "", 0, 0600, &err), MOON_ENOENT);
+    moon_buf_release(&b);
+    rmdir(deep);
+    snprintf(deep, sizeof deep, "%s/a", dir);
+    rmdir(deep);
+    rmdir(dir);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(codes_have_names),     cmocka_unit_test(long_messages_end_at_a_character),
+        cmocka_unit_test(errno_picks_the_code), cmocka_unit_test(buffers_grow_and_keep_nul),
+        cmocka_unit_test(time_is_formatted),    cmocka_unit_test(virtual_clock_stands_still),
+        cmocka_unit_test(seeds_reproduce),      cmocka_unit_test(files_are_replaced_whole),
+    };
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}

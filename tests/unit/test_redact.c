@@ -1,0 +1,72 @@
+/* test_redact.c - no secret leaves a sink, by value or by name, and ordinary text stays. */
+#include "unit.h"
+
+#include "moongate/log.h"
+#include "moongate/redact.h"
+
+#include <unistd.h>
+
+static void check(const struct moon_redact *r, const char *text, const char *expected) {
+    struct moon_buf b = MOON_BUF_INIT;
+    assert_int_equal(moon_redact_append(r, &b, text, strlen(text)), 0);
+    assert_string_equal(b.data ? b.data : "", expected);
+    moon_buf_release(&b);
+}
+
+static void by_value(void **state) {
+    (void)state;
+    struct moon_redact *r;
+    assert_int_equal(moon_redact_new(&r), 0);
+    assert_int_equal(moon_redact_add(r, "s3cr/t \"x\"", 10), 0);
+    assert_int_equal(moon_redact_add(r, "s3cr", 4), 0);
+    assert_int_equal(moon_redact_add(r, "abc", 3), 0);
+    check(r, "a s3cr/t \"x\" b", "a *** b");
+    check(r, "a s3cr%2Ft%20%22x%22 b", "a *** b");
+    check(r, "a s3cr/t \\\"x\\\" b", "a *** b");
+    check(r, "czNjci90ICJ4Ig==", "***Ig==");
+    check(r, "s3crs3cr", "******");
+    check(r, "abc stays", "abc stays");
+    check(r, "", "");
+    moon_redact_free(r);
+}
+
+static void by_name(void **state) {
+    (void)state;
+    check(NULL, "client_secret=hunter2&x=1", "client_secret=***&x=1");
+    check(NULL, "{\"access_token\":\"abc\\\"def\",\"a\":1}", "{\"access_token\":\"***\",\"a\":1}");
+    check(NULL, "Authorization: Basic abc\nnext", "Authorization: ***\nnext");
+    check(NULL, "sent Bearer abcdefghijklmnop!", "sent Bearer ***!");
+    check(NULL, "PASSWORD = x y", "PASSWORD = *** y");
+    check(NULL, "basic auth, bearer token, the secret is kept", "basic auth, bearer token, the secret is kept");
+}
+
+static void log_lines_are_clean(void **state) {
+    (void)state;
+    int fds[2];
+    char line[256];
+    assert_int_equal(pipe(fds), 0);
+    struct moon_log log;
+    moon_log_init(&log, fds[1], MOON_LOG_INFO);
+    moon_log_write(&log, MOON_LOG_DEBUG, "dropped");
+    moon_log_write(&log, MOON_LOG_WARN, "one\ntwo\x1b[2J password=x");
+    ssize_t n = read(fds[0], line, sizeof line - 1);
+    assert_true(n > 0);
+    line[n] = '\0';
+    assert_string_equal(line, "warn: one\\ntwo\\x1b[2J password=***\n");
+    enum moon_log_level level;
+    assert_int_equal(moon_log_level_parse("debug", &level), 0);
+    assert_int_equal(level, MOON_LOG_DEBUG);
+    assert_int_not_equal(moon_log_level_parse("loud", &level), 0);
+    moon_log_write(NULL, MOON_LOG_ERROR, "nowhere");
+    close(fds[0]);
+    close(fds[1]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_value),
+        cmocka_unit_test(by_name),
+        cmocka_unit_test(log_lines_are_clean),
+    };
+    return cmocka_run_group_tests_name("redact", tests, NULL, NULL);
+}
