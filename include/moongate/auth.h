@@ -1,0 +1,66 @@
+/* auth.h - credentials: who may see what, and the one place where an Authorization header is built.
+ *
+ * A moon_auth is bound to ONE origin. A request to another origin goes out without it. Secrets are copied in,
+ * registered with the redactor, wiped at the end, and never given out. */
+#ifndef MOONGATE_AUTH_H
+#define MOONGATE_AUTH_H
+
+#include "moongate/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct moon_auth;
+struct moon_http;
+struct moon_http_client;
+struct moon_redact;
+
+/* A token that the user gave: sent as it is, never minted, never renewed. */
+int moon_auth_bearer(struct moon_auth **out, const char *origin_url, const char *token, size_t len,
+                     struct moon_redact *redact, struct moon_err *err);
+
+struct moon_auth_client {
+    const char *origin;    /* URL whose origin gets the tokens, "https://api.mypurecloud.com" */
+    const char *login_url; /* "https://login.mypurecloud.com": tokens come from {login_url}/oauth/token */
+    const char *client_id;
+    const char *client_secret;
+    size_t client_secret_len;
+    const char *scopes; /* "a b"; NULL: whatever the client has */
+};
+/* OAuth 2.0 client credentials. Nothing is sent before the first token is needed. */
+int moon_auth_client_credentials(struct moon_auth **out, struct moon_http *http, const struct moon_auth_client *client,
+                                 struct moon_redact *redact, struct moon_err *err);
+
+struct moon_auth *moon_auth_ref(struct moon_auth *a);
+void moon_auth_unref(struct moon_auth *a); /* NULL-safe. Must be back at one before moon_http_free */
+
+const char *moon_auth_origin(const struct moon_auth *a);
+bool moon_auth_is_minted(const struct moon_auth *a); /* tokens are minted here, not given by the user */
+
+/* A wait for a usable token. The node is the caller's; zeroed before first use. */
+struct moon_auth_wait {
+    void (*fn)(void *ud, const struct moon_err *err); /* on a later turn; err NULL: a token is there */
+    void *ud;
+    struct moon_auth_wait *next, **prev; /* private */
+};
+/* The value of the Authorization header ("Bearer ..."), or NULL when there is no usable token: then wait for one. The
+ * string is valid until the loop turns. */
+const char *moon_auth_value(struct moon_auth *a, uint64_t *serial);
+/* Starts a mint, or joins the one under way. fn is called exactly once, unless the wait was left. */
+void moon_auth_wait(struct moon_auth *a, struct moon_auth_wait *w, void (*fn)(void *ud, const struct moon_err *err),
+                    void *ud);
+void moon_auth_leave(struct moon_auth *a, struct moon_auth_wait *w); /* no-op when not waiting */
+/* The token of that serial was answered with 401. True: it can be replaced (the next _value is NULL or newer). */
+bool moon_auth_reject(struct moon_auth *a, uint64_t serial);
+
+/* What may be shown. */
+struct moon_auth_info {
+    const char *source; /* "given" or "client_credentials" */
+    bool has_token;
+    int64_t expires_at_ns; /* wall clock; 0: not known */
+    uint64_t mints;        /* token requests answered with a token */
+};
+void moon_auth_info(const struct moon_auth *a, struct moon_auth_info *out);
+
+#endif

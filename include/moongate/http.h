@@ -1,0 +1,167 @@
+/* http.h - the HTTP client: one retry loop above libcurl, no Lua.
+ *
+ * moon_http (one a session: sockets, pooled handles, per-host state)  →  moon_http_client (one base URL and its
+ * settings)  →  moon_http_call (one request, all its attempts)  →  moon_http_result (what came of it).
+ *
+ * Everything runs on the loop's thread. `done` is never called from inside moon_http_start, and exactly once, unless
+ * the call was cancelled first. Nothing here touches libcurl before the first call is started. */
+#ifndef MOONGATE_HTTP_H
+#define MOONGATE_HTTP_H
+
+#include "moongate/buf.h"
+#include "moongate/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct moon_auth;
+struct moon_http;
+struct moon_http_call;
+struct moon_http_client;
+struct moon_log;
+struct moon_loop;
+struct moon_rng;
+
+#define MOON_HTTP_BODY_MAX     ((size_t)64 << 20) /* largest request or (decoded) response body */
+#define MOON_HTTP_HEAD_MAX     ((size_t)64 << 10) /* largest header block of an answer */
+#define MOON_HTTP_ATTEMPTS_MAX 8
+#define MOON_HTTP_ORIGIN_SIZE  288 /* "https://host:port" and its NUL */
+
+struct moon_http_opts {
+    struct moon_loop *loop; /* borrowed, as all below; its clock times everything */
+    struct moon_rng *rng;
+    struct moon_log *log;   /* may be NULL */
+    const char *cacert;     /* PEM file of the CAs to trust; NULL: the system's */
+    const char *cert, *key; /* client certificate (PEM); NULL: none */
+    const char *proxy;      /* proxy URL; NULL: libcurl's own environment variables */
+};
+/* Copies what it needs of opts. */
+int moon_http_new(struct moon_http **out, const struct moon_http_opts *opts, struct moon_err *err);
+/* Cancels what still runs (without calling done). Clients and results must have been freed before. The loop must be
+ * turned once more, for libuv to close the sockets' handles, before it is freed. NULL-safe. */
+void moon_http_free(struct moon_http *http);
+
+/* ---- clients ---- */
+struct moon_http_client_opts {
+    const char *base_url;       /* "https://api.example.com[/prefix]"; NULL: calls give absolute URLs */
+    struct moon_auth *auth;     /* NULL: none; a reference is taken */
+    const char *const *headers; /* constant ones, name and value in turn, NULL-ended; or NULL */
+    int64_t deadline_ns;        /* a call's total time, all attempts and waits; 0: 30 s */
+    int64_t connect_timeout_ns; /* an attempt's time to a usable connection; 0: 10 s */
+    int max_attempts;           /* 1: never retry; 0: 4; at most MOON_HTTP_ATTEMPTS_MAX */
+    int64_t backoff_base_ns;    /* 0: 500 ms */
+    int64_t backoff_cap_ns;     /* 0: 20 s */
+    double rate_per_second;     /* token bucket of this client; 0: no limit */
+    double rate_burst;          /* 0: rate_per_second, at least 1 */
+    int concurrency; /* calls of this client on the wire at once; 0: no limit. Others wait, first come, first served */
+    size_t max_body; /* of a response, decoded; 0: MOON_HTTP_BODY_MAX */
+    bool no_breaker; /* calls neither ask nor feed the circuit breaker */
+};
+int moon_http_client_new(struct moon_http_client **out, struct moon_http *http,
+                         const struct moon_http_client_opts *opts, struct moon_err *err);
+void moon_http_client_free(struct moon_http_client *c); /* NULL-safe. Calls keep what they need of it until they end */
+const char *moon_http_client_base_url(const struct moon_http_client *c); /* NULL when there is none */
+
+/* ---- calls ---- */
+struct moon_http_request {
+    const char *method;   /* a string that outlives the call: a literal or moon_http_method(); default "GET" */
+    struct moon_buf url;  /* absolute, or "/path?query" below the client's base URL. Already percent-encoded; anything
+                             else in it is refused */
+    struct moon_buf body; /* sent when has_body; written in place by the encoder */
+    const char *content_type; /* static; NULL: none. A header of that name wins */
+    const char *family;       /* breaker's resource family, borrowed until moon_http_start returns; NULL: "" */
+    int64_t deadline_ns;      /* 0: the client's */
+    size_t max_body;          /* 0: the client's */
+    bool has_body;
+    bool idempotent;  /* the caller says that sending it twice does no more than once. GET, HEAD, PUT, DELETE, OPTIONS
+                         are so by themselves; a call  with the header Idempotency-Key is, too */
+    bool conditional; /* set by moon_http_header on If-Match and If-None-Match */
+};
+
+/* A call from the pool, its request cleared. Owned by the caller until moon_http_call_free. MOON_ENOMEM. */
+int moon_http_call_new(struct moon_http_call **out, struct moon_http_client *c, struct moon_err *err);
+struct moon_http_request *moon_http_call_request(struct moon_http_call *call);
+/* Adds a header. MOON_EINVAL: a name that is no token, CR, LF, NUL or another control character in the value, or a
+ * header that is the client's business (Host, Content-Length, Transfer-Encoding, Connection, Expect). */
+int moon_http_header(struct moon_http_call *call, const char *name, size_t nlen, const char *value, size_t vlen,
+                     struct moon_err *err);
+/* Starts it. MOON_EINVAL for a request that can't be sent (bad URL, other scheme, body too large); then done is not
+ * called. Failures of the network, of local limits and of the deadline come with done. */
+int moon_http_start(struct moon_http_call *call, void (*done)(void *ud), void *ud, struct moon_err *err);
+/* Ends a call in any state, without calling done, and gives it back. NULL-safe. Frees its result unless that was taken.
+ */
+void moon_http_call_free(struct moon_http_call *call);
+/* The interned form of a method: "GET", ... ; NULL for one that is no token of at most 15 upper-case letters. */
+const char *moon_http_method(const char *method, size_t len);
+
+/* ---- results ---- */
+enum moon_http_outcome {
+    MOON_HTTP_FINAL,    /* "final": a complete answer, and its status says what happened */
+    MOON_HTTP_NOT_SENT, /* "not_sent": not a byte of it went out */
+    MOON_HTTP_REFUSED,  /* "refused": an answer that says it had no effect (401, 403, 404, 409, 412, 422, 429, ...) */
+    MOON_HTTP_UNKNOWN   /* "unknown": sent, no complete answer (attempts: "ambiguous") */
+};
+const char *moon_http_outcome_name(enum moon_http_outcome o);
+
+struct moon_http_attempt {
+    int n;      /* from 1 */
+    int status; /* 0: no complete answer */
+    int code;   /* 0, or why there was none (enum moon_code) */
+    enum moon_http_outcome class;
+    int64_t wait_ns;    /* waited before it: back-off, limiter, token */
+    int64_t elapsed_ns; /* from its start to its end */
+};
+
+struct moon_http_result {
+    int code;   /* 0: a complete answer, whatever its status; else why there is none */
+    int status; /* of the last complete answer, also when code is not 0; 0: none came */
+    enum moon_http_outcome outcome;
+    bool after_ambiguous; /* an earlier attempt may have taken effect: a 412 may be our own */
+    bool conditional;
+    const char *method;
+    struct moon_buf url;  /* absolute, as sent */
+    struct moon_buf head; /* header lines of the answer, each ended by "\r\n", without the status line */
+    struct moon_buf body; /* decoded */
+    int n_attempts;
+    struct moon_http_attempt attempts[MOON_HTTP_ATTEMPTS_MAX + 1]; /* + 1: the replay after a 401 */
+    int64_t elapsed_ns;                                            /* the whole call */
+    int64_t retry_after_ns;                                        /* what the last answer asked for; < 0: nothing */
+    char message[320];                                             /* when code is not 0: what failed. Never a secret */
+    char hint[160];                /* what to do next; "" when there is nothing to say */
+    struct moon_http *http;        /* private */
+    struct moon_http_result *next; /* private */
+};
+
+/* After done: the result, now the caller's; NULL before, or when it was taken. */
+struct moon_http_result *moon_http_take(struct moon_http_call *call);
+void moon_http_result_free(struct moon_http_result *r); /* NULL-safe; back to the pool */
+/* A header's value, name in any case; NULL when absent. The first of several. Not NUL-terminated. */
+const char *moon_http_result_header(const struct moon_http_result *r, const char *name, size_t nlen, size_t *len);
+/* Walks the header lines: *pos starts at 0; false at the end. Lines without a colon are passed over. */
+bool moon_http_result_next(const struct moon_http_result *r, size_t *pos, const char **name, size_t *nlen,
+                           const char **value, size_t *vlen);
+const char *moon_http_correlation_id(const struct moon_http_result *r,
+                                     size_t *len); /* inin-correlation-id; NULL: none */
+
+/* ---- URLs ---- */
+/* Appends text percent-encoded: all but RFC 3986's unreserved characters. 0 or MOON_ENOMEM. */
+int moon_http_escape(struct moon_buf *out, const char *text, size_t len);
+/* "https://api.example.com:8443" of a URL: scheme and host lower-case, the scheme's own port left out. MOON_EINVAL: no
+ * http(s) URL, or one with user info. */
+int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE], struct moon_err *err);
+
+/* ---- what it holds ---- */
+struct moon_http_stats {
+    uint64_t calls, attempts, connections; /* since the start; connections: sockets opened */
+    size_t live_calls;                     /* started and not ended */
+    size_t live_transfers;                 /* on the wire */
+    size_t groups;                         /* multi handles */
+};
+void moon_http_stats(const struct moon_http *http, struct moon_http_stats *out);
+/* "closed", "open" or "half_open" of an origin's family; "closed" for one that was never used. *retry_in_ns: until the
+ * next probe. */
+const char *moon_http_breaker_state(struct moon_http *http, const char *origin, const char *family,
+                                    int64_t *retry_in_ns);
+
+#endif
