@@ -1,9 +1,11 @@
-# moongate. `make help` lists the targets.
+# moongate. `make help` lists the targets; docs/CONTRIBUTING.md says what goes where.
 PREFIX ?= /usr/local
 BUILD ?= release
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := 0.1.0
 B := build/$(BUILD)
 
+# ---- flags ----
 PKGS := lua5.4 libcurl libuv libmicrohttpd libcrypto libpcre2-8 uuid lua5.4-cjson
 DEP_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 DEP_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -12,63 +14,142 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
 ifeq ($(CI),true)
 WARN += -Werror
 endif
-OPT_release := -O2 -g
-OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -DMOON_VERSION='"$(VERSION)"' -fPIE -fstack-protector-strong $(OPT_$(BUILD)) $(WARN) -Iinclude $(DEP_CFLAGS) $(CFLAGS)
-LDFLAGS_ALL = -pie -Wl,--as-needed $(OPT_$(BUILD)) $(LDFLAGS)
+# A build of its own folder a BUILD: release, asan, or any other name for another compiler (BUILD=clang CC=clang).
+OPT := -O2 -g
+ifeq ($(BUILD),asan)
+OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+# The same sources give the same bytes wherever they lie: no time stamps, no absolute paths.
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -DMOON_VERSION='"$(VERSION)"' -fPIE -fstack-protector-strong \
+             -ffile-prefix-map=$(CURDIR)=. $(OPT) $(WARN) -Iinclude $(DEP_CFLAGS) $(CFLAGS)
+LDFLAGS_ALL = -pie -Wl,--as-needed $(OPT) $(LDFLAGS)
 LIBS = $(DEP_LIBS) -lm -lpthread
 
-SRC := $(filter-out src/tools/%,$(wildcard src/*/*.c))
+# One short line a command; V=1 shows it whole, -s nothing.
+short := $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,1)
+q = $(if $(V),,@)$(if $(short),printf '  %-7s %s\n' $(1) $@;)
+
+# ---- what there is ----
+SRC := $(filter-out src/tools/%,$(sort $(wildcard src/*/*.c)))
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/embedded.o
 LIBOBJ := $(filter-out $(B)/obj/cli/main.o,$(OBJ))
-LUA := $(shell find lua/moongate scripts -type f \( -name '*.lua' -o -name '*.json' \) 2>/dev/null | sort)
-UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+LUA := $(shell find lua/moongate scripts -type f \( -name '*.lua' -o -name '*.json' \) 2>/dev/null | LC_ALL=C sort)
+UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
+LUATEST := $(sort $(wildcard tests/lua/test_*.lua tests/regress/test_*.lua))
+E2E := $(sort $(wildcard tests/e2e/*.t))
 
-all: build/moongate
+all: build/moongate ## build build/moongate (the default)
 
+# ---- the program ----
+ifeq ($(BUILD),release)
 build/moongate: $(B)/moongate
 	@ln -sf $(BUILD)/moongate $@
+else
+build/moongate: $(B)/moongate
+endif
 
 $(B)/moongate: $(OBJ)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(call q,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(B)/obj/%.o: src/%.c
+$(B)/obj/%.o: src/%.c $(B)/flags | need-deps
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call q,CC)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(B)/embed: src/tools/embed.c
+$(B)/embed: src/tools/embed.c $(B)/flags | need-deps
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -o $@ $< $(DEP_LIBS)
+	$(call q,CC)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARN) -Iinclude $(DEP_CFLAGS) -o $@ $< $(DEP_LIBS)
 
 $(B)/embedded.c: $(B)/embed $(LUA) $(B)/lua.list
-	$(B)/embed $@ $(LUA)
-
-# Changes when a Lua file comes or goes, so that the embedded set follows.
-$(B)/lua.list: FORCE
-	@mkdir -p $(@D); echo '$(LUA)' | cmp -s - $@ || echo '$(LUA)' >$@
+	$(call q,EMBED)$(B)/embed $@ $(LUA)
 
 $(B)/obj/embedded.o: $(B)/embedded.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(call q,CC)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# These two change when their content does: the embedded set follows a Lua file that comes or goes, the objects follow the flags.
+$(B)/lua.list: FORCE
+	@mkdir -p $(@D); echo '$(LUA)' | cmp -s - $@ || echo '$(LUA)' >$@
+$(B)/flags: FORCE
+	@mkdir -p $(@D); echo '$(subst ','\'',$(CC) $(CFLAGS_ALL))' | cmp -s - $@ || echo '$(subst ','\'',$(CC) $(CFLAGS_ALL))' >$@
+
+need-deps:
+	@[ -n '$(DEP_LIBS)' ] || { echo 'Some libraries are missing: run "make deps".' >&2; exit 1; }
+
+$(B)/moongate.1: $(B)/moongate
+	$(B)/moongate help --man >$@.tmp && mv $@.tmp $@
+
+# ---- tests ----
 $(B)/libmoongate.a: $(LIBOBJ)
-	@rm -f $@; $(AR) rcs $@ $^
+	$(call q,AR)rm -f $@; $(AR) rcs $@ $^
 
-$(B)/test_%: tests/unit/test_%.c $(B)/libmoongate.a
-	$(CC) $(CFLAGS_ALL) -Itests/unit $(LDFLAGS_ALL) -o $@ $< $(B)/libmoongate.a -lcmocka $(LIBS)
+$(B)/obj/tests/%.o: tests/unit/%.c $(B)/flags | need-deps
+	@mkdir -p $(@D)
+	$(call q,CC)$(CC) $(CFLAGS_ALL) -Itests/unit -MMD -MP -c -o $@ $<
 
-unit: $(UNIT)
-	@if [ -n "$(UNIT)" ]; then CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(UNIT); fi
+$(B)/test_%: $(B)/obj/tests/test_%.o $(B)/libmoongate.a
+	$(call q,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
-luatest: build/moongate
-	@ls tests/lua/test_*.lua >/dev/null 2>&1 && prove -e 'build/moongate test' tests/lua/test_*.lua || true
+unit: $(UNIT) ## the C unit tests alone
+	@[ -z "$(UNIT)" ] || MOONGATE=$(B)/moongate prove -e tests/run $(UNIT)
 
-test: unit luatest
+luatest: all ## the Lua tests alone
+	@[ -z "$(LUATEST)" ] || MOONGATE=$(B)/moongate prove -e tests/run $(LUATEST)
 
-clean:
+e2e: all ## the end-to-end tests alone
+	@[ -z "$(E2E)" ] || MOONGATE=$(B)/moongate prove -e tests/run $(E2E)
+
+test: ## install what is missing, build, run every test
+	@.ci/deps build test
+	@.ci/deps --peers
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD) check-build
+	@$(MAKE) --no-print-directory BUILD=$(BUILD) check
+
+check-build: all $(UNIT)
+check: check-build
+	@MOONGATE=$(B)/moongate prove -e tests/run $(UNIT) $(LUATEST) $(E2E)
+
+asan: ## unit and Lua tests under AddressSanitizer and UBSan
+	@.ci/deps build test
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=asan check-build
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 LSAN_OPTIONS=suppressions=tests/lint/lsan.supp:print_suppressions=0 \
+	 UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory BUILD=asan check E2E=
+
+lint: ## formatting, static analysis and the project's own rules
+	@.ci/deps build lint
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@JOBS=$(JOBS) tests/lint/run
+
+bench: ## the speed table of docs/design.md on this machine
+	@.ci/deps build test
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@tests/bench/run
+
+demo: ## build, deploy an index on the simulated gateway, show its audit line
+	@.ci/deps build
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@tests/demo
+
+# ---- the rest ----
+deps: ## install what building and testing needs (apt; names the brew packages on macOS)
+	@.ci/deps build test
+
+install: all $(B)/moongate.1 ## install into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/moongate/meta \
+	        $(DESTDIR)$(PREFIX)/share/moongate/examples
+	install -m 755 $(B)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
+	install -m 644 $(B)/moongate.1 $(DESTDIR)$(PREFIX)/share/man/man1/moongate.1
+	install -m 644 lua/meta/*.lua $(DESTDIR)$(PREFIX)/share/moongate/meta
+	install -m 644 scripts/examples/*.json $(DESTDIR)$(PREFIX)/share/moongate/examples
+
+clean: ## remove build/
 	rm -rf build
 
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo '  Variables: PREFIX=$(PREFIX) DESTDIR= BUILD=$(BUILD) CC=$(CC) CFLAGS= LDFLAGS= V=1 CI=true (warnings are errors)'
+
 FORCE:
-.PHONY: all unit luatest test clean FORCE
+.PHONY: all need-deps unit luatest e2e test check-build check asan lint bench demo deps install clean help FORCE
 .SECONDARY:
+.DELETE_ON_ERROR:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

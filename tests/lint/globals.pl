@@ -1,0 +1,25 @@
+#!/usr/bin/env perl
+# No mutable globals: no object of ours has a writable data symbol, but for those named here with their reason.
+use strict;
+use warnings;
+
+my %allowed = (    # unit/symbol => why
+);
+my $dir = shift // 'build/release/obj';
+my $bad = 0;
+my @objects = grep { !m{/(tests|tools)/} } split /\n/, `find $dir -name '*.o' 2>/dev/null | LC_ALL=C sort`;
+if (!@objects) { print "no objects in $dir: run make first\n"; exit 1 }
+for my $o (@objects) {
+    (my $unit = $o) =~ s{^\Q$dir\E/|\.o$}{}g;
+    next unless -e "src/$unit.c";    # left over from an older tree, or generated
+    for (split /\n/, `objdump -t $o`) {
+        # VALUE FLAGS SECTION <tab> SIZE NAME. What lies in .data.rel.ro is constant once the program is loaded.
+        my ($flags, $section, $name) = /^[0-9a-f]+ (.{7}) (\S+)\t[0-9a-f]+\s+(?:\.hidden )?(\S+)$/ or next;
+        next unless $flags =~ /O/ && $section =~ /^(\.data|\.bss|\.tdata|\.tbss|\*COM\*)/ && $section !~ /^\.data\.rel\.ro/;
+        $name =~ s/\.\d+$//;
+        next if $allowed{"$unit/$name"};
+        print "src/$unit.c: mutable global '$name' ($section)\n";
+        $bad = 1;
+    }
+}
+exit $bad;

@@ -1,0 +1,91 @@
+#!/usr/bin/env perl
+# A folder a layer; a layer uses itself and those below it, and only its own third-party headers. docs/architecture.md has the picture:
+#   cli -> repl -> bind -> host -> net, store -> core -> base
+use strict;
+use warnings;
+
+my %uses = (    # layer => the layers it may use, besides itself
+    base  => [],
+    core  => [qw(base)],
+    net   => [qw(base core)],
+    store => [qw(base core)],
+    host  => [qw(base core net store)],
+    bind  => [qw(base core net store host)],
+    repl  => [qw(base core net store host bind)],
+    cli   => [qw(base core net store host bind repl)],
+    tools => [],    # build-time programs, linked with nothing of ours
+);
+my %third = (    # header => the layers that may include it
+    '^openssl/'                 => [qw(core net)],
+    '^pcre2\.h$'                => [qw(core)],
+    '^uuid/'                    => [qw(core)],
+    '^uv\.h$'                   => [qw(net host)],
+    '^curl/'                    => [qw(net)],
+    '^microhttpd'               => [qw(net)],
+    '^sqlite3'                  => [qw(store)],
+    '^libpq'                    => [qw(store)],
+    '^(lua|lauxlib|lualib)\.h$' => [qw(host bind repl cli tools)],
+    '^(histedit|editline/)'     => [qw(repl)],
+);
+
+my $bad = 0;
+sub fault { print "$_[0]\n"; $bad = 1 }
+
+# A public header belongs to the layer that has its .c; one without a .c says "Layer: X" in its head.
+my %layer_of;
+for my $h (glob 'include/moongate/*.h') {
+    my ($name) = $h =~ m{([^/]+)\.h$};
+    my @homes = map { m{^src/([^/]+)/} } glob "src/*/$name.c";
+    my $layer = $homes[0];
+    open my $fh, '<', $h or die "$h: $!";
+    my $head = join '', map { scalar(<$fh>) // '' } 1 .. 12;
+    $layer = $1 if $head =~ /\bLayer:\s*(\w+)/;
+    fault("$h: no src/*/$name.c, and no \"Layer: X\" in its first lines") unless defined $layer;
+    fault("$h: more than one src/*/$name.c") if @homes > 1;
+    $layer_of{"moongate/$name.h"} = $layer // 'base';
+}
+
+sub check_file {
+    my ($file, $layer) = @_;
+    return fault("$file: unknown layer '$layer'") unless $uses{$layer};
+    my %may = map { $_ => 1 } $layer, @{ $uses{$layer} };
+    open my $fh, '<', $file or die "$file: $!";
+    while (<$fh>) {
+        next unless /^\s*#\s*include\s*([<"])([^>"]+)[>"]/;
+        my ($quote, $inc) = ($1, $2);
+        if (my $l = $layer_of{$inc}) {
+            fault("$file:$.: $layer may not use $inc (layer $l)") unless $may{$l};
+        } elsif ($inc =~ m{^moongate/}) {
+            fault("$file:$.: no such header: $inc");
+        } elsif ($quote eq '"') {
+            my ($dir) = $file =~ m{^(.*)/};
+            fault("$file:$.: $inc is private to another folder") if $inc =~ m{/} || !-e "$dir/$inc";
+        } else {
+            for my $re (sort keys %third) {
+                next unless $inc =~ /$re/;
+                fault("$file:$.: $layer may not include <$inc>") unless grep { $_ eq $layer } @{ $third{$re} };
+            }
+        }
+    }
+}
+check_file($_, m{^src/([^/]+)/}) for glob('src/*/*.c'), glob('src/*/*.h');
+check_file("include/$_", $layer_of{$_}) for sort keys %layer_of;
+
+# Lua: the private native module is for trusted modules; a bundled workflow uses what a user's own script can use.
+my %private = (
+    'moongate.host' => qr{^lua/moongate/(cli|sim|test|workflow|gateway)(/|\.lua)},
+    'moongate.cli'  => qr{^lua/moongate/cli(/|\.lua)},
+);
+for my $file (split /\n/, `find lua/moongate scripts -name '*.lua' | LC_ALL=C sort`) {
+    open my $fh, '<', $file or die "$file: $!";
+    while (<$fh>) {
+        while (/require\s*\(?\s*["']([\w.]+)["']/g) {
+            my $module = $1;
+            for my $p (sort keys %private) {
+                next if $module !~ /^\Q$p\E(\.|$)/ || $file =~ $private{$p};
+                fault("$file:$.: may not require the private module $module");
+            }
+        }
+    }
+}
+exit $bad;
