@@ -44,15 +44,23 @@ struct moon_auth_wait {
     void *ud;
     struct moon_auth_wait *next, **prev; /* private */
 };
-/* The value of the Authorization header ("Bearer ..."), or NULL when there is no usable token: then wait for one. The
- * string is valid until the loop turns. */
-const char *moon_auth_value(struct moon_auth *a, uint64_t *serial);
+/* A header line with a token in it, shared by the requests that carry it. */
+struct moon_auth_line {
+    unsigned refs;
+    uint32_t generation; /* of the token */
+    char text[];         /* "Authorization: Bearer ..." */
+};
+/* A reference to the line of a usable token, or NULL: then wait for one. */
+struct moon_auth_line *moon_auth_acquire(struct moon_auth *a);
+void moon_auth_line_unref(struct moon_auth_line *line); /* NULL-safe; the last one wipes it */
 /* Starts a mint, or joins the one under way. fn is called exactly once, unless the wait was left. */
 void moon_auth_wait(struct moon_auth *a, struct moon_auth_wait *w, void (*fn)(void *ud, const struct moon_err *err),
                     void *ud);
 void moon_auth_leave(struct moon_auth *a, struct moon_auth_wait *w); /* no-op when not waiting */
-/* The token of that serial was answered with 401. True: it can be replaced (the next _value is NULL or newer). */
-bool moon_auth_reject(struct moon_auth *a, uint64_t serial);
+/* A request with that line was answered 401. True: replay it once with a new token. */
+bool moon_auth_rejected(struct moon_auth *a, const struct moon_auth_line *line);
+/* A request with that line was answered with anything but 401. */
+void moon_auth_accepted(struct moon_auth *a, const struct moon_auth_line *line);
 
 /* What may be shown. */
 struct moon_auth_info {

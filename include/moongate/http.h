@@ -10,6 +10,7 @@
 
 #include "moongate/buf.h"
 #include "moongate/err.h"
+#include "moongate/retry.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -96,41 +97,33 @@ void moon_http_call_free(struct moon_http_call *call);
 const char *moon_http_method(const char *method, size_t len);
 
 /* ---- results ---- */
-enum moon_http_outcome {
-    MOON_HTTP_FINAL,    /* "final": a complete answer, and its status says what happened */
-    MOON_HTTP_NOT_SENT, /* "not_sent": not a byte of it went out */
-    MOON_HTTP_REFUSED,  /* "refused": an answer that says it had no effect (401, 403, 404, 409, 412, 422, 429, ...) */
-    MOON_HTTP_UNKNOWN   /* "unknown": sent, no complete answer (attempts: "ambiguous") */
-};
-const char *moon_http_outcome_name(enum moon_http_outcome o);
-
 struct moon_http_attempt {
     int n;      /* from 1 */
     int status; /* 0: no complete answer */
     int code;   /* 0, or why there was none (enum moon_code) */
-    enum moon_http_outcome class;
-    int64_t wait_ns;    /* waited before it: back-off, limiter, token */
+    enum moon_fail_class cls;
+    int64_t wait_ns;    /* waited before it: place, token, limiter, back-off */
     int64_t elapsed_ns; /* from its start to its end */
 };
 
 struct moon_http_result {
-    int code;   /* 0: a complete answer, whatever its status; else why there is none */
-    int status; /* of the last complete answer, also when code is not 0; 0: none came */
-    enum moon_http_outcome outcome;
-    bool after_ambiguous; /* an earlier attempt may have taken effect: a 412 may be our own */
-    bool conditional;
+    int code;             /* 0: a complete answer, whatever its status; else why there is none */
+    int status;           /* of the last complete answer, also when code is not 0; 0: none came */
+    const char *outcome;  /* static: "final", "refused", "not_sent", "unknown"; see retry.h */
+    bool after_ambiguous; /* an earlier attempt may have taken effect: a 412 or 409 may be our own */
+    bool conditional;     /* sent with If-Match or If-None-Match */
     const char *method;
-    struct moon_buf url;  /* absolute, as sent */
-    struct moon_buf head; /* header lines of the answer, each ended by "\r\n", without the status line */
-    struct moon_buf body; /* decoded */
+    struct moon_buf url;     /* absolute, as sent */
+    struct moon_buf head;    /* header lines of the answer, each ended by "\r\n", without the status line */
+    struct moon_buf body;    /* decoded */
+    struct moon_buf message; /* what failed when code is not 0; why there was no further attempt. No secret in it */
+    struct moon_buf hint;    /* what to do next; may be empty */
     int n_attempts;
     struct moon_http_attempt attempts[MOON_HTTP_ATTEMPTS_MAX + 1]; /* + 1: the replay after a 401 */
     int64_t elapsed_ns;                                            /* the whole call */
     int64_t retry_after_ns;                                        /* what the last answer asked for; < 0: nothing */
-    char message[320];                                             /* when code is not 0: what failed. Never a secret */
-    char hint[160];                /* what to do next; "" when there is nothing to say */
-    struct moon_http *http;        /* private */
-    struct moon_http_result *next; /* private */
+    struct moon_http *http;                                        /* private */
+    struct moon_http_result *next;                                 /* private */
 };
 
 /* After done: the result, now the caller's; NULL before, or when it was taken. */
