@@ -41,6 +41,8 @@ struct moon_host_opts {
     size_t memory_limit;     /* bytes of Lua memory; 0: 512 MiB */
     const char *lua_dir;     /* --lua-dir: Lua modules are looked for here before the embedded ones; or NULL */
     bool verbose;            /* error reports carry a traceback */
+    uint64_t fail_alloc;     /* tests: this allocation of the state (from 1) fails ... */
+    bool fail_alloc_on;      /* ... and all after it */
 };
 
 /* MOON_ENOMEM, MOON_EBUG (an embedded file that does not load). */
@@ -54,11 +56,17 @@ void moon_host_free(struct moon_host *host);
 int moon_host_main(struct moon_host *host, const char *module, int argc, char *const argv[], int *status,
                    struct moon_err *err);
 
-/* Ends what runs as soon as it can: from the loop's thread or a signal handler. Sticky. */
+/* Ends what runs as soon as it can: from the loop's thread, or a signal handler on it (on another thread the script
+ * goes on until it next waits). Sticky: nothing runs any more, and no pcall keeps it. */
 void moon_host_interrupt(struct moon_host *host);
 
 struct moon_host *moon_host_of(lua_State *L); /* never NULL inside a host's VM */
 const struct moon_services *moon_host_services(const struct moon_host *host);
+struct moon_host_stats {
+    size_t tasks;  /* alive */
+    size_t memory; /* bytes of Lua memory in use */
+};
+struct moon_host_stats moon_host_stats(const struct moon_host *host);
 lua_State *moon_host_state(struct moon_host *host); /* the main state; for set-up code in protected calls only */
 
 /* ---- tasks, for native functions that wait ----

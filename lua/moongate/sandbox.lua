@@ -1,0 +1,156 @@
+-- sandbox.lua - the environment of a user's script: Lua's own library as copies, `load` for text, `require` for public modules and the
+-- script's folder. Nothing in it leads to trusted globals, to the tables that trusted code uses, or to finalizers.
+local host = require "moongate.host"
+
+local M = {}
+
+-- Modules that only trusted code may require. Everything else called "moongate" or "moongate.*" is public.
+local private = { host = true, sandbox = true, cli = true }
+
+local plain = {
+  "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "tonumber", "tostring",
+  "type", "warn", "xpcall", "_VERSION",
+}
+
+local function copy(t)
+  local c = {}
+  for k, v in next, t do c[k] = v end
+  return c
+end
+
+local function public(name)
+  if name == "moongate" or name == "cjson" then return true end
+  local rest = name:match "^moongate%.(.+)$"
+  return rest ~= nil and not private[rest:match "^[^.]+"]
+end
+
+-- print for scripts: stdout holds the result, and a full disk or a closed pipe is an error.
+local function print_out(...)
+  local n, parts = select("#", ...), { ... }
+  for i = 1, n do parts[i] = tostring(parts[i]) end
+  local ok, err = host.write(table.concat(parts, "\t", 1, n) .. "\n")
+  if not ok then error(err, 0) end
+end
+
+local function collect(what)
+  what = what or "collect"
+  if what ~= "count" and what ~= "collect" and what ~= "step" then
+    error("collectgarbage: only 'count', 'collect' and 'step'", 2)
+  end
+  return collectgarbage(what)
+end
+
+-- folder: where the script's own modules are, or nil for none.
+function M.new(folder)
+  local env, loaded, loading = {}, {}, {}
+  local ours = setmetatable({}, { __mode = "k" }) -- metatables that the script has set itself
+
+  for _, name in ipairs(plain) do env[name] = _G[name] end
+  for _, name in ipairs { "coroutine", "table", "string", "math", "utf8" } do env[name] = copy(_G[name]) end
+  env._G = env
+  env.print = print_out
+  env.collectgarbage = collect
+
+  function env.load(chunk, name, mode, ...)
+    if mode ~= nil and type(mode) ~= "string" then error("bad argument #3 to 'load' (string expected)", 2) end
+    if select("#", ...) == 0 then return load(chunk, name, "t", env) end
+    return load(chunk, name, "t", (...))
+  end
+
+  function env.setmetatable(t, mt)
+    if type(mt) == "table" then
+      if rawget(mt, "__gc") ~= nil then error("setmetatable: __gc is not available in scripts; use __close", 2) end
+      ours[mt] = true
+    end
+    return setmetatable(t, mt)
+  end
+
+  function env.getmetatable(v)
+    local mt = getmetatable(v)
+    if type(mt) == "table" and not ours[mt] and rawget(mt, "__metatable") == nil then return false end
+    return mt
+  end
+
+  local function load_public(name)
+    if name == "moongate" then
+      return setmetatable({}, {
+        __index = function(t, k)
+          if type(k) ~= "string" or not public("moongate." .. k) then return nil end
+          local ok, m = pcall(env.require, "moongate." .. k)
+          if not ok then
+            if tostring(m):find("module 'moongate." .. k .. "' not found", 1, true) then return nil end
+            error(m, 0)
+          end
+          rawset(t, k, m)
+          return m
+        end,
+      })
+    end
+    local m = require(name)
+    if type(m) ~= "table" then return m end
+    local c = copy(m) -- what a script changes in its copy, trusted code does not see
+    local mt = host.raw_getmetatable(m)
+    return mt and host.raw_setmetatable(c, mt) or c
+  end
+
+  local function load_local(name)
+    if not folder or name:find "^%." or name:find "%.$" or name:find "%.%." or name:find "[^%w_.-]" then return nil end
+    local base = folder .. "/" .. name:gsub("%.", "/")
+    for _, path in ipairs { base .. ".lua", base .. "/init.lua" } do
+      local fn, err = host.load_file(path, env)
+      if fn then return fn end
+      if err.code ~= "not_found" then error(err, 0) end
+    end
+  end
+
+  function env.require(name)
+    if type(name) ~= "string" then error("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")", 2) end
+    if loaded[name] ~= nil then return loaded[name] end
+    local value
+    if public(name) then
+      value = load_public(name)
+    else
+      if loading[name] then error("module '" .. name .. "' requires itself, or another task is loading it", 2) end
+      local fn = load_local(name)
+      if not fn then error("module '" .. name .. "' not found: neither a module of moongate nor a file beside the script", 2) end
+      loading[name] = true
+      local ok, result = pcall(fn, name)
+      loading[name] = nil
+      if not ok then error(result, 0) end
+      value = result
+      if value == nil then value = true end
+    end
+    loaded[name] = value
+    return value
+  end
+
+  return env
+end
+
+local function folder_of(path)
+  return path:match "^(.*)/[^/]*$" or "."
+end
+
+-- path -> function in an environment of its own | nil, err
+function M.load_script(path)
+  return host.load_file(path, M.new(folder_of(path)))
+end
+
+-- text -> function | nil, err; name as for load(). folder: for its own modules, default none
+function M.load_chunk(text, name, folder)
+  return host.load_chunk(text, name, M.new(folder))
+end
+
+-- Tests of moongate itself also reach its private modules.
+function M.load_test(path)
+  local env = M.new(folder_of(path))
+  local public_require = env.require
+  function env.require(name)
+    local rest = name:match "^moongate%.([^.]+)"
+    if rest and private[rest] then return require(name) end
+    return public_require(name)
+  end
+  return host.load_file(path, env)
+end
+
+return M

@@ -1,0 +1,204 @@
+/* l_host.c - Lua module "moongate.host": what trusted code needs of the host. Never given to scripts. */
+#include "moongate/file.h"
+#include "moongate/host.h"
+#include "moongate/loop.h"
+#include "moongate/redact.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define SCRIPT_MAX ((size_t)16 << 20)
+
+/* Text of a chunk -> function | nil, err. Skips a first line "#!...", keeps its line break. env: index of the
+ * environment or 0. */
+static int load_text(lua_State *L, const char *text, size_t len, const char *chunkname, int env) {
+    if (len && text[0] == '#')
+        while (len && *text != '\n') {
+            text++;
+            len--;
+        }
+    if (luaL_loadbufferx(L, text, len, chunkname, "t") != LUA_OK)
+        return -1;
+    if (env) {
+        lua_pushvalue(L, env);
+        if (!lua_setupvalue(L, -2, 1))
+            lua_pop(L, 1);
+    }
+    return 0;
+}
+
+/* Turns the message at the top into nil, err with where. */
+static int fail_syntax(lua_State *L) {
+    size_t len;
+    const char *msg = lua_tolstring(L, -1, &len), *p = msg, *colon = NULL;
+    /* "file:12: message": the position goes to err.where */
+    while ((p = strchr(p, ':')) != NULL) {
+        size_t digits = strspn(p + 1, "0123456789");
+        if (digits && p[1 + digits] == ':') {
+            colon = p + 1 + digits;
+            break;
+        }
+        p++;
+    }
+    lua_pushnil(L);
+    if (colon && colon[1] == ' ') {
+        moon_error_new(L, moon_code_name(MOON_EPARSE), colon + 2, len - (size_t)(colon + 2 - msg));
+        lua_pushlstring(L, msg, (size_t)(colon - msg));
+        lua_setfield(L, -2, "where");
+    } else {
+        moon_error_new(L, moon_code_name(MOON_EPARSE), msg, len);
+    }
+    return 2;
+}
+
+/* host.load_chunk(text, chunkname [, env]) -> function | nil, err */
+static int l_load_chunk(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    const char *name = luaL_checkstring(L, 2);
+    if (load_text(L, text, len, name, lua_isnoneornil(L, 3) ? 0 : 3) != 0)
+        return fail_syntax(L);
+    return 1;
+}
+
+/* host.load_file(path [, env]) -> function | nil, err */
+static int l_load_file(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    const char *chunkname = lua_pushfstring(L, "@%s", path);
+    struct moon_buf buf = MOON_BUF_INIT;
+    struct moon_err err;
+    int rc = moon_file_read(path, SCRIPT_MAX, &buf, &err);
+    int bad = 0;
+    if (rc == 0)
+        bad = load_text(L, buf.data ? buf.data : "", buf.len, chunkname, lua_isnoneornil(L, 2) ? 0 : 2);
+    moon_buf_release(&buf);
+    if (rc != 0)
+        return moon_fail(L, &err);
+    return bad ? fail_syntax(L) : 1;
+}
+
+/* host.embedded(name) -> text | nil */
+static int l_embedded(lua_State *L) {
+    const struct moon_embedded *f = moon_embedded_find(luaL_checkstring(L, 1));
+    if (!f)
+        return 0;
+    lua_pushlstring(L, (const char *)f->data, f->len);
+    return 1;
+}
+
+/* host.embedded_list([prefix]) -> names */
+static int l_embedded_list(lua_State *L) {
+    size_t len;
+    const char *prefix = luaL_optlstring(L, 1, "", &len);
+    lua_Integer n = 0;
+    lua_newtable(L);
+    for (const struct moon_embedded *f = moon_embedded_files; f->name; f++)
+        if (strncmp(f->name, prefix, len) == 0) {
+            lua_pushstring(L, f->name);
+            lua_rawseti(L, -2, ++n);
+        }
+    return 1;
+}
+
+/* All of it, or MOON_EIO. */
+static int write_all(int fd, const char *p, size_t len, struct moon_err *err) {
+    while (len) {
+        ssize_t n = write(fd, p, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN) { /* somebody made our terminal non-blocking */
+            usleep(1000);
+            continue;
+        }
+        if (n < 0)
+            return moon_err_errno(err, MOON_EIO, errno, "can't write to %s", fd == 1 ? "stdout" : "stderr");
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int write_redacted(lua_State *L, int fd) {
+    size_t len;
+    const char *s = luaL_checklstring(L, 1, &len);
+    struct moon_buf buf = MOON_BUF_INIT;
+    struct moon_err err;
+    int rc = moon_redact_append(moon_host_services(moon_host_of(L))->redact, &buf, s, len);
+    rc = rc == 0 ? write_all(fd, buf.data, buf.len, &err) : moon_err_set(&err, rc, "out of memory");
+    moon_buf_release(&buf);
+    if (rc != 0)
+        return moon_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* host.write(text) -> true | nil, err: to stdout, at once, redacted */
+static int l_write(lua_State *L) {
+    return write_redacted(L, STDOUT_FILENO);
+}
+
+/* host.write_err(text) -> true | nil, err: the same to stderr */
+static int l_write_err(lua_State *L) {
+    return write_redacted(L, STDERR_FILENO);
+}
+
+/* host.isatty(fd) -> boolean */
+static int l_isatty(lua_State *L) {
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* host.width([fd = 2]) -> columns of the terminal | nil */
+static int l_width(lua_State *L) {
+    struct winsize w;
+    if (ioctl((int)luaL_optinteger(L, 1, STDERR_FILENO), TIOCGWINSZ, &w) != 0 || w.ws_col == 0)
+        return 0;
+    lua_pushinteger(L, w.ws_col);
+    return 1;
+}
+
+/* host.stats() -> {tasks, memory} */
+static int l_stats(lua_State *L) {
+    struct moon_host_stats s = moon_host_stats(moon_host_of(L));
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, (lua_Integer)s.tasks);
+    lua_setfield(L, -2, "tasks");
+    lua_pushinteger(L, (lua_Integer)s.memory);
+    lua_setfield(L, -2, "memory");
+    return 1;
+}
+
+/* host.native(name) -> whether a native module of that name is built in */
+static int l_set_metatable(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+static int l_get_metatable(lua_State *L) {
+    luaL_checkany(L, 1);
+    return lua_getmetatable(L, 1);
+}
+
+static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
+                                 {"load_file", l_load_file},
+                                 {"embedded", l_embedded},
+                                 {"embedded_list", l_embedded_list},
+                                 {"write", l_write},
+                                 {"write_err", l_write_err},
+                                 {"isatty", l_isatty},
+                                 {"width", l_width},
+                                 {"stats", l_stats},
+                                 {"raw_setmetatable", l_set_metatable},
+                                 {"raw_getmetatable", l_get_metatable},
+                                 {NULL, NULL}};
+
+int luaopen_moongate_host(lua_State *L);
+int luaopen_moongate_host(lua_State *L) {
+    luaL_newlib(L, funcs);
+    return 1;
+}

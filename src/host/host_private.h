@@ -1,0 +1,85 @@
+/* host_private.h - what the files of src/host share. */
+#ifndef MOONGATE_HOST_PRIVATE_H
+#define MOONGATE_HOST_PRIVATE_H
+
+#include "moongate/host.h"
+#include "moongate/task.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#define HOST_MEMORY_LIMIT ((size_t)512 << 20)
+#define HOST_POOL         1024 /* idle coroutines kept for the next tasks */
+
+struct host_memory {
+    size_t used, limit;
+    bool limit_hit;
+    uint64_t count, fail_at; /* tests: this allocation fails */
+    bool fail_on;            /* ... and all after it */
+};
+
+/* A slot outlives its tasks: wakes name it, and its generation tells them apart. Its coroutine is used again. */
+struct host_slot {
+    struct moon_task *task; /* NULL: free */
+    lua_State *co;          /* anchored in the threads table; NULL: none yet */
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+struct moon_host {
+    lua_State *L;
+    struct moon_services services;
+    const luaL_Reg *modules;
+    char *lua_dir;
+    bool verbose;
+    struct host_memory memory;
+
+    struct host_slot *slots;
+    uint32_t n_slots, cap_slots, free_slot, n_idle; /* free_slot, next_free: UINT32_MAX ends the list */
+    int threads_ref, handles_ref;                   /* registry: slot + 1 -> coroutine, task */
+    size_t live;
+    struct moon_task *ready, **ready_tail;
+    size_t n_ready;
+    struct moon_defer turn;
+    bool in_turn;
+    struct moon_task *current;
+    unsigned gc_stress;
+
+    pthread_t thread;
+    atomic_int interrupted;
+    _Atomic(lua_State *) running; /* the coroutine that runs Lua now: where a signal puts its hook */
+    int raised;                   /* how often the interrupt has been raised */
+};
+
+/* vm.c */
+int host_setup(lua_State *L); /* protected: everything that a new state needs */
+
+/* baselib.c */
+void host_open_libs(lua_State *L);
+
+/* loader.c: the trusted `require` */
+int host_require(lua_State *L);
+int host_load_text(lua_State *L, const char *text, size_t len, const char *chunkname);
+
+/* scheduler.c */
+void host_scheduler_init(struct moon_host *host);
+int host_scheduler_setup(lua_State *L);
+struct moon_task *host_spawn_root(lua_State *L, int nargs); /* as moon_task_spawn, without a parent */
+void host_cancel_all(struct moon_host *host);               /* and runs their closing */
+
+/* A task's place among the coroutines: the low bit of their extra space. */
+#define HOST_TASK_BIT ((uintptr_t)1)
+static inline bool host_is_task_thread(lua_State *L) {
+    return (*(uintptr_t *)lua_getextraspace(L) & HOST_TASK_BIT) != 0;
+}
+
+/* error_object.c */
+int host_error_setup(lua_State *L);
+/* Turns the error value at the top into an error object. where: "file:line" or "". [-1, +1, m] */
+void host_error_convert(lua_State *L, const char *where);
+
+/* interrupt.c */
+void host_interrupt_hook(lua_State *L, lua_Debug *ar);
+
+#endif

@@ -1,0 +1,250 @@
+/* loop.c - a turn of the loop: deferred calls, due timers, then libuv's sockets and pool.
+ *
+ * Time is read once a turn. The alarm that ends a blocking poll is only moved when an earlier timer comes first: with
+ * many deadlines that are nearly always stopped, it goes off too early once in a while instead of being set again on
+ * every turn. */
+#include "loop_private.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#define QUIET_POLLS 3 /* virtual time: polls of 1 ms without any activity before the clock jumps */
+
+static void on_wake(uv_async_t *h) {
+    (void)h; /* the poll has ended; that is all */
+}
+
+static void on_alarm(uv_timer_t *h) {
+    ((struct moon_loop *)h->data)->alarm_ms = 0;
+}
+
+int moon_loop_new(struct moon_loop **out, const struct moon_clock *clock, struct moon_vclock *vclock,
+                  struct moon_err *err) {
+    struct moon_loop *loop = calloc(1, sizeof *loop);
+    int rc;
+    *out = NULL;
+    if (!loop)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    loop->system = moon_clock_system();
+    loop->clock = clock ? clock : &loop->system;
+    loop->vclock = vclock;
+    loop->queue_tail = &loop->queue;
+    rc = uv_loop_init(&loop->uv);
+    if (rc != 0)
+        goto fail;
+    rc = uv_async_init(&loop->uv, &loop->async, on_wake);
+    if (rc != 0) {
+        uv_loop_close(&loop->uv);
+        goto fail;
+    }
+    uv_timer_init(&loop->uv, &loop->alarm);
+    uv_unref((uv_handle_t *)&loop->alarm);
+    loop->alarm.data = loop;
+    *out = loop;
+    return 0;
+fail:
+    free(loop);
+    return moon_err_set(err, rc == UV_ENOMEM ? MOON_ENOMEM : MOON_EIO, "event loop: %s", uv_strerror(rc));
+}
+
+void moon_loop_free(struct moon_loop *loop) {
+    if (!loop)
+        return;
+    uv_close((uv_handle_t *)&loop->async, NULL);
+    uv_close((uv_handle_t *)&loop->alarm, NULL);
+    for (int i = 0; uv_loop_close(&loop->uv) == UV_EBUSY; i++) {
+        if (i == 100)
+            return; /* an owner left a handle open: losing the memory is better than a callback into it */
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
+    free(loop->heap);
+    free(loop);
+}
+
+struct uv_loop_s *moon_loop_uv(struct moon_loop *loop) {
+    return &loop->uv;
+}
+
+const struct moon_clock *moon_loop_clock(const struct moon_loop *loop) {
+    return loop->clock;
+}
+
+int64_t moon_loop_now_ns(const struct moon_loop *loop) {
+    return moon_mono_ns(loop->clock);
+}
+
+void moon_loop_wake(struct moon_loop *loop) {
+    uv_async_send(&loop->async);
+}
+
+/* ---- deferred calls ---- */
+
+void moon_loop_defer(struct moon_loop *loop, struct moon_defer *d, void (*fn)(void *ud), void *ud) {
+    if (d->prev)
+        return;
+    d->fn = fn;
+    d->ud = ud;
+    d->next = NULL;
+    d->prev = loop->queue_tail;
+    *loop->queue_tail = d;
+    loop->queue_tail = &d->next;
+}
+
+void moon_loop_undefer(struct moon_loop *loop, struct moon_defer *d) {
+    if (!d->prev)
+        return;
+    *d->prev = d->next;
+    if (d->next)
+        d->next->prev = d->prev;
+    else if (loop->queue_tail == &d->next)
+        loop->queue_tail = d->prev;
+    d->next = NULL;
+    d->prev = NULL;
+}
+
+static void run_deferred(struct moon_loop *loop) {
+    struct moon_defer *d;
+    if (!loop->queue)
+        return;
+    loop->batch = loop->queue;
+    loop->batch->prev = &loop->batch;
+    loop->queue = NULL;
+    loop->queue_tail = &loop->queue;
+    while ((d = loop->batch)) {
+        moon_loop_undefer(loop, d);
+        d->fn(d->ud);
+    }
+}
+
+/* ---- pool work ---- */
+
+struct work_req {
+    uv_work_t uv;
+    struct moon_loop *loop;
+    struct moon_work *work;
+};
+
+static void work_run(uv_work_t *req) {
+    struct moon_work *w = ((struct work_req *)req->data)->work;
+    w->run(w->ud);
+}
+
+static void work_done(uv_work_t *req, int status) {
+    struct work_req *r = req->data;
+    struct moon_work *w = r->work;
+    r->loop->works--;
+    free(r);
+    w->priv = NULL;
+    w->done(w->ud, status == UV_ECANCELED);
+}
+
+int moon_work_start(struct moon_loop *loop, struct moon_work *w, void (*run)(void *ud),
+                    void (*done)(void *ud, bool cancelled), void *ud, struct moon_err *err) {
+    struct work_req *r = malloc(sizeof *r);
+    int rc;
+    if (!r)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    r->loop = loop;
+    r->work = w;
+    r->uv.data = r;
+    w->run = run;
+    w->done = done;
+    w->ud = ud;
+    rc = uv_queue_work(&loop->uv, &r->uv, work_run, work_done);
+    if (rc != 0) {
+        free(r);
+        return moon_err_set(err, MOON_ENOMEM, "thread pool: %s", uv_strerror(rc));
+    }
+    w->priv = r;
+    loop->works++;
+    return 0;
+}
+
+void moon_work_cancel(struct moon_loop *loop, struct moon_work *w) {
+    (void)loop;
+    if (w->priv)
+        uv_cancel((uv_req_t *)&((struct work_req *)w->priv)->uv);
+}
+
+/* ---- a turn ---- */
+
+/* Handles and requests of others keep libuv's loop alive; our async handle does not count. */
+static bool io_alive(struct moon_loop *loop) {
+    bool alive;
+    uv_unref((uv_handle_t *)&loop->async);
+    alive = uv_loop_alive(&loop->uv) != 0;
+    uv_ref((uv_handle_t *)&loop->async);
+    return alive;
+}
+
+static bool ready(struct moon_loop *loop, int64_t now) {
+    return loop->queue || (loop->heap_len && loop->heap[1]->due_ns <= now);
+}
+
+static void poll_real(struct moon_loop *loop, bool wait) {
+    int64_t now;
+    if (!wait || loop->queue) {
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+        return;
+    }
+    if (loop->heap_len) {
+        now = moon_loop_now_ns(loop);
+        if (ready(loop, now)) {
+            uv_run(&loop->uv, UV_RUN_NOWAIT);
+            return;
+        }
+        uv_update_time(&loop->uv);
+        /* Rounded up: a timer never fires early. */
+        uint64_t delay = (uint64_t)((loop->heap[1]->due_ns - now + MOON_NS_PER_MS - 1) / MOON_NS_PER_MS);
+        uint64_t due = uv_now(&loop->uv) + delay;
+        if (!loop->alarm_ms || due < loop->alarm_ms) {
+            uv_timer_start(&loop->alarm, on_alarm, delay, 0);
+            loop->alarm_ms = due;
+        }
+    }
+    uv_run(&loop->uv, UV_RUN_ONCE);
+}
+
+/* Whether a socket or the pool has something for us within 1 ms of real time. */
+static bool io_pending(struct moon_loop *loop, int timeout_ms) {
+    struct pollfd p = {.fd = uv_backend_fd(&loop->uv), .events = POLLIN};
+    return poll(&p, 1, timeout_ms) > 0;
+}
+
+/* Virtual time: everything that can happen now happens first; then, if the caller would wait, the clock jumps. */
+static void poll_virtual(struct moon_loop *loop, bool wait) {
+    bool alive = io_alive(loop);
+    for (int quiet = 0; quiet < QUIET_POLLS; quiet++) {
+        bool active = io_pending(loop, 0) || uv_backend_timeout(&loop->uv) == 0;
+        uv_run(&loop->uv, UV_RUN_NOWAIT); /* also hands new registrations to the kernel */
+        if (!wait || active || ready(loop, moon_loop_now_ns(loop)))
+            return;
+        if (alive && io_pending(loop, 1))
+            return;
+        if (!alive)
+            break;
+    }
+    if (loop->works) {
+        uv_run(&loop->uv, UV_RUN_ONCE);
+    } else if (loop->heap_len) {
+        int64_t ahead = loop->heap[1]->due_ns - moon_loop_now_ns(loop);
+        if (ahead > 0)
+            moon_vclock_advance(loop->vclock, ahead);
+    } else {
+        uv_run(&loop->uv, UV_RUN_ONCE);
+    }
+}
+
+bool moon_loop_turn(struct moon_loop *loop, bool wait) {
+    run_deferred(loop);
+    if (loop->heap_len)
+        moon_loop_run_timers(loop, moon_loop_now_ns(loop));
+    if (loop->queue || loop->heap_len || loop->works || io_alive(loop)) {
+        if (loop->vclock)
+            poll_virtual(loop, wait);
+        else
+            poll_real(loop, wait);
+        return loop->queue || loop->heap_len || loop->works || io_alive(loop);
+    }
+    return false;
+}
