@@ -17,5 +17,7 @@ void moon_redact_free(struct moon_redact *r);                               /* N
 int moon_redact_add(struct moon_redact *r, const char *secret, size_t len); /* copies; 0 or MOON_ENOMEM */
 /* Appends text to out with every secret replaced by "***". 0 or MOON_ENOMEM. r may be NULL: by name only. */
 int moon_redact_append(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len);
+/* By value only: for results and for our own words to a person, where a name is no sign of a secret. */
+int moon_redact_values(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len);
 
 #endif

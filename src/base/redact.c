@@ -208,11 +208,11 @@ static bool may_begin_name(char c) {
     return c != '\0' && strchr("sSaApPbB", c);
 }
 
-int moon_redact_append(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len) {
+static int append(const struct moon_redact *r, bool by_name, struct moon_buf *out, const char *text, size_t len) {
     size_t i = 0, copied = 0;
     while (i < len) {
         size_t keep = 0, hidden = match_value(r, text + i, len - i);
-        if (hidden == 0 && may_begin_name(text[i]))
+        if (hidden == 0 && by_name && may_begin_name(text[i]))
             hidden = match_name(text + i, len - i, &keep);
         if (hidden == 0) {
             i++;
@@ -224,4 +224,12 @@ int moon_redact_append(const struct moon_redact *r, struct moon_buf *out, const 
         copied = i;
     }
     return copied < len ? moon_buf_append(out, text + copied, len - copied) : 0;
+}
+
+int moon_redact_append(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len) {
+    return append(r, true, out, text, len);
+}
+
+int moon_redact_values(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len) {
+    return append(r, false, out, text, len);
 }

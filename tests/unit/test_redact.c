@@ -40,6 +40,19 @@ static void by_name(void **state) {
     check(NULL, "basic auth, bearer token, the secret is kept", "basic auth, bearer token, the secret is kept");
 }
 
+static void values_only(void **state) {
+    (void)state;
+    struct moon_redact *r;
+    struct moon_buf out = MOON_BUF_INIT;
+    static const char text[] = "client_secret: must be given, canary-1";
+    assert_int_equal(moon_redact_new(&r), 0);
+    assert_int_equal(moon_redact_add(r, "canary-1", 8), 0);
+    assert_int_equal(moon_redact_values(r, &out, text, sizeof text - 1), 0);
+    assert_string_equal(out.data, "client_secret: must be given, ***");
+    moon_buf_release(&out);
+    moon_redact_free(r);
+}
+
 static void log_lines_are_clean(void **state) {
     (void)state;
     int fds[2];
@@ -66,6 +79,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_value),
         cmocka_unit_test(by_name),
+        cmocka_unit_test(values_only),
         cmocka_unit_test(log_lines_are_clean),
     };
     return cmocka_run_group_tests_name("redact", tests, NULL, NULL);
