@@ -39,16 +39,17 @@ struct moon_json_token {
     double number;
     const char *text; /* STRING, KEY: UTF-8, may hold NUL, valid until the next call */
     size_t len;
+    bool escaped; /* raw readers only: text still holds escapes, see moon_json_unescape */
 };
 
 struct moon_json_reader {
     const char *p, *end, *start;
     const char *token;       /* where the last token began */
     struct moon_buf scratch; /* strings with escapes are undone here; empty, and never allocated, while none has come */
-    unsigned char *kinds;    /* a bit a level: object or array; inline_kinds up to MOON_JSON_DEPTH levels */
-    unsigned char inline_kinds[MOON_JSON_DEPTH / 8 + 1];
+    unsigned char kinds[MOON_JSON_DEPTH / 8 + 1]; /* a bit a level: 1 object, 0 array */
     int depth, max_depth;
     int state;
+    bool raw; /* set after init: strings are checked but given as they stand, so that the reader never allocates */
 };
 
 /* text is borrowed. max_depth 1..MOON_JSON_DEPTH, 0: the default. */
@@ -57,15 +58,33 @@ void moon_json_reader_release(struct moon_json_reader *r);
 /* 0 with *tok filled, or MOON_EPARSE, MOON_ERANGE, MOON_ENOMEM; messages begin "line L, column C: ". After an error the
  * reader is spent. */
 int moon_json_next(struct moon_json_reader *r, struct moon_json_token *tok, struct moon_err *err);
-/* Line and column (1-based; columns count code points) of the last token. */
+/* Line and column (1-based; columns count code points) of the last token; after an error, of the fault. */
 void moon_json_where(const struct moon_json_reader *r, size_t *line, size_t *column);
+/* Undoes the escapes of a raw token's text, which the reader has checked. out has room for len bytes; returns the bytes
+ * written. */
+size_t moon_json_unescape(const char *text, size_t len, char *out);
+/* The double nearest to the JSON number text (grammar checked by the caller); infinity when it is too large. Ignores
+ * the locale. */
+double moon_json_decimal(const char *text, size_t len);
 
 /* Writing. Each appends to b and returns 0, MOON_ENOMEM or what is named; b may hold a part when it fails. */
 int moon_json_put_string(struct moon_buf *b, const char *s, size_t len); /* MOON_EINVAL: bad UTF-8 */
 int moon_json_put_int(struct moon_buf *b, int64_t v);                    /* MOON_ERANGE: beyond +-MOON_JSON_SAFE_INT */
 int moon_json_put_number(struct moon_buf *b, double v); /* MOON_EINVAL: NaN, infinity. ECMAScript's Number::toString */
+/* The shortest decimal that reads back as v, and of those the closest: v = 0.DIGITS * 10^*point. v finite and > 0;
+ * returns the number of digits, 1..17, the first and last not '0'. */
+int moon_json_digits(double v, char digits[18], int *point);
 /* The order RFC 8785 sorts members in: by UTF-16 code units. Both must be valid UTF-8. <0, 0, >0. */
 int moon_json_key_cmp(const char *a, size_t alen, const char *b, size_t blen);
+/* A member to be sorted: the caller fills key, len, item and slot; prefix belongs to moon_json_sort. */
+struct moon_json_entry {
+    uint64_t prefix;
+    const char *key;
+    size_t len;
+    const void *item;
+    int slot;
+};
+void moon_json_sort(struct moon_json_entry *entries, size_t n);
 /* The length of the valid UTF-8 prefix of s; == len when all is valid. Surrogates and overlong forms are invalid. */
 size_t moon_utf8_valid(const char *s, size_t len);
 size_t moon_utf8_count(const char *s, size_t len); /* code points of a valid string */

@@ -1,0 +1,267 @@
+/* json_value.c - a JSON document as a tree. Everything of a document lies in one arena, a list of blocks that is freed
+ * as a whole. While an array or object is open its items wait on a stack; at its end they move to the arena in one
+ * piece. */
+#include "moongate/json_value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- arena ---- */
+
+#define BLOCK_SIZE 4096
+
+struct block {
+    struct block *next;
+    size_t used, size;
+    max_align_t data[];
+};
+
+static void *arena_alloc(void **arena, size_t size) {
+    struct block *b = *arena;
+    size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    if (b == NULL || b->size - b->used < size) {
+        size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+        struct block *fresh = malloc(sizeof *fresh + room);
+        if (fresh == NULL)
+            return NULL;
+        fresh->used = 0;
+        fresh->size = room;
+        if (b != NULL && size > BLOCK_SIZE / 4) { /* keep filling the current block */
+            fresh->next = b->next;
+            b->next = fresh;
+        } else {
+            fresh->next = b;
+            *arena = fresh;
+        }
+        b = fresh;
+    }
+    void *p = (char *)b->data + b->used;
+    b->used += size;
+    return p;
+}
+
+static void arena_free(void *arena) {
+    for (struct block *b = arena, *next; b != NULL; b = next) {
+        next = b->next;
+        free(b);
+    }
+}
+
+/* ---- parsing ---- */
+
+struct builder {
+    struct moon_json_reader reader;
+    struct moon_json_token token;
+    struct moon_json_member *stack; /* items of open arrays use only .value */
+    size_t len, cap;
+    void *arena;
+    struct moon_err *err;
+};
+
+static int build_value(struct builder *b, struct moon_json_value *out);
+
+static int no_memory(struct builder *b) {
+    return moon_err_set(b->err, MOON_ENOMEM, "out of memory");
+}
+
+static int next(struct builder *b) {
+    return moon_json_next(&b->reader, &b->token, b->err);
+}
+
+static int keep_string(struct builder *b, const char **data, size_t *len) {
+    char *copy = arena_alloc(&b->arena, b->token.len + 1);
+    if (copy == NULL)
+        return no_memory(b);
+    if (b->token.len > 0)
+        memcpy(copy, b->token.text, b->token.len);
+    copy[b->token.len] = '\0';
+    *data = copy;
+    *len = b->token.len;
+    return 0;
+}
+
+/* An empty place on the stack; returns its index. Pointers into the stack don't survive the next call. */
+static int push(struct builder *b, size_t *index) {
+    if (b->len == b->cap) {
+        size_t cap = b->cap != 0 ? b->cap * 2 : 32;
+        struct moon_json_member *stack = realloc(b->stack, cap * sizeof *stack);
+        if (stack == NULL)
+            return no_memory(b);
+        b->stack = stack;
+        b->cap = cap;
+    }
+    *index = b->len++;
+    return 0;
+}
+
+static int compare_keys(const void *pa, const void *pb) {
+    const struct moon_json_member *a = *(const struct moon_json_member *const *)pa;
+    const struct moon_json_member *b = *(const struct moon_json_member *const *)pb;
+    if (a->key_len != b->key_len)
+        return a->key_len < b->key_len ? -1 : 1;
+    return memcmp(a->key, b->key, a->key_len);
+}
+
+static bool same_key(const struct moon_json_member *a, const struct moon_json_member *b) {
+    return a->key_len == b->key_len && memcmp(a->key, b->key, a->key_len) == 0;
+}
+
+static int fail_duplicate(struct builder *b, const struct moon_json_member *m) {
+    size_t line, column;
+    moon_json_where(&b->reader, &line, &column);
+    return moon_err_set(b->err, MOON_EPARSE,
+                        "line %zu, column %zu: the key \"%.100s\" comes twice in the object that ends here", line,
+                        column, m->key);
+}
+
+/* Small objects are compared pairwise as they grow; large ones by sorting, when they end. */
+#define PAIRWISE 16
+
+static int check_duplicates(struct builder *b, const struct moon_json_member *m, size_t n) {
+    const struct moon_json_member **sorted = malloc(n * sizeof *sorted);
+    int rc = 0;
+    if (sorted == NULL)
+        return no_memory(b);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &m[i];
+    qsort(sorted, n, sizeof *sorted, compare_keys);
+    for (size_t i = 1; i < n && rc == 0; i++) {
+        if (same_key(sorted[i - 1], sorted[i]))
+            rc = fail_duplicate(b, sorted[i]);
+    }
+    free(sorted);
+    return rc;
+}
+
+static int build_object(struct builder *b, struct moon_json_value *out) {
+    size_t base = b->len, index;
+    struct moon_json_value value;
+    int rc;
+    for (;;) {
+        if ((rc = next(b)) != 0)
+            return rc;
+        if (b->token.type == MOON_JSON_OBJECT_END)
+            break;
+        if ((rc = push(b, &index)) != 0 || (rc = keep_string(b, &b->stack[index].key, &b->stack[index].key_len)) != 0)
+            return rc;
+        for (size_t i = base; i < index && index - base < PAIRWISE; i++) {
+            size_t line, column;
+            if (!same_key(&b->stack[i], &b->stack[index]))
+                continue;
+            moon_json_where(&b->reader, &line, &column);
+            return moon_err_set(b->err, MOON_EPARSE,
+                                "line %zu, column %zu: the key \"%.100s\" comes twice in this object", line, column,
+                                b->stack[i].key);
+        }
+        if ((rc = next(b)) != 0 || (rc = build_value(b, &value)) != 0)
+            return rc;
+        b->stack[index].value = value;
+    }
+    size_t n = b->len - base;
+    out->type = MOON_JSON_OBJECT;
+    out->u.object.len = n;
+    out->u.object.members = arena_alloc(&b->arena, n * sizeof *out->u.object.members);
+    if (out->u.object.members == NULL)
+        return no_memory(b);
+    if (n > 0)
+        memcpy(out->u.object.members, b->stack + base, n * sizeof *b->stack);
+    b->len = base;
+    return n > PAIRWISE ? check_duplicates(b, out->u.object.members, n) : 0;
+}
+
+static int build_array(struct builder *b, struct moon_json_value *out) {
+    size_t base = b->len, index;
+    struct moon_json_value value;
+    int rc;
+    for (;;) {
+        if ((rc = next(b)) != 0)
+            return rc;
+        if (b->token.type == MOON_JSON_ARRAY_END)
+            break;
+        if ((rc = build_value(b, &value)) != 0 || (rc = push(b, &index)) != 0)
+            return rc;
+        b->stack[index].value = value;
+    }
+    size_t n = b->len - base;
+    out->type = MOON_JSON_ARRAY;
+    out->u.array.len = n;
+    out->u.array.items = arena_alloc(&b->arena, n * sizeof *out->u.array.items);
+    if (out->u.array.items == NULL)
+        return no_memory(b);
+    for (size_t i = 0; i < n; i++)
+        out->u.array.items[i] = b->stack[base + i].value;
+    b->len = base;
+    return 0;
+}
+
+/* The value whose first token is b->token. Recursion is bounded by the reader's depth. */
+static int build_value(struct builder *b, struct moon_json_value *out) {
+    out->type = b->token.type;
+    switch (b->token.type) {
+    case MOON_JSON_INT:
+        out->u.integer = b->token.integer;
+        return 0;
+    case MOON_JSON_NUMBER:
+        out->u.number = b->token.number;
+        return 0;
+    case MOON_JSON_STRING:
+        return keep_string(b, &out->u.string.data, &out->u.string.len);
+    case MOON_JSON_ARRAY:
+        return build_array(b, out);
+    case MOON_JSON_OBJECT:
+        return build_object(b, out);
+    default:
+        return 0;
+    }
+}
+
+int moon_json_parse(struct moon_json_doc *doc, const char *text, size_t len, struct moon_err *err) {
+    struct builder b = {.err = err};
+    int rc;
+    moon_json_reader_init(&b.reader, text, len, 0);
+    rc = next(&b);
+    if (rc == 0)
+        rc = build_value(&b, &doc->root);
+    if (rc == 0)
+        rc = next(&b);
+    moon_json_reader_release(&b.reader);
+    free(b.stack);
+    if (rc != 0) {
+        arena_free(b.arena);
+        return rc;
+    }
+    doc->arena = b.arena;
+    return 0;
+}
+
+void moon_json_doc_release(struct moon_json_doc *doc) {
+    arena_free(doc->arena);
+    doc->arena = NULL;
+    doc->root.type = MOON_JSON_NULL;
+}
+
+/* ---- access ---- */
+
+const struct moon_json_value *moon_json_get_n(const struct moon_json_value *object, const char *key, size_t len) {
+    if (object == NULL || object->type != MOON_JSON_OBJECT)
+        return NULL;
+    for (size_t i = 0; i < object->u.object.len; i++) {
+        const struct moon_json_member *m = &object->u.object.members[i];
+        if (m->key_len == len && memcmp(m->key, key, len) == 0)
+            return &m->value;
+    }
+    return NULL;
+}
+
+const struct moon_json_value *moon_json_get(const struct moon_json_value *object, const char *key) {
+    return moon_json_get_n(object, key, strlen(key));
+}
+
+const char *moon_json_get_string(const struct moon_json_value *object, const char *key, size_t *len) {
+    const struct moon_json_value *v = moon_json_get(object, key);
+    if (v == NULL || v->type != MOON_JSON_STRING)
+        return NULL;
+    if (len != NULL)
+        *len = v->u.string.len;
+    return v->u.string.data;
+}
