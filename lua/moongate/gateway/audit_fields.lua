@@ -1,0 +1,41 @@
+-- audit_fields.lua - what a write's two audit lines hold, besides what a workflow adds. For write.lua only.
+
+local errors = require "moongate.error"
+
+local M = {}
+
+local function merged(...)
+  local out = {}
+  for _, t in ipairs { ... } do
+    for k, v in pairs(t) do out[k] = v end
+  end
+  return out
+end
+
+-- Before it is sent: what, where, on which base, and the hash of the bytes.
+function M.intent(w)
+  return merged(w.details, {
+    action = w.action, kind = w.kind.name, method = w.method, resource = w.path, payload_hash = w.payload_hash,
+    if_match = w.base and w.base.etag or nil, idempotency_key = w.idempotency_key,
+    on_conflict = w.round > 1 and w.on_conflict or nil,
+  })
+end
+
+-- After it: how it ended and how long it took, on success and on failure alike.
+function M.outcome(w, ok, result)
+  local extra = w.outcome_details and w.outcome_details(ok and result or nil, not ok and result or nil) or {}
+  local fields = merged(w.details, { latency_ms = w.latency_ms, payload_hash = w.payload_hash, resource = w.path })
+  if ok then
+    fields.status = result.status
+    fields.etag, fields.http_status = result.etag, result.http_status
+    fields.attempts, fields.correlationId = result.attempts, result.correlation_id
+    return merged(fields, extra)
+  end
+  local err = errors.is(result) and result or { code = "bug", message = tostring(result) }
+  fields.status = err.outcome == "unknown" and "unknown" or err.code == "conflict" and "conflict" or "failed"
+  fields.error_code, fields.error_message = err.code, err.message
+  fields.http_status, fields.attempts, fields.correlationId = err.status, err.attempts, err.correlation_id
+  return merged(fields, extra)
+end
+
+return M

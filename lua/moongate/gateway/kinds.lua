@@ -1,0 +1,150 @@
+-- kinds.lua - loads a dialect, lays a user's overrides over it, and answers where a resource of a kind lies. For
+-- gateway.lua only.
+
+local errors = require "moongate.error"
+local schemas = require "moongate.schemas"
+
+local M = {}
+
+-- The fields of a kind. Anything else is a typing error and refused.
+local FIELDS = {
+  title = "string",       -- what a message calls it; default: the kind's name
+  path = "string",        -- template of one resource, "/a/{b}/c/{d}"
+  list = "string",        -- template of the listing
+  content = "string",     -- member of the GET answer that holds what PUT takes; default: the whole answer
+  schema = "any",         -- a schema in moongate/schemas, or the schema itself (a table); default: no check
+  limits = "table",       -- limit of the project file -> JSON Pointer of the number in the schema it sets
+  lock = "string",        -- etag: If-Match; none: read again and compare before writing
+  create = "string",      -- method that creates: PUT (default) or POST
+  update = "string",      -- method that updates: PUT (default) or PATCH
+  idempotent = "boolean", -- a POST that may be sent twice
+  scopes = "table",       -- {read = …, write = …}, named when the gateway answers 403
+  family = "string",      -- shares a circuit breaker; default: the kind's name
+  busy = "string",        -- Lua pattern for the error code of a 409 that passes by itself; default "busy"
+}
+
+local CHOICES = {
+  lock = { etag = true, none = true },
+  create = { PUT = true, POST = true },
+  update = { PUT = true, PATCH = true },
+}
+
+local function reject(fmt, ...)
+  error(errors.new { code = "invalid", message = fmt:format(...) }, 0)
+end
+
+local function check(name, kind)
+  for key, value in pairs(kind) do
+    local want = FIELDS[key]
+    if not want then reject("kind %q: unknown field %q", name, tostring(key)) end
+    if want ~= "any" and type(value) ~= want then
+      reject("kind %q: %s is a %s, expected a %s", name, key, type(value), want)
+    end
+    if CHOICES[key] and not CHOICES[key][value] then reject("kind %q: %s = %q is not known", name, key, value) end
+  end
+  if not kind.path then reject("kind %q: path is missing", name) end
+  for _, key in ipairs { "path", "list" } do
+    if kind[key] and kind[key]:sub(1, 1) ~= "/" then
+      reject("kind %q: %s = %q must begin with / (the host comes from the region)", name, key, kind[key])
+    end
+  end
+end
+
+local function override(kind, changes)
+  local out = {}
+  for k, v in pairs(kind or {}) do out[k] = v end
+  for k, v in pairs(changes) do out[k] = v end
+  return out
+end
+
+local function complete(name, kind, limits)
+  kind.name = name
+  kind.title = kind.title or name
+  kind.family = kind.family or name
+  kind.lock = kind.lock or "etag"
+  kind.create = kind.create or "PUT"
+  kind.update = kind.update or "PUT"
+  kind.busy = kind.busy or "busy"
+  if kind.schema then
+    kind.checker = schemas.compile(kind.schema, { pointers = kind.limits, limits = limits })
+    kind.defaults = schemas.defaults(kind.schema)
+  end
+  return kind
+end
+
+-- M.load(dialect, overrides, limits) -> name -> kind. dialect: a name or a table; overrides: as `gateway.kinds` of a
+-- project file.
+function M.load(dialect, overrides, limits)
+  if type(dialect) == "string" then
+    local found, loaded = pcall(require, "moongate.dialects." .. dialect)
+    if not found then reject("there is no dialect %q", dialect) end
+    dialect = loaded
+  end
+  local all = {}
+  for name, kind in pairs(dialect.kinds) do all[name] = override(kind, {}) end
+  for name, changes in pairs(overrides or {}) do
+    if type(changes) ~= "table" then reject("kind %q: expected a table", tostring(name)) end
+    all[name] = override(all[name], changes)
+  end
+  for name, kind in pairs(all) do
+    check(name, kind)
+    -- Schemas are compiled when a kind is first used: a start must not pay for every kind there is.
+    all[name] = setmetatable({}, { __call = function() return complete(name, kind, limits) end })
+  end
+  return setmetatable({}, { __index = function(t, name)
+    local lazy = all[name]
+    if lazy then
+      t[name] = lazy()
+      return t[name]
+    end
+  end })
+end
+
+-- A kind for a path that no dialect knows.
+function M.anonymous(path)
+  return complete("gateway", { path = path, title = path, family = "other" })
+end
+
+-- A path segment as it is sent; "." and ".." would climb, whatever they are encoded as.
+local function segment(kind, name, value)
+  value = tostring(value)
+  if value == "" or value == "." or value == ".." then
+    reject("%s: %s can't be %q in a path", kind.title, name, value)
+  end
+  return (value:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+-- M.locate(kind, template, args) -> {params = the template's parameters, path = the path filled in}.
+function M.locate(kind, template, args)
+  local params = {}
+  local path = template:gsub("{([%w_]+)}", function(name)
+    local value = args and args[name]
+    if value == nil then reject("%s: %s is not given (path %s)", kind.title, name, template) end
+    params[name] = tostring(value)
+    return segment(kind, name, value)
+  end)
+  return { params = params, path = path }
+end
+
+-- M.content(kind, body) -> the part of an answer that a write takes. An answer without that member is taken to be
+-- flat: its members that the schema knows.
+function M.content(kind, body)
+  if not kind.content or type(body) ~= "table" then return body end
+  if body[kind.content] ~= nil then return body[kind.content] end
+  local known = kind.checker and schemas.properties(kind.schema)
+  if not known then return body end
+  local out = {}
+  for name in pairs(known) do out[name] = body[name] end
+  return out
+end
+
+-- M.normal(kind, content) -> content with the schema's defaults filled in: what two states are compared as.
+function M.normal(kind, content)
+  if type(content) ~= "table" or not kind.defaults or next(kind.defaults) == nil then return content end
+  local out = {}
+  for k, v in pairs(kind.defaults) do out[k] = v end
+  for k, v in pairs(content) do out[k] = v end
+  return out
+end
+
+return M

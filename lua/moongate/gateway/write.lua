@@ -1,0 +1,335 @@
+-- write.lua - the one write path. Every change of every kind passes these stages, from the outside in; each is a
+-- function (write, next) that may act before and after the rest, end early with a result, or raise:
+--
+--   checked    the content follows the kind's schema: every fault at once
+--   compared   what would change; nothing: "unchanged", and nothing is sent
+--   planned    a dry run ends here
+--   resolved   somebody else wrote: fail, rebase or overwrite, then again from the top
+--   recorded   the audit's intent before, its outcome after, whatever happens
+--   settled    a busy resource is waited for; a write whose answer was lost is looked up
+--   sent       the request itself, with its precondition
+--
+-- A stage that comes later (journal, lease, queue, metrics, spans) is one more line in STAGES, and serves every kind.
+
+local audit_fields = require "moongate.gateway.audit_fields"
+local conflict = require "moongate.gateway.conflict"
+local diff = require "moongate.diff"
+local errors = require "moongate.error"
+local hash = require "moongate.hash"
+local kinds = require "moongate.gateway.kinds"
+
+local M = {}
+
+local BUSY_BASE, BUSY_CAP = 0.5, 20 -- seconds, as the client's back-off
+local MAX_ROUNDS = 5                -- of conflicts with other writers, before it is given up
+
+-- ---- checked ----
+
+local function checked(w, next)
+  if w.kind.checker and w.content ~= nil then
+    local valid, faults = w.kind.checker:check(w.content)
+    if not valid then
+      local details = {}
+      for i, f in ipairs(faults) do
+        details[i] = { pointer = f.pointer, field = diff.path(f.pointer), message = f.message }
+      end
+      error(errors.new {
+        code = "invalid", details = details,
+        message = ("%s %s: %d fault%s in what was to be written"):format(w.kind.title, w.path, #details,
+          #details == 1 and "" or "s"),
+      }, 0)
+    end
+  end
+  return next(w)
+end
+
+-- ---- compared ----
+
+local function compared(w, next)
+  if w.base and w.base.stale then
+    error(errors.new {
+      code = "breaker_open", path = w.path, outcome = "not_sent",
+      message = w.path .. " was read from the cache while the gateway was unavailable; nothing is written on such a base",
+      hint = "try again when the gateway answers",
+    }, 0)
+  end
+  w.changes = diff.compare(w.base and kinds.normal(w.kind, w.base_content), w.content ~= nil
+    and kinds.normal(w.kind, w.content) or nil)
+  if #w.changes == 0 and w.base and w.method ~= "POST" then return { status = "unchanged", etag = w.base.etag } end
+  return next(w)
+end
+
+-- ---- planned ----
+
+local function planned(w, next)
+  if w.dry_run then return { status = "planned", etag = w.base and w.base.etag } end
+  return next(w)
+end
+
+-- ---- reading again ----
+
+-- The resource as it is now, or nil. A failure is the read's own.
+local function reread(w)
+  return w.gw:_read(w.kind, w.args, { fresh = true })
+end
+
+local function holds_ours(w, theirs)
+  if w.method == "DELETE" then return theirs == nil end
+  return theirs ~= nil and w.content ~= nil
+    and diff.equal(kinds.normal(w.kind, theirs.content), kinds.normal(w.kind, w.content))
+end
+
+local function same_version(a, b)
+  if not a or not b then return a == b end
+  return a.etag ~= nil and a.etag == b.etag
+end
+
+-- ---- resolved ----
+
+-- SHA-256 of the canonical JSON, which is what is sent.
+local function payload_hash(content)
+  if content == nil then return nil end
+  local hex, err = hash.payload(content)
+  if not hex then
+    error(errors.new { code = "invalid", message = "what was to be written is no JSON: " .. err.message }, 0)
+  end
+  return hex
+end
+
+local run_stages
+
+local function resolved(w, next)
+  local ok, result = pcall(next, w)
+  if ok then return result end
+  local err = result
+  if not (errors.is(err) and err.code == "conflict" and w.theirs_known) then error(err, 0) end
+  if w.on_conflict == "fail" or w.round >= MAX_ROUNDS then error(err, 0) end
+  conflict.resolve(w, err) -- sets base and content anew, or raises
+  w.payload_hash = payload_hash(w.content)
+  w.round = w.round + 1
+  return run_stages(w)
+end
+
+-- ---- recorded ----
+
+local function recorded(w, next)
+  local entry, why = w.gw.audit.intent(audit_fields.intent(w))
+  if not entry then
+    error(errors.new {
+      code = why and why.code or "io", outcome = "not_sent", method = w.method, path = w.path,
+      message = ("not sent, because it can't be audited: %s"):format(why and why.message or "the audit log failed"),
+      hint = "see to the audit log (moongate doctor), then run this again",
+    }, 0)
+  end
+  w.audit_seq = entry.seq
+  local started = w.gw.clock.monotonic()
+  local ok, result = pcall(next, w)
+  w.latency_ms = math.floor((w.gw.clock.monotonic() - started) * 1000 + 0.5)
+  local written, fault = entry:outcome(audit_fields.outcome(w, ok, result))
+  if not written then
+    error(errors.new {
+      code = fault and fault.code or "io", method = w.method, path = w.path,
+      outcome = ok and "final" or (errors.is(result) and result.outcome) or "unknown",
+      message = ("%s, but its outcome could not be written to the audit log: %s"):format(
+        ok and "the write took effect" or "the write failed (" .. tostring(result) .. ")",
+        fault and fault.message or "?"),
+    }, 0)
+  end
+  if not ok then error(result, 0) end
+  return result
+end
+
+-- ---- settled ----
+
+-- A 409 that says "busy", or one after which the resource is still the version we know.
+local function is_busy(w, err, theirs)
+  if err.status ~= 409 then return false end
+  local code = err.gateway_code
+  if type(code) == "string" and code:lower():find(w.kind.busy) then return true end
+  return theirs ~= conflict.UNKNOWN and same_version(theirs or nil, w.base)
+end
+
+-- It holds what we sent. Ours, if a try of ours may have arrived; else somebody else wrote the very same.
+local function found(w, theirs, err)
+  local ours = err.outcome == "unknown" or err.after_ambiguous
+  w.gw.log.warn(ours and "%s: the answer was lost; read back, and it holds what was sent"
+    or "%s: somebody else wrote just what was to be written", w.path)
+  return {
+    status = ours and "reconciled" or "unchanged", etag = theirs and theirs.etag, body = theirs and theirs.body,
+    http_status = err.status,
+    attempts = err.attempts, correlation_id = err.correlation_id or (theirs and theirs.correlation_id),
+  }
+end
+
+-- What became of a write whose answer did not come, or came as a 409 or 412: a result; or nil and what is there now.
+local function look_up(w, err)
+  local read, theirs = pcall(reread, w)
+  if not read then
+    err.hint = ("it could not be read back either (%s): read %s before writing again"):format(
+      errors.is(theirs) and theirs.message or tostring(theirs), w.path)
+    return nil, conflict.UNKNOWN
+  end
+  if holds_ours(w, theirs) then return found(w, theirs, err) end
+  return nil, theirs
+end
+
+local function pause_before_retry(w, n, err)
+  local wait = w.gw.clock.random() * math.min(BUSY_CAP, BUSY_BASE * 2 ^ n)
+  wait = math.max(wait, tonumber(err.retry_after) or 0)
+  if w.gw.clock.monotonic() + wait >= w.deadline then
+    err.code, err.message = "conflict", ("%s is busy, and was until the deadline"):format(w.path)
+    err.hint = "try again when the gateway has finished what it is doing to it, or give a longer --deadline"
+    error(err, 0)
+  end
+  w.gw.log.info("%s is busy; trying again in %.1f s", w.path, wait)
+  w.gw.clock.sleep(wait)
+end
+
+-- One go. -> result; or raises; or nil, err when the resource is busy.
+local function attempt(w, next)
+  local ok, result = pcall(next, w)
+  if ok then return result end
+  local err = result
+  if not errors.is(err) or not w.readable then error(err, 0) end
+  local clash = err.status == 412 or err.status == 409
+  if err.outcome ~= "unknown" and not clash then error(err, 0) end
+  if err.outcome ~= "unknown" and is_busy(w, err, conflict.UNKNOWN) then return nil, err end
+  local result_found, theirs = look_up(w, err)
+  if result_found then return result_found end
+  if theirs == conflict.UNKNOWN then
+    if clash then err.code = "conflict" end
+    error(err, 0)
+  end
+  if is_busy(w, err, theirs) then return nil, err end
+  if not clash and same_version(theirs, w.base) then
+    err.message = err.message .. "; read back: it has not taken effect so far"
+    err.hint = "run it again: the precondition keeps it from being applied twice"
+    error(err, 0)
+  end
+  error(conflict.error(w, theirs, err), 0)
+end
+
+local function settled(w, next)
+  local n = 0
+  while true do
+    local result, busy = attempt(w, next)
+    if result then return result end
+    pause_before_retry(w, n, busy)
+    n = n + 1
+  end
+end
+
+-- ---- sent ----
+
+-- If-Match on what was read, If-None-Match for what must not be there yet.
+local function precondition(w, headers)
+  if w.unconditional or w.kind.lock ~= "etag" then return end
+  if w.base and w.base.etag then
+    headers["If-Match"] = w.base.etag
+  elseif not w.base and w.method == "PUT" then
+    headers["If-None-Match"] = "*"
+  end
+end
+
+-- Where no ETag guards the write, the resource is read once more and must be as it was.
+local function guard_by_content(w)
+  if w.unconditional or not w.base or w.method == "POST" then return end
+  if w.kind.lock == "etag" and w.base.etag then return end
+  local theirs = reread(w)
+  if theirs and diff.equal(theirs.content, w.base_content) then return end
+  error(conflict.error(w, theirs, { method = w.method, path = w.path, outcome = "not_sent" }), 0)
+end
+
+local function sent(w)
+  guard_by_content(w)
+  local headers = {}
+  for name, value in pairs(w.headers or {}) do headers[name] = value end
+  precondition(w, headers)
+  local left = w.deadline - w.gw.clock.monotonic()
+  local response = w.gw:_send({
+    method = w.method, path = w.kind.path, params = w.params, query = w.query, headers = headers, json = w.content,
+    family = w.kind.family, idempotency_key = w.idempotency_key, idempotent = w.idempotent,
+    deadline = math.max(left, 0.001),
+  }, w.kind, "write")
+  local body = response.body ~= "" and response:json() or nil
+  local status = "updated"
+  if w.method == "DELETE" then
+    status = "deleted"
+  elseif response.status == 201 or (not w.base and not w.unconditional) then
+    status = "created"
+  end
+  return {
+    status = status, etag = response.headers["etag"], response = response, body = body, http_status = response.status,
+    attempts = #response.attempts, correlation_id = response.correlation_id,
+  }
+end
+
+-- ---- the path ----
+
+local STAGES = { checked, compared, planned, resolved, recorded, settled, sent }
+
+local function stage(n)
+  local this = STAGES[n]
+  local rest = n < #STAGES and stage(n + 1) or nil
+  return function(w) return this(w, rest) end
+end
+
+run_stages = stage(1)
+
+local OPTIONS = {
+  base = true, content = true, method = true, action = true, details = true, outcome_details = true, on_conflict = true,
+  dry_run = true, deadline = true, unconditional = true, idempotent = true, idempotency_key = true, headers = true,
+  query = true,
+}
+
+local function method_of(kind, opts)
+  if opts.method then return opts.method end
+  return opts.base and kind.update or kind.create
+end
+
+-- M.run(gw, kind, args, opts) -> result; raises. opts:
+--   base             the resource as it was read; nil: there is none, the write creates it
+--   content          what it is to become; nil with a base: base.content, changed in place
+--   action, details  the audit event's name ("<kind>_write" by default) and its fields
+--   outcome_details  function(result | nil, err | nil) -> more fields for the outcome's line
+--   on_conflict, dry_run, deadline    instead of the gateway's own
+--   method, unconditional, idempotent, idempotency_key, headers, query    for the generic verbs
+-- result: {status = "created|updated|deleted|unchanged|planned|reconciled", changes, etag, body, response,
+-- http_status, latency_ms,
+--   correlation_id, attempts, payload_hash, audit_seq, rebased = true | nil, overwrote = etag | nil}
+function M.run(gw, kind, args, opts)
+  opts = opts or {}
+  for key in pairs(opts) do
+    if not OPTIONS[key] then error(("gateway:write: unknown option '%s'"):format(tostring(key)), 3) end
+  end
+  local place = kinds.locate(kind, kind.path, args)
+  local w = {
+    gw = gw, kind = kind, args = args, params = place.params, path = place.path, base = opts.base,
+    content = opts.content, method = method_of(kind, opts), action = opts.action or kind.name .. "_write", details = opts.details or {},
+    outcome_details = opts.outcome_details, headers = opts.headers, query = opts.query, round = 1,
+    on_conflict = opts.on_conflict or gw.on_conflict, unconditional = opts.unconditional, idempotent = opts.idempotent,
+    idempotency_key = opts.idempotency_key,
+    deadline = gw.clock.monotonic() + (opts.deadline or gw.deadline),
+  }
+  w.dry_run = opts.dry_run
+  if w.dry_run == nil then w.dry_run = gw.dry_run end
+  if w.idempotent == nil and kind.idempotent then w.idempotent = true end
+  w.readable = w.method ~= "POST" and w.method ~= "PATCH" and not w.query
+  if w.base then
+    w.base_content = gw:_original(w.base)
+    if w.content == nil and w.method ~= "DELETE" then w.content = w.base.content end
+  end
+  w.payload_hash = payload_hash(w.content)
+  local result = run_stages(w)
+  result.changes = w.changes
+  result.content = w.content
+  result.payload_hash = w.payload_hash
+  result.latency_ms = w.latency_ms or 0
+  result.audit_seq = w.audit_seq
+  result.attempts = result.attempts or 0
+  result.rebased, result.overwrote = w.rebased, w.overwrote
+  if result.status ~= "unchanged" and result.status ~= "planned" then gw._cache:put(w.path, nil) end
+  return result
+end
+
+return M

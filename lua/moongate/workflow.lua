@@ -1,0 +1,273 @@
+-- workflow.lua - what a workflow is: a declaration that help, the argument parser and the runner read, and a function
+-- that does the job.
+--
+-- A script returns workflow.define{…}; the command line parses what the user typed by it and calls workflow.execute.
+-- The function gets a run (see below) and its arguments; what it returns is the result:
+--
+--   a table   one JSON document under --json. Three fields are not part of it: text (a line, or a list of lines) is
+--             what is printed without --json; exit_status is the program's; and nothing else. Without text, the
+--             fields are listed.
+--   nothing   the job was done and there is nothing to say
+--
+-- A failure is raised: an error object, see docs/scripting.md.
+
+local diff = require "moongate.diff"
+local flags = require "moongate.cli.flags"
+local json = require "moongate.json"
+
+local M = {}
+
+-- ---- declaring ----
+
+local FIELDS = {
+  name = "string", summary = "string", description = "any", categories = "table", args = "table", flags = "table",
+  examples = "table", run = "function",
+}
+
+local ERROR_FIELDS = {
+  "code", "message", "status", "gateway_code", "method", "path", "correlation_id", "attempts", "outcome", "hint", "where",
+}
+
+-- workflow.error_data(err) -> an error object as plain data, for a result.
+function M.error_data(err)
+  local out = {}
+  for _, key in ipairs(ERROR_FIELDS) do out[key] = err[key] end
+  if err.details then
+    out.details = json.array {}
+    for i, detail in ipairs(err.details) do out.details[i] = detail end
+  end
+  return out
+end
+
+local definitions = setmetatable({}, { __mode = "k" })
+
+-- A mistake in a definition is told with the script's file and line.
+local function mistake(level, fmt, ...)
+  error("workflow.define: " .. fmt:format(...), level + 1)
+end
+
+local function check_fields(spec, level)
+  for key, value in pairs(spec) do
+    local want = FIELDS[key]
+    if not want then mistake(level + 1, "unknown field '%s'", tostring(key)) end
+    if want ~= "any" and type(value) ~= want then
+      mistake(level + 1, "%s must be a %s, not a %s", key, want, type(value))
+    end
+  end
+  for _, key in ipairs { "name", "summary", "run" } do
+    if spec[key] == nil then mistake(level + 1, "%s is missing", key) end
+  end
+  if not spec.name:find("^%l[%l%d-]*$") then
+    mistake(level + 1, "name '%s' must be lower-case words joined by '-'", spec.name)
+  end
+end
+
+-- workflow.define{name, summary, description, categories, args, flags, examples, run} -> definition. args and flags
+-- as moongate/cli/flags.lua says: {{"config", "what it is", repeated = true}}, {{"vector-store", "what it is", env =
+-- "NAME", required = true}}.
+function M.define(spec)
+  if type(spec) ~= "table" then mistake(1, "expected a table, not a %s", type(spec)) end
+  check_fields(spec, 2)
+  spec.args, spec.flags = spec.args or {}, spec.flags or {}
+  local ok, fault = pcall(flags.check, spec)
+  if not ok then mistake(1, "%s", tostring(fault)) end
+  definitions[spec] = true
+  return spec
+end
+
+-- workflow.is(v) -> true for what define returned.
+function M.is(v)
+  return definitions[v] == true
+end
+
+-- ---- the run: what a workflow's function works with ----
+--
+--   run.args, run.flags    what the user gave, "-" in names written as "_"
+--   run.dry_run, run.json, run.simulated  (--sim) as given
+--   run.gateway            the gateway (moongate.gateway), opened at first use
+--   run.audit, run.log     the modules of these names
+--   run.limits, run.project  of the project file; empty tables without one
+
+local Run = {}
+
+local LAZY = {
+  gateway = function(run) return run._session.gateway(run._client_options) end,
+  audit = function() return require "moongate.audit" end,
+  log = function() return require "moongate.log" end,
+}
+
+function Run.__index(run, key)
+  local method = Run[key]
+  if method ~= nil then return method end
+  local make = LAZY[key]
+  if not make then return nil end
+  local value = make(run)
+  rawset(run, key, value)
+  return value
+end
+
+-- run:client{rate = {per_second, burst}, concurrency =, deadline =, …}: options of the gateway's HTTP client; before
+-- run.gateway is first used.
+function Run:client(options)
+  if rawget(self, "gateway") then error("run:client: the gateway is open already", 2) end
+  for k, v in pairs(options) do self._client_options[k] = v end
+end
+
+-- run:say(format, …): one more line of what is printed (not under --json).
+function Run:say(fmt, ...)
+  self._lines[#self._lines + 1] = select("#", ...) > 0 and fmt:format(...) or fmt
+end
+
+-- run:diff(from, to [, title]) -> list of changes, which become lines of the result, and its `changes`. nil: nothing
+-- there.
+function Run:diff(from, to, title)
+  local changes = diff.compare(from, to)
+  if title then self:say("%s", title) end
+  for _, line in ipairs(diff.lines(changes, title and "  " or "")) do self:say("%s", line) end
+  if #changes == 0 then self:say("%sno changes", title and "  " or "") end
+  table.move(changes, 1, #changes, #self._changes + 1, self._changes)
+  return changes
+end
+
+-- run:step(name, fn) -> what fn returns. A step is a part of a run that has a name; the nth step of a name is the
+-- same step in every run of the same workflow with the same arguments.
+function Run:step(name, fn)
+  local n = (self._steps[name] or 0) + 1
+  self._steps[name] = n
+  return self._session.step(self, name, n, fn)
+end
+
+-- run:progress(total [, label]) -> {advance(n | nil, what), done()}: told on a terminal as a bar, elsewhere as lines.
+function Run:progress(total, label)
+  return self._session.progress(total, label)
+end
+
+-- run:report(err [, what]): tells of a failure that does not end the run. what: the thing it befell.
+function Run:report(err, what)
+  return self._session.report(err, what)
+end
+
+-- run:webhook(event, data) -> list of {name, delivered, status, attempts, error}. Tells the project file's webhooks
+-- that want the event. One that can't be told is in the list, in the audit log and on stderr; it never fails the run.
+function Run:webhook(event, data)
+  return require("moongate.webhooks.notify").all(self, event, data)
+end
+
+-- ---- running ----
+
+local NO_PROGRESS = { advance = function() end, done = function() end }
+
+local function plain_step(run, name, n, fn)
+  local time = require "moongate.time"
+  local started = time.monotonic()
+  local results = table.pack(pcall(fn))
+  run.log.info("step %s#%d %s in %.0f ms", name, n, results[1] and "done" or "failed",
+    (time.monotonic() - started) * 1000)
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+local function default_session(run_of)
+  return {
+    gateway = function(options) return require("moongate.workflow.session").gateway(run_of(), options) end,
+    step = plain_step,
+    progress = function() return NO_PROGRESS end,
+    report = function(err, what)
+      require("moongate.log").error("%s%s", what and what .. ": " or "", tostring(err))
+    end,
+  }
+end
+
+local SESSION = {
+  dry_run = true, json = true, project = true, deadline = true, simulated = true, gateway = true, step = true,
+  progress = true, report = true,
+}
+
+local function pick(list, values)
+  local out = {}
+  for _, entry in ipairs(list) do
+    local key = flags.key(entry[1])
+    out[key] = values[key]
+  end
+  return out
+end
+
+local function new_run(definition, values, session)
+  for key in pairs(session) do
+    if not SESSION[key] then error(("workflow.execute: unknown session field '%s'"):format(tostring(key)), 3) end
+  end
+  local run
+  local hooks = default_session(function() return run end)
+  for key in pairs(hooks) do hooks[key] = session[key] or hooks[key] end
+  local project = session.project or {}
+  run = setmetatable({
+    name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),
+    dry_run = session.dry_run or false, json = session.json or false, deadline = session.deadline,
+    simulated = session.simulated or false, project = project, limits = project.limits or {},
+    _session = hooks, _client_options = {}, _lines = {}, _changes = {}, _steps = {},
+  }, Run)
+  return run
+end
+
+local function lines_of(text)
+  if type(text) ~= "table" then return { tostring(text) } end
+  return text
+end
+
+-- "name: value" for each field, values as JSON.
+local function listing(data)
+  local lines, keys = {}, {}
+  for k in pairs(data) do keys[#keys + 1] = k end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for i, k in ipairs(keys) do
+    local v = data[k]
+    lines[i] = ("%s: %s"):format(tostring(k), type(v) == "string" and v or diff.show(v, 400))
+  end
+  return lines
+end
+
+-- The parts of what the function returned: data for --json, lines for people, exit status.
+local function outcome_of(run, returned)
+  local text, status, data = nil, nil, returned
+  if type(returned) == "table" then
+    data = {}
+    for k, v in pairs(returned) do data[k] = v end
+    text, status = data.text, data.exit_status
+    data.text, data.exit_status = nil, nil
+    if json.is_array(returned) then data = returned end
+    if #run._changes > 0 and data.changes == nil and not json.is_array(returned) then
+      data.changes = diff.to_json(run._changes)
+    end
+  end
+  local lines = run._lines
+  local more = {}
+  if text ~= nil then
+    more = lines_of(text)
+  elseif type(data) == "table" and #lines == 0 then
+    more = listing(data)
+  elseif data ~= nil and type(data) ~= "table" then
+    more = { tostring(data) }
+  end
+  table.move(more, 1, #more, #lines + 1, lines)
+  return { data = data, lines = lines, exit_status = status or 0 }
+end
+
+-- workflow.execute(definition, values, session) -> {data, lines, exit_status}: data is what --json prints (nil: nothing),
+-- lines what is printed otherwise. Raises what the workflow raises. values: as moongate.cli.flags parses them. session,
+-- every field optional:
+--   dry_run, json, simulated      booleans
+--   project                       the project file's table
+--   deadline                      seconds for one call of the gateway
+--   gateway(client_options), step(run, name, n, fn), progress(total, label), report(err, what)   where the default
+--                                 will not do
+function M.execute(definition, values, session)
+  if not M.is(definition) then error("workflow.execute: not a workflow: workflow.define makes one", 2) end
+  local run = new_run(definition, values or {}, session or {})
+  local given = {}
+  for _, part in ipairs { run.flags, run.args } do
+    for k, v in pairs(part) do given[k] = v end
+  end
+  return outcome_of(run, definition.run(run, given))
+end
+
+return M

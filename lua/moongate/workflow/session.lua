@@ -1,0 +1,23 @@
+-- session.lua - how a run gets its gateway: the session's host and credential, the project file's dialect and limits.
+-- For workflow.lua only.
+
+local auth = require "moongate.auth"
+local gateway = require "moongate.gateway"
+local http = require "moongate.http"
+
+local M = {}
+
+-- M.gateway(run, options of the HTTP client) -> gateway. Raises when there is no credential.
+function M.gateway(run, options)
+  local declared = run.project.gateway or {}
+  local client_options = {
+    base_url = auth.info().api_url, auth = assert(auth.gateway()), deadline = run.deadline,
+  }
+  for k, v in pairs(options) do client_options[k] = v end
+  return gateway.open {
+    client = assert(http.client(client_options)), dialect = declared.dialect, kinds = declared.kinds,
+    limits = run.limits, dry_run = run.dry_run, on_conflict = run.flags.on_conflict, deadline = run.deadline,
+  }
+end
+
+return M
