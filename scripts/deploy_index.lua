@@ -8,7 +8,6 @@
 
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
 local index = require "moongate.index"
 local json = require "moongate.json"
 local task = require "moongate.task"
@@ -129,7 +128,7 @@ local function result_of(entries)
   local text, status = lines_of(entries, summary), 0
   for _, entry in ipairs(entries) do
     if entry.failure then
-      if status == 0 then status = exit_status.of(entry.failure) end
+      if status == 0 then status = workflow.exit_status(entry.failure) end
       entry.error, entry.failure = workflow.error_data(entry.failure), nil
     end
   end
@@ -161,7 +160,8 @@ return workflow.define {
   categories = { "index" },
   args = { { "config", "index configuration (JSON), or a folder of them", repeated = true } },
   flags = {
-    { "vector-store", "the vector store that holds the indexes", value = "ID", env = "GENESYS_CLOUD_VECTOR_STORE_ID" },
+    { "vector-store", "the vector store that holds the indexes; required, but under --sim", value = "ID",
+      env = "GENESYS_CLOUD_VECTOR_STORE_ID" },
     { "precision", "picks the limit on dimensions, over what the file says", choices = { "standard", "high" } },
     { "on-conflict", "what to do when somebody else wrote meanwhile", choices = { "fail", "rebase", "overwrite" },
       default = "fail" },

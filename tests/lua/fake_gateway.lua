@@ -27,8 +27,9 @@ local function answer(request, status, body, headers, extra)
     correlation_id = "corr-" .. status, gateway_code = type(body) == "table" and body.code or nil,
     message = type(body) == "table" and body.message or "status " .. status,
   }
-  for k, v in pairs(extra or {}) do fields[k] = v end
-  return nil, errors.new(fields)
+  local err = errors.new(fields)
+  for k, v in pairs(extra or {}) do err[k] = v end
+  return nil, err
 end
 M.answer = answer
 

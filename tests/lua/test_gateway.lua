@@ -166,7 +166,7 @@ t.test("poll ends with failed, or with its deadline", function()
     return fake.answer(r, 200, { status = "FAILED", errors = json.array { { message = "no" } } })
   end })
   t.eq(#fails("failed", function() gw:poll("/j", { done = { "X" }, failed = { "FAILED" } }) end).details, 1)
-  local clock
+  local _, clock
   gw, _, clock = fake.open(fake.client { before = function(r) return fake.answer(r, 200, { status = "RUNNING" }) end })
   fails("timeout", function() gw:poll("/j", { done = { "X" }, deadline = 10 }) end)
   t.ok(clock.now <= 10)

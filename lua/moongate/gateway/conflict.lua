@@ -44,12 +44,14 @@ function M.error(w, theirs, cause)
   else
     message = ("%s was changed by somebody else%s since it was read"):format(w.path, who(theirs))
   end
-  return errors.new {
+  local err = errors.new {
     code = "conflict", message = message, method = w.method, path = w.path, status = cause.status,
     correlation_id = cause.correlation_id, attempts = cause.attempts, outcome = "refused",
-    details = details_of(base, content, w.content), lines = diff.three_columns(base, content, w.content),
+    details = details_of(base, content, w.content),
     hint = "look at what they wrote, then --on-conflict=rebase (keep both where they don't overlap) or overwrite",
   }
+  err.lines = diff.three_columns(base, content, w.content)
+  return err
 end
 
 local function rebase(w, err)

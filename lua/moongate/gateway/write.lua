@@ -49,7 +49,7 @@ local function compared(w, next)
   if w.base and w.base.stale then
     error(errors.new {
       code = "breaker_open", path = w.path, outcome = "not_sent",
-      message = w.path .. " was read from the cache while the gateway was unavailable; nothing is written on such a base",
+      message = w.path .. " was read from the cache while the gateway was unavailable; that is no base to write on",
       hint = "try again when the gateway answers",
     }, 0)
   end
@@ -305,7 +305,8 @@ function M.run(gw, kind, args, opts)
   local place = kinds.locate(kind, kind.path, args)
   local w = {
     gw = gw, kind = kind, args = args, params = place.params, path = place.path, base = opts.base,
-    content = opts.content, method = method_of(kind, opts), action = opts.action or kind.name .. "_write", details = opts.details or {},
+    content = opts.content, method = method_of(kind, opts),
+    action = opts.action or kind.name .. "_write", details = opts.details or {},
     outcome_details = opts.outcome_details, headers = opts.headers, query = opts.query, round = 1,
     on_conflict = opts.on_conflict or gw.on_conflict, unconditional = opts.unconditional, idempotent = opts.idempotent,
     idempotency_key = opts.idempotency_key,

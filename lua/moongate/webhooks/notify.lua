@@ -10,7 +10,7 @@ local function deliver(run, hook, event, data)
   local sent, err = webhooks.send { url = hook.url, secret = hook.secret, event = event, data = data }
   local note = {
     name = hook.name, delivered = sent ~= nil, id = sent and sent.id or nil,
-    status = sent and sent.status or err.status, attempts = sent and sent.attempts or err.attempts, error = err and err.message or nil,
+    status = (sent or err).status, attempts = (sent or err).attempts, error = err and err.message or nil,
   }
   if err then run.log.warn("webhook %s was not told of %s: %s", hook.name, event, tostring(err)) end
   local seq, fault = run.audit.event {
