@@ -1,6 +1,6 @@
 /* credentials.h - which gateway, and who we are: flag, then environment, then project file, then gc profile, field by
- * field, each with where it came from. Values are wiped on release and secrets are registered with moon_redact as they
- * are read. */
+ * field, each with where it came from. Values are wiped on release; secrets, and client ids of 8 bytes or more, are
+ * registered with moon_redact as they are read. */
 #ifndef MOONGATE_CREDENTIALS_H
 #define MOONGATE_CREDENTIALS_H
 
@@ -74,7 +74,7 @@ enum moon_cred_auth moon_credentials_auth(const struct moon_credentials *c);
 /* MOON_EAUTH with a message that says what to set, when there is no way in. */
 int moon_credentials_require(const struct moon_credentials *c, struct moon_err *err);
 
-/* "abcd…wxyz" of an id, "***" of anything short or secret: what may be shown. */
+/* "abcd…" of an id or a URL, "***" of anything short or secret, "-" of what is not set: what may be shown. */
 #define MOON_CRED_MASK_SIZE 32
 void moon_credentials_mask(const struct moon_credentials *c, enum moon_cred_field f, char out[MOON_CRED_MASK_SIZE]);
 

@@ -1,0 +1,349 @@
+/* credentials.c - finds every field in the order flag, environment, project file, gc profile. Owns copies of all values
+ * and wipes them. */
+#include "moongate/credentials.h"
+
+#include "moongate/file.h"
+#include "moongate/gc_profile.h"
+#include "moongate/redact.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PROFILE_MAX_BYTES (1024 * 1024)
+#define SHORT_ID          8 /* a client id below it is a word; hiding it would blank ordinary text */
+
+static const struct {
+    const char *name, *flag;
+    bool secret;
+    const char *env[5]; /* the first that is set wins */
+} fields[MOON_CRED_COUNT] = {
+    [MOON_CRED_REGION] = {"region",
+                          "--region",
+                          false,
+                          {"GENESYSCLOUD_REGION", "GENESYS_CLOUD_REGION", "GENESYS_CLOUD_HOST"}},
+    [MOON_CRED_LOGIN_URL] = {"login_url", "--login-url", false, {"MOONGATE_LOGIN_URL"}},
+    [MOON_CRED_CLIENT_ID] = {"client_id",
+                             "--client-id",
+                             false,
+                             {"GENESYSCLOUD_OAUTHCLIENT_ID", "GENESYS_CLOUD_CLIENT_ID", "GENESYS_CLIENT_ID",
+                              "GENESYS_OAUTH_CLIENT_ID"}},
+    [MOON_CRED_CLIENT_SECRET] = {"client_secret",
+                                 "--client-secret",
+                                 true,
+                                 {"GENESYSCLOUD_OAUTHCLIENT_SECRET", "GENESYS_CLOUD_CLIENT_SECRET",
+                                  "GENESYS_CLIENT_SECRET", "GENESYS_OAUTH_CLIENT_SECRET"}},
+    [MOON_CRED_ACCESS_TOKEN] = {"access_token", "--access-token", true, {"GENESYSCLOUD_ACCESS_TOKEN"}},
+    [MOON_CRED_EXTERNAL_TOKEN] = {"external_token", "--external-token", true, {"EXTERNAL_AI_TOKEN"}},
+    [MOON_CRED_PROXY] = {"proxy", "--proxy", true, {NULL}}, /* the environment's: proxy_from_env */
+};
+
+const char *moon_cred_field_name(enum moon_cred_field f) {
+    return fields[f].name;
+}
+
+bool moon_cred_field_secret(enum moon_cred_field f) {
+    return fields[f].secret;
+}
+
+const char *moon_cred_source_name(enum moon_cred_source s) {
+    static const char *const names[] = {"none", "flag", "environment", "project", "profile", "default"};
+    return names[s];
+}
+
+static int no_memory(struct moon_err *err) {
+    return moon_err_set(err, MOON_ENOMEM, "out of memory");
+}
+
+static const char *env_get(const struct moon_cred_input *in, const char *name) {
+    const char *v = in->getenv ? in->getenv(in->ud, name) : NULL;
+    return v && *v ? v : NULL;
+}
+
+static bool is_set(const struct moon_credentials *c, enum moon_cred_field f) {
+    return c->field[f].data != NULL;
+}
+
+static int set(struct moon_credentials *c, const struct moon_cred_input *in, enum moon_cred_field f, const char *value,
+               enum moon_cred_source source, const char *origin, struct moon_err *err) {
+    struct moon_cred_value *v = &c->field[f];
+    size_t len = strlen(value);
+    v->data = malloc(len + 1);
+    if (!v->data)
+        return no_memory(err);
+    memcpy(v->data, value, len + 1);
+    v->len = len;
+    v->source = source;
+    snprintf(v->origin, sizeof v->origin, "%s", origin);
+    bool hide = fields[f].secret || (f == MOON_CRED_CLIENT_ID && len >= SHORT_ID);
+    if (hide && in->redact && moon_redact_add(in->redact, value, len) != 0)
+        return no_memory(err);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)value[i] < ' ' || value[i] == 127)
+            return moon_err_set(err, MOON_EINVAL, "%s (from %s) holds a line break or another control character",
+                                fields[f].name, v->origin);
+    return 0;
+}
+
+/* ---- flag, environment, project ---- */
+
+static int from_flag_env_project(struct moon_credentials *c, const struct moon_cred_input *in, enum moon_cred_field f,
+                                 struct moon_err *err) {
+    if (in->flag[f] && *in->flag[f])
+        return set(c, in, f, in->flag[f], MOON_CRED_FLAG, fields[f].flag, err);
+    for (size_t i = 0; i < sizeof fields[f].env / sizeof fields[f].env[0] && fields[f].env[i]; i++) {
+        const char *v = env_get(in, fields[f].env[i]);
+        if (v)
+            return set(c, in, f, v, MOON_CRED_ENV, fields[f].env[i], err);
+    }
+    if (f != MOON_CRED_PROXY && in->project[f] && *in->project[f])
+        return set(c, in, f, in->project[f], MOON_CRED_PROJECT, in->project_path ? in->project_path : "moongate.lua",
+                   err);
+    return 0;
+}
+
+static int put_userinfo(struct moon_buf *b, const char *s) {
+    int rc = 0;
+    for (; *s && rc == 0; s++)
+        rc = isalnum((unsigned char)*s) || strchr("-._~", *s) ? moon_buf_putc(b, *s)
+                                                              : moon_buf_printf(b, "%%%02X", (unsigned char)*s);
+    return rc;
+}
+
+static bool valid_proxy_host(const char *host) {
+    for (const char *p = host; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("-._:[]", *p))
+            return false;
+    return true;
+}
+
+static bool valid_proxy_protocol(const char *protocol) {
+    static const char *const known[] = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(protocol, known[i]) == 0)
+            return true;
+    return false;
+}
+
+/* GENESYSCLOUD_PROXY_* -> "protocol://user:password@host:port". */
+static int build_proxy(const struct moon_cred_input *in, const char *host, struct moon_buf *url, struct moon_err *err) {
+    const char *protocol = env_get(in, "GENESYSCLOUD_PROXY_PROTOCOL");
+    const char *port = env_get(in, "GENESYSCLOUD_PROXY_PORT");
+    const char *user = env_get(in, "GENESYSCLOUD_PROXY_AUTH_USERNAME");
+    const char *password = env_get(in, "GENESYSCLOUD_PROXY_AUTH_PASSWORD");
+    if (!protocol)
+        protocol = "http";
+    if (!valid_proxy_protocol(protocol))
+        return moon_err_set(err, MOON_EINVAL,
+                            "GENESYSCLOUD_PROXY_PROTOCOL: '%.40s' is none of http, https, socks4, "
+                            "socks4a, socks5, socks5h",
+                            protocol);
+    if (!valid_proxy_host(host))
+        return moon_err_set(err, MOON_EINVAL, "GENESYSCLOUD_PROXY_HOST: '%.100s' is no host name", host);
+    if (port &&
+        (strlen(port) > 5 || strspn(port, "0123456789") != strlen(port) || atoi(port) < 1 || atoi(port) > 65535))
+        return moon_err_set(err, MOON_EINVAL, "GENESYSCLOUD_PROXY_PORT: '%.40s' is no port", port);
+    if (password && in->redact && moon_redact_add(in->redact, password, strlen(password)) != 0)
+        return no_memory(err);
+    int rc = moon_buf_printf(url, "%s://", protocol);
+    if (rc == 0 && user)
+        rc = put_userinfo(url, user);
+    if (rc == 0 && user && password && (rc = moon_buf_putc(url, ':')) == 0)
+        rc = put_userinfo(url, password);
+    if (rc == 0 && user)
+        rc = moon_buf_putc(url, '@');
+    if (rc == 0)
+        rc = moon_buf_puts(url, host);
+    if (rc == 0 && port)
+        rc = moon_buf_printf(url, ":%s", port);
+    return rc != 0 ? no_memory(err) : 0;
+}
+
+/* Its precedence is the environment's, so it comes between the flag and the project file. */
+static int find_proxy(struct moon_credentials *c, const struct moon_cred_input *in, struct moon_err *err) {
+    const char *host = env_get(in, "GENESYSCLOUD_PROXY_HOST");
+    if (is_set(c, MOON_CRED_PROXY))
+        return 0;
+    if (host) {
+        struct moon_buf url = MOON_BUF_INIT;
+        int rc = moon_buf_reserve(&url, 4096) != 0 ? no_memory(err) : build_proxy(in, host, &url, err);
+        if (rc == 0)
+            rc = set(c, in, MOON_CRED_PROXY, url.data, MOON_CRED_ENV, "GENESYSCLOUD_PROXY_HOST", err);
+        moon_wipe(url.data, url.cap);
+        moon_buf_release(&url);
+        return rc;
+    }
+    const char *project = in->project[MOON_CRED_PROXY];
+    if (project && *project)
+        return set(c, in, MOON_CRED_PROXY, project, MOON_CRED_PROJECT,
+                   in->project_path ? in->project_path : "moongate.lua", err);
+    return 0;
+}
+
+/* ---- the gc profile ---- */
+
+__attribute__((format(printf, 2, 3))) static void warn(struct moon_credentials *c, const char *fmt, ...);
+static void warn(struct moon_credentials *c, const char *fmt, ...) {
+    if (c->nwarnings == MOON_CRED_WARNINGS)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(c->warnings[c->nwarnings++], sizeof c->warnings[0], fmt, ap);
+    va_end(ap);
+}
+
+static int profile_path(const struct moon_cred_input *in, struct moon_buf *path, struct moon_err *err) {
+    const char *home = env_get(in, "HOME");
+    if (in->profile_path ? moon_buf_puts(path, in->profile_path)
+                         : moon_buf_printf(path, "%s%s", home ? home : "", home ? "/.gc/config.toml" : ""))
+        return no_memory(err);
+    return 0;
+}
+
+/* A profile that is used fills what nothing of higher precedence has set. */
+static int use_profile(struct moon_credentials *c, const struct moon_cred_input *in, const struct moon_gc_profile *p,
+                       const char *origin, struct moon_err *err) {
+    const struct {
+        enum moon_cred_field field;
+        const struct moon_buf *value;
+    } map[] = {{MOON_CRED_REGION, &p->environment},
+               {MOON_CRED_CLIENT_ID, &p->client_id},
+               {MOON_CRED_CLIENT_SECRET, &p->client_secret},
+               {MOON_CRED_ACCESS_TOKEN, &p->access_token}};
+    const struct moon_cred_value *id = &c->field[MOON_CRED_CLIENT_ID];
+    bool other_id = id->data && p->client_id.len > 0 && strcmp(id->data, p->client_id.data) != 0;
+    if (other_id && !is_set(c, MOON_CRED_CLIENT_SECRET) && p->client_secret.len > 0)
+        warn(c, "the client id comes from %s, its secret from %s, which is another client's", id->origin, origin);
+    int rc = 0;
+    for (size_t i = 0; i < sizeof map / sizeof map[0] && rc == 0; i++)
+        if (!is_set(c, map[i].field) && map[i].value->len > 0)
+            rc = set(c, in, map[i].field, map[i].value->data, MOON_CRED_PROFILE, origin, err);
+    return rc;
+}
+
+static int parse_profile(struct moon_credentials *c, const struct moon_cred_input *in, const char *path,
+                         const struct moon_buf *text, struct moon_err *err) {
+    const char *section = in->profile ? in->profile : "DEFAULT";
+    struct moon_gc_profile p;
+    struct moon_err why;
+    int rc = moon_gc_profile_parse(&p, text->data ? text->data : "", text->len, section, &why);
+    if (rc != 0)
+        return moon_err_set(err, rc, "%s: %s", path, why.message);
+    char origin[160];
+    snprintf(origin, sizeof origin, "%.120s [%.30s]", path, section);
+    if (p.found)
+        rc = use_profile(c, in, &p, origin, err);
+    else if (in->profile)
+        rc = moon_err_set(err, MOON_ENOENT, "%s has no profile '%s'; there is %.200s", path, section,
+                          p.sections.len > 0 ? p.sections.data : "none");
+    moon_gc_profile_release(&p);
+    return rc;
+}
+
+static int from_profile(struct moon_credentials *c, const struct moon_cred_input *in, struct moon_err *err) {
+    struct moon_buf path = MOON_BUF_INIT, text = MOON_BUF_INIT;
+    struct moon_err why;
+    bool complete = is_set(c, MOON_CRED_REGION) && moon_credentials_auth(c) != MOON_AUTH_NONE;
+    if (complete && !in->profile)
+        return 0;
+    int rc = profile_path(in, &path, err);
+    if (rc != 0 || path.len == 0)
+        goto out;
+    rc = moon_file_read(path.data, PROFILE_MAX_BYTES, &text, &why);
+    if (rc == MOON_ENOENT && !in->profile) {
+        rc = 0; /* most people have none */
+        goto out;
+    }
+    if (rc != 0) {
+        rc = moon_err_set(err, rc, "gc profile: %s", why.message);
+        goto out;
+    }
+    struct stat st;
+    if (stat(path.data, &st) == 0 && (st.st_mode & (S_IRGRP | S_IROTH)))
+        warn(c, "%s can be read by others: chmod 600 %s", path.data, path.data);
+    rc = parse_profile(c, in, path.data, &text, err);
+out:
+    moon_wipe(text.data, text.cap);
+    moon_buf_release(&text);
+    moon_buf_release(&path);
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static int locate(struct moon_credentials *c, const struct moon_cred_input *in, struct moon_err *err) {
+    struct moon_err why;
+    int rc = 0;
+    if (!is_set(c, MOON_CRED_REGION))
+        rc = set(c, in, MOON_CRED_REGION, MOON_REGION_DEFAULT, MOON_CRED_DEFAULT, "default", err);
+    if (rc != 0)
+        return rc;
+    const struct moon_cred_value *region = &c->field[MOON_CRED_REGION];
+    rc = moon_region_resolve(region->data, &c->endpoints, &why);
+    if (rc != 0)
+        return moon_err_set(err, rc, "%s (from %s)", why.message, region->origin);
+    const struct moon_cred_value *login = &c->field[MOON_CRED_LOGIN_URL];
+    if (!login->data)
+        return 0;
+    rc = moon_url_check(login->data, "login URL", c->endpoints.login, &why);
+    return rc != 0 ? moon_err_set(err, rc, "%s (from %s)", why.message, login->origin) : 0;
+}
+
+int moon_credentials_resolve(struct moon_credentials *c, const struct moon_cred_input *in, struct moon_err *err) {
+    int rc = 0;
+    for (int f = 0; f < MOON_CRED_COUNT && rc == 0; f++)
+        rc = from_flag_env_project(c, in, (enum moon_cred_field)f, err);
+    if (rc == 0)
+        rc = find_proxy(c, in, err);
+    if (rc == 0)
+        rc = from_profile(c, in, err);
+    return rc != 0 ? rc : locate(c, in, err);
+}
+
+void moon_credentials_release(struct moon_credentials *c) {
+    for (int f = 0; f < MOON_CRED_COUNT; f++) {
+        if (c->field[f].data)
+            moon_wipe(c->field[f].data, c->field[f].len);
+        free(c->field[f].data);
+    }
+    memset(c, 0, sizeof *c);
+}
+
+enum moon_cred_auth moon_credentials_auth(const struct moon_credentials *c) {
+    const struct moon_cred_value *token = &c->field[MOON_CRED_ACCESS_TOKEN];
+    const struct moon_cred_value *id = &c->field[MOON_CRED_CLIENT_ID], *secret = &c->field[MOON_CRED_CLIENT_SECRET];
+    bool client = id->data && secret->data;
+    if (!token->data)
+        return client ? MOON_AUTH_CLIENT : MOON_AUTH_NONE;
+    return client && id->source < token->source ? MOON_AUTH_CLIENT : MOON_AUTH_TOKEN;
+}
+
+int moon_credentials_require(const struct moon_credentials *c, struct moon_err *err) {
+    if (moon_credentials_auth(c) != MOON_AUTH_NONE)
+        return 0;
+    const struct moon_cred_value *id = &c->field[MOON_CRED_CLIENT_ID], *secret = &c->field[MOON_CRED_CLIENT_SECRET];
+    if (id->data)
+        return moon_err_set(err, MOON_EAUTH, "no client secret: the client id comes from %s; set %s as well",
+                            id->origin, fields[MOON_CRED_CLIENT_SECRET].env[0]);
+    if (secret->data)
+        return moon_err_set(err, MOON_EAUTH, "no client id: the client secret comes from %s; set %s as well",
+                            secret->origin, fields[MOON_CRED_CLIENT_ID].env[0]);
+    return moon_err_set(
+        err, MOON_EAUTH,
+        "no credentials: set %s and %s, or %s, or add a profile to ~/.gc/config.toml; `--sim` needs none",
+        fields[MOON_CRED_CLIENT_ID].env[0], fields[MOON_CRED_CLIENT_SECRET].env[0],
+        fields[MOON_CRED_ACCESS_TOKEN].env[0]);
+}
+
+void moon_credentials_mask(const struct moon_credentials *c, enum moon_cred_field f, char out[MOON_CRED_MASK_SIZE]) {
+    const struct moon_cred_value *v = &c->field[f];
+    if (!v->data)
+        snprintf(out, MOON_CRED_MASK_SIZE, "-");
+    else if (fields[f].secret || v->len < 2 * SHORT_ID)
+        snprintf(out, MOON_CRED_MASK_SIZE, "***");
+    else
+        snprintf(out, MOON_CRED_MASK_SIZE, "%.4s\xE2\x80\xA6", v->data);
+}

@@ -1,0 +1,99 @@
+/* limiter.c - a token bucket kept as the time its next token is due (GCRA), and pacing from the server's own numbers.
+ */
+#include "moongate/limiter.h"
+
+#include <string.h>
+
+#define MAX_WAIT_S 86400.0
+
+void moon_limiter_init(struct moon_limiter *l, double per_second, double burst) {
+    memset(l, 0, sizeof *l);
+    if (!(per_second > 0))
+        return;
+    double interval = 1.0 / per_second < MAX_WAIT_S ? 1.0 / per_second : MAX_WAIT_S;
+    double slack = burst > 1 ? (burst - 1) * interval : 0;
+    l->interval_ns = (int64_t)(interval * (double)MOON_NS_PER_S);
+    l->slack_ns = (int64_t)((slack < MAX_WAIT_S ? slack : MAX_WAIT_S) * (double)MOON_NS_PER_S);
+}
+
+int64_t moon_limiter_wait_ns(const struct moon_limiter *l, int64_t now_ns) {
+    if (l->interval_ns == 0 || !l->used)
+        return 0;
+    int64_t due = l->next_ns - l->slack_ns;
+    return due > now_ns ? due - now_ns : 0;
+}
+
+int64_t moon_limiter_take(struct moon_limiter *l, int64_t now_ns) {
+    int64_t wait = moon_limiter_wait_ns(l, now_ns);
+    if (l->interval_ns == 0)
+        return 0;
+    l->next_ns = (l->used && l->next_ns > now_ns ? l->next_ns : now_ns) + l->interval_ns;
+    l->used = true;
+    return wait;
+}
+
+void moon_limiter_give_back(struct moon_limiter *l) {
+    l->next_ns -= l->interval_ns;
+}
+
+void moon_pacer_init(struct moon_pacer *p) {
+    memset(p, 0, sizeof *p);
+}
+
+/* Whole seconds arrive late and rounded, so the end of one window wanders by about a second; one that lies later than
+ * that is a new window's. When no end is told, only a number that rose shows that a new window has begun. */
+static bool same_window(const struct moon_pacer *p, int64_t now_ns, int64_t left, int64_t reset_ns, bool told) {
+    if (!p->known || now_ns >= p->reset_ns)
+        return false;
+    return told ? reset_ns <= p->reset_ns + 2 * MOON_NS_PER_S : left <= p->left + 10;
+}
+
+void moon_pacer_update(struct moon_pacer *p, int64_t now_ns, int64_t count, int64_t allowed, int64_t remaining,
+                       int64_t reset_s) {
+    int64_t left = remaining;
+    if (left < 0 && count >= 0 && allowed >= 0)
+        left = allowed > count ? allowed - count : 0;
+    if (left < 0)
+        return;
+    bool told = reset_s >= 0;
+    int64_t reset_ns = now_ns + (told ? (reset_s < 86400 ? reset_s : 86400) * MOON_NS_PER_S : MOON_PACER_WINDOW_NS);
+    if (!same_window(p, now_ns, left, reset_ns, told)) {
+        p->known = true;
+        p->left = left;
+        p->reset_ns = reset_ns;
+        p->next_ns = now_ns;
+    } else {
+        if (left < p->left)
+            p->left = left;
+        if (told && reset_ns < p->reset_ns)
+            p->reset_ns = reset_ns;
+    }
+    p->allowed = allowed > 0 ? allowed : 0;
+}
+
+static int64_t threshold(const struct moon_pacer *p) {
+    return p->allowed > 0 ? (p->allowed - 1) / 10 + 1 : 10;
+}
+
+int64_t moon_pacer_wait_ns(const struct moon_pacer *p, int64_t now_ns) {
+    if (!p->known || now_ns >= p->reset_ns || p->left > threshold(p))
+        return 0;
+    if (p->left <= 0)
+        return p->reset_ns - now_ns;
+    return p->next_ns > now_ns ? p->next_ns - now_ns : 0;
+}
+
+int64_t moon_pacer_take(struct moon_pacer *p, int64_t now_ns) {
+    if (p->known && now_ns >= p->reset_ns)
+        p->known = false; /* a new window has begun; the next answer tells about it */
+    if (!p->known)
+        return 0;
+    int64_t wait = moon_pacer_wait_ns(p, now_ns);
+    if (p->left > 0 && p->left <= threshold(p)) {
+        int64_t at = now_ns + wait;
+        p->next_ns = at + (p->reset_ns > at ? (p->reset_ns - at) / p->left : 0);
+    }
+    if (p->left > 0)
+        p->left--;
+    return wait;
+}

@@ -1,0 +1,177 @@
+/* retry.c - the decision whether and when to try again. Pure. */
+#include "moongate/retry.h"
+
+#include "moongate/err.h"
+#include "moongate/http_date.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define YEAR_NS (365 * 86400 * MOON_NS_PER_S)
+
+enum moon_fail_class moon_retry_class_of_status(int status) {
+    switch (status) {
+    case 429:
+        return MOON_FAIL_REFUSED;
+    case 502:
+    case 503:
+    case 504:
+        return MOON_FAIL_AMBIGUOUS;
+    default:
+        return status < 400 ? MOON_FAIL_NONE : MOON_FAIL_FINAL;
+    }
+}
+
+const char *moon_fail_class_name(enum moon_fail_class cls) {
+    switch (cls) {
+    case MOON_FAIL_NONE:
+        return "none";
+    case MOON_FAIL_NOT_SENT:
+        return "not_sent";
+    case MOON_FAIL_REFUSED:
+        return "refused";
+    case MOON_FAIL_AMBIGUOUS:
+        return "ambiguous";
+    case MOON_FAIL_FINAL:
+        break;
+    }
+    return "final";
+}
+
+static bool method_in(const char *method, const char *const list[], size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(method, list[i]) == 0)
+            return true;
+    return false;
+}
+
+/* RFC 9110 section 9.2.1 */
+static bool is_safe(const char *method) {
+    static const char *const safe[] = {"GET", "HEAD", "OPTIONS", "TRACE"};
+    return method_in(method, safe, sizeof safe / sizeof safe[0]);
+}
+
+/* RFC 9110 section 9.2.2 */
+bool moon_retry_replayable(const struct moon_retry_call *call) {
+    static const char *const idempotent[] = {"PUT", "DELETE"};
+    return call->keyed || call->idempotent || is_safe(call->method) ||
+           method_in(call->method, idempotent, sizeof idempotent / sizeof idempotent[0]);
+}
+
+int64_t moon_retry_backoff_ns(const struct moon_retry_policy *policy, int attempt, struct moon_rng *rng) {
+    int64_t top = policy->base_ns < policy->cap_ns ? policy->base_ns : policy->cap_ns;
+    for (int n = 1; n < attempt && top < policy->cap_ns; n++)
+        top = top > policy->cap_ns / 2 ? policy->cap_ns : top * 2;
+    return top > 0 ? (int64_t)moon_rng_below(rng, (uint64_t)top + 1) : 0;
+}
+
+/* Those who were all told the same time should not come back in the same instant: up to a tenth more, a second at most.
+ */
+static int64_t spread_ns(int64_t floor_ns, struct moon_rng *rng) {
+    int64_t top = floor_ns / 10 < MOON_NS_PER_S ? floor_ns / 10 : MOON_NS_PER_S;
+    return top > 0 ? (int64_t)moon_rng_below(rng, (uint64_t)top + 1) : 0;
+}
+
+/* A later attempt's refusal doesn't tell what an earlier one did. A final answer may (a 412 after our own write): that
+ * is the caller's to find out. */
+static const char *outcome_of(const struct moon_retry_call *call, enum moon_fail_class cls) {
+    bool writes = !is_safe(call->method);
+    if (cls == MOON_FAIL_AMBIGUOUS)
+        return writes ? "unknown" : "final";
+    if (cls == MOON_FAIL_FINAL || cls == MOON_FAIL_NONE)
+        return "final";
+    if (writes && call->maybe_applied)
+        return "unknown";
+    return cls == MOON_FAIL_NOT_SENT ? "not_sent" : "refused";
+}
+
+struct moon_retry_decision moon_retry_decide(const struct moon_retry_policy *policy, const struct moon_retry_call *call,
+                                             enum moon_fail_class cls, int64_t retry_after_ns, struct moon_rng *rng) {
+    struct moon_retry_decision d = {MOON_RETRY_AGAIN, 0, outcome_of(call, cls)};
+    if (cls == MOON_FAIL_FINAL || cls == MOON_FAIL_NONE) {
+        d.verdict = MOON_RETRY_FINAL;
+    } else if (cls == MOON_FAIL_AMBIGUOUS && !moon_retry_replayable(call)) {
+        d.verdict = MOON_RETRY_UNSAFE;
+    } else if (call->attempt >= policy->max_attempts) {
+        d.verdict = MOON_RETRY_ATTEMPTS;
+    } else if (retry_after_ns >= 0 && retry_after_ns >= call->remaining_ns) {
+        d.verdict = MOON_RETRY_AFTER_LATE;
+        d.wait_ns = retry_after_ns;
+    } else {
+        int64_t wait = moon_retry_backoff_ns(policy, call->attempt, rng);
+        if (retry_after_ns > 0) {
+            int64_t floor_ns = retry_after_ns + spread_ns(retry_after_ns, rng);
+            if (wait < floor_ns)
+                wait = floor_ns < call->remaining_ns ? floor_ns : retry_after_ns;
+            if (wait >= call->remaining_ns)
+                wait = retry_after_ns;
+        }
+        d.wait_ns = wait;
+        if (wait >= call->remaining_ns)
+            d.verdict = MOON_RETRY_DEADLINE;
+    }
+    return d;
+}
+
+static double seconds(int64_t ns) {
+    return (double)(ns > 0 ? ns : 0) / (double)MOON_NS_PER_S;
+}
+
+void moon_retry_explain(const struct moon_retry_decision *d, const struct moon_retry_call *call, char *out,
+                        size_t size) {
+    if (size == 0)
+        return;
+    out[0] = '\0';
+    switch (d->verdict) {
+    case MOON_RETRY_AGAIN:
+    case MOON_RETRY_FINAL:
+        break;
+    case MOON_RETRY_UNSAFE:
+        snprintf(out, size, "not sent again: this %s may have taken effect and carries no idempotency key",
+                 call->method);
+        break;
+    case MOON_RETRY_ATTEMPTS:
+        snprintf(out, size, "gave up after %d attempt%s", call->attempt, call->attempt == 1 ? "" : "s");
+        break;
+    case MOON_RETRY_DEADLINE:
+        snprintf(out, size, "no time for another attempt: the deadline leaves %.3g s", seconds(call->remaining_ns));
+        break;
+    case MOON_RETRY_AFTER_LATE:
+        snprintf(out, size, "Retry-After asks for %.3g s, the deadline leaves %.3g s", seconds(d->wait_ns),
+                 seconds(call->remaining_ns));
+        break;
+    case MOON_RETRY_NO_BUDGET:
+        snprintf(out, size, "not retried: too many calls to this host are being retried already");
+        break;
+    case MOON_RETRY_BREAKER_OPEN:
+        snprintf(out, size, "not retried: the circuit breaker is open");
+        break;
+    }
+}
+
+int moon_retry_after_parse(const char *s, size_t len, int64_t wall_ns, int64_t *wait_ns) {
+    *wait_ns = -1;
+    while (len > 0 && (s[0] == ' ' || s[0] == '\t'))
+        s++, len--;
+    while (len > 0 && (s[len - 1] == ' ' || s[len - 1] == '\t'))
+        len--;
+    if (len == 0)
+        return MOON_EPARSE;
+    int64_t ns = 0;
+    if (s[0] >= '0' && s[0] <= '9') {
+        for (size_t i = 0; i < len; i++) {
+            if (s[i] < '0' || s[i] > '9')
+                return MOON_EPARSE;
+            ns = ns > YEAR_NS / 10 ? YEAR_NS : ns * 10 + (s[i] - '0') * MOON_NS_PER_S;
+        }
+    } else {
+        int64_t date;
+        if (moon_http_date_parse(s, len, wall_ns, &date) != 0)
+            return MOON_EPARSE;
+        if (wall_ns < 0)
+            wall_ns = 0;
+        ns = date > wall_ns ? date - wall_ns : 0;
+    }
+    *wait_ns = ns < YEAR_NS ? ns : YEAR_NS;
+    return 0;
+}

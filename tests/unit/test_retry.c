@@ -1,0 +1,301 @@
+/* test_retry.c - the retry decision, Retry-After, HTTP dates, and the retry budget. */
+#include "unit.h"
+
+#include "moongate/err.h"
+#include "moongate/http_date.h"
+#include "moongate/retry.h"
+#include "moongate/retry_budget.h"
+
+#include <stdio.h>
+
+#define S        MOON_NS_PER_S
+#define MS       MOON_NS_PER_MS
+#define NOV_2026 (INT64_C(1795159897) * S) /* 2026-11-20T07:31:37Z */
+
+static const struct moon_retry_policy policy = MOON_RETRY_POLICY_DEFAULT;
+
+static struct moon_retry_decision decide(const char *method, bool keyed, enum moon_fail_class cls, int attempt,
+                                         int64_t remaining_ns, int64_t retry_after_ns) {
+    struct moon_retry_call call = {.method = method, .keyed = keyed, .attempt = attempt, .remaining_ns = remaining_ns};
+    struct moon_rng rng;
+    moon_rng_init_seed(&rng, 7);
+    return moon_retry_decide(&policy, &call, cls, retry_after_ns, &rng);
+}
+
+static void statuses_have_classes(void **state) {
+    (void)state;
+    assert_int_equal(moon_retry_class_of_status(200), MOON_FAIL_NONE);
+    assert_int_equal(moon_retry_class_of_status(304), MOON_FAIL_NONE);
+    assert_int_equal(moon_retry_class_of_status(400), MOON_FAIL_FINAL);
+    assert_int_equal(moon_retry_class_of_status(412), MOON_FAIL_FINAL);
+    assert_int_equal(moon_retry_class_of_status(429), MOON_FAIL_REFUSED);
+    assert_int_equal(moon_retry_class_of_status(500), MOON_FAIL_FINAL);
+    assert_int_equal(moon_retry_class_of_status(502), MOON_FAIL_AMBIGUOUS);
+    assert_int_equal(moon_retry_class_of_status(503), MOON_FAIL_AMBIGUOUS);
+    assert_int_equal(moon_retry_class_of_status(504), MOON_FAIL_AMBIGUOUS);
+    assert_string_equal(moon_fail_class_name(MOON_FAIL_AMBIGUOUS), "ambiguous");
+}
+
+/* One row: what happens to `method` after each class, at the first attempt with time left. */
+static void who_is_sent_twice(void **state) {
+    (void)state;
+    static const struct {
+        const char *method;
+        bool keyed;
+        enum moon_fail_class cls;
+        enum moon_retry_verdict verdict;
+        const char *outcome;
+    } rows[] = {
+        {"GET", false, MOON_FAIL_NOT_SENT, MOON_RETRY_AGAIN, "not_sent"},
+        {"GET", false, MOON_FAIL_AMBIGUOUS, MOON_RETRY_AGAIN, "final"},
+        {"GET", false, MOON_FAIL_REFUSED, MOON_RETRY_AGAIN, "refused"},
+        {"GET", false, MOON_FAIL_FINAL, MOON_RETRY_FINAL, "final"},
+        {"HEAD", false, MOON_FAIL_AMBIGUOUS, MOON_RETRY_AGAIN, "final"},
+        {"PUT", false, MOON_FAIL_AMBIGUOUS, MOON_RETRY_AGAIN, "unknown"},
+        {"DELETE", false, MOON_FAIL_AMBIGUOUS, MOON_RETRY_AGAIN, "unknown"},
+        {"POST", false, MOON_FAIL_NOT_SENT, MOON_RETRY_AGAIN, "not_sent"},
+        {"POST", false, MOON_FAIL_REFUSED, MOON_RETRY_AGAIN, "refused"},
+        {"POST", false, MOON_FAIL_AMBIGUOUS, MOON_RETRY_UNSAFE, "unknown"},
+        {"POST", true, MOON_FAIL_AMBIGUOUS, MOON_RETRY_AGAIN, "unknown"},
+        {"POST", false, MOON_FAIL_FINAL, MOON_RETRY_FINAL, "final"},
+        {"PATCH", false, MOON_FAIL_AMBIGUOUS, MOON_RETRY_UNSAFE, "unknown"},
+        {"PATCH", true, MOON_FAIL_AMBIGUOUS, MOON_RETRY_AGAIN, "unknown"},
+        {"PATCH", false, MOON_FAIL_REFUSED, MOON_RETRY_AGAIN, "refused"},
+        {"BREW", false, MOON_FAIL_AMBIGUOUS, MOON_RETRY_UNSAFE, "unknown"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct moon_retry_decision d = decide(rows[i].method, rows[i].keyed, rows[i].cls, 1, 30 * S, -1);
+        assert_int_equal(d.verdict, rows[i].verdict);
+        assert_string_equal(d.outcome, rows[i].outcome);
+    }
+    struct moon_retry_call declared = {.method = "POST", .idempotent = true, .attempt = 1, .remaining_ns = S};
+    assert_true(moon_retry_replayable(&declared));
+}
+
+static void an_earlier_ambiguity_is_not_forgotten(void **state) {
+    (void)state;
+    struct moon_retry_call call = {.method = "PUT", .maybe_applied = true, .attempt = 4, .remaining_ns = 30 * S};
+    struct moon_rng rng;
+    moon_rng_init_seed(&rng, 1);
+    struct moon_retry_decision d = moon_retry_decide(&policy, &call, MOON_FAIL_NOT_SENT, -1, &rng);
+    assert_int_equal(d.verdict, MOON_RETRY_ATTEMPTS);
+    assert_string_equal(d.outcome, "unknown");
+    d = moon_retry_decide(&policy, &call, MOON_FAIL_REFUSED, -1, &rng);
+    assert_string_equal(d.outcome, "unknown");
+    call.method = "GET";
+    d = moon_retry_decide(&policy, &call, MOON_FAIL_REFUSED, -1, &rng);
+    assert_string_equal(d.outcome, "refused");
+}
+
+static void three_retries_not_one(void **state) {
+    (void)state;
+    for (int attempt = 1; attempt <= 3; attempt++)
+        assert_int_equal(decide("GET", false, MOON_FAIL_AMBIGUOUS, attempt, 300 * S, -1).verdict, MOON_RETRY_AGAIN);
+    assert_int_equal(decide("GET", false, MOON_FAIL_AMBIGUOUS, 4, 300 * S, -1).verdict, MOON_RETRY_ATTEMPTS);
+}
+
+static void full_jitter_stays_in_its_range(void **state) {
+    (void)state;
+    static const int64_t top_ms[] = {500, 1000, 2000, 4000, 8000, 16000, 20000, 20000, 20000};
+    struct moon_rng rng;
+    moon_rng_init_seed(&rng, 42);
+    for (int attempt = 1; attempt <= 9; attempt++) {
+        int64_t top = top_ms[attempt - 1] * MS, max = 0, sum = 0, min = INT64_MAX;
+        for (int i = 0; i < 2000; i++) {
+            int64_t w = moon_retry_backoff_ns(&policy, attempt, &rng);
+            assert_true(w >= 0 && w <= top);
+            max = w > max ? w : max;
+            min = w < min ? w : min;
+            sum += w / 2000;
+        }
+        assert_true(max > top / 100 * 98 && min < top / 100 * 2);  /* all of the range */
+        assert_true(sum > top / 100 * 46 && sum < top / 100 * 54); /* evenly */
+    }
+    assert_true(moon_retry_backoff_ns(&policy, 1000000, &rng) <= 20 * S);
+}
+
+/* Known fault of the tutorials: the back-off was kept in shared state and grew for ever. */
+static void the_backoff_has_no_memory(void **state) {
+    (void)state;
+    struct moon_rng a, b;
+    moon_rng_init_seed(&a, 9);
+    moon_rng_init_seed(&b, 9);
+    for (int i = 0; i < 50; i++) {
+        struct moon_retry_call call = {.method = "GET", .attempt = 1, .remaining_ns = 30 * S};
+        assert_true(moon_retry_decide(&policy, &call, MOON_FAIL_AMBIGUOUS, -1, &a).wait_ns <= 500 * MS);
+    }
+    for (int i = 0; i < 50; i++)
+        moon_retry_backoff_ns(&policy, 1, &b);
+    assert_int_equal(moon_retry_backoff_ns(&policy, 3, &a), moon_retry_backoff_ns(&policy, 3, &b));
+}
+
+static void retry_after_is_a_floor(void **state) {
+    (void)state;
+    struct moon_rng rng;
+    moon_rng_init_seed(&rng, 3);
+    struct moon_retry_call call = {.method = "POST", .attempt = 1, .remaining_ns = 30 * S};
+    for (int i = 0; i < 1000; i++) {
+        struct moon_retry_decision d = moon_retry_decide(&policy, &call, MOON_FAIL_REFUSED, 2 * S, &rng);
+        assert_int_equal(d.verdict, MOON_RETRY_AGAIN);
+        assert_true(d.wait_ns >= 2 * S && d.wait_ns <= 2 * S + 200 * MS);
+    }
+    call.remaining_ns = 2 * S + 1; /* just enough for the floor, not for the spread */
+    for (int i = 0; i < 1000; i++) {
+        struct moon_retry_decision d = moon_retry_decide(&policy, &call, MOON_FAIL_REFUSED, 2 * S, &rng);
+        assert_int_equal(d.verdict, MOON_RETRY_AGAIN);
+        assert_true(d.wait_ns >= 2 * S && d.wait_ns < call.remaining_ns);
+    }
+    assert_int_equal(decide("GET", false, MOON_FAIL_REFUSED, 1, 30 * S, 0).verdict, MOON_RETRY_AGAIN);
+}
+
+static void a_floor_beyond_the_deadline_fails_at_once(void **state) {
+    (void)state;
+    char why[160];
+    struct moon_retry_call call = {.method = "GET", .attempt = 1, .remaining_ns = 28 * S};
+    struct moon_retry_decision d = decide("GET", false, MOON_FAIL_REFUSED, 1, 28 * S, 120 * S);
+    assert_int_equal(d.verdict, MOON_RETRY_AFTER_LATE);
+    moon_retry_explain(&d, &call, why, sizeof why);
+    assert_string_equal(why, "Retry-After asks for 120 s, the deadline leaves 28 s");
+    d = decide("GET", false, MOON_FAIL_AMBIGUOUS, 3, 1, -1);
+    assert_int_equal(d.verdict, MOON_RETRY_DEADLINE);
+    moon_retry_explain(&d, &call, why, sizeof why);
+    assert_non_null(strstr(why, "no time"));
+    assert_int_equal(decide("GET", false, MOON_FAIL_AMBIGUOUS, 1, -5, -1).verdict, MOON_RETRY_DEADLINE);
+    assert_int_equal(decide("GET", false, MOON_FAIL_AMBIGUOUS, 1, INT64_MAX, 3000 * S).verdict, MOON_RETRY_AGAIN);
+}
+
+static void every_end_is_explained(void **state) {
+    (void)state;
+    struct moon_retry_call call = {.method = "POST", .attempt = 1, .remaining_ns = S};
+    char why[160];
+    for (int v = MOON_RETRY_UNSAFE; v <= MOON_RETRY_BREAKER_OPEN; v++) {
+        struct moon_retry_decision d = {(enum moon_retry_verdict)v, 0, "unknown"};
+        moon_retry_explain(&d, &call, why, sizeof why);
+        assert_true(strlen(why) > 10);
+        moon_retry_explain(&d, &call, why, 5);
+        assert_true(strlen(why) < 5);
+    }
+}
+
+static int after(const char *text, int64_t *wait) {
+    return moon_retry_after_parse(text, strlen(text), NOV_2026, wait);
+}
+
+static void retry_after_is_parsed(void **state) {
+    (void)state;
+    int64_t w;
+    assert_int_equal(after("2", &w), 0);
+    assert_int_equal(w, 2 * S);
+    assert_int_equal(after(" 120\t", &w), 0);
+    assert_int_equal(w, 120 * S);
+    assert_int_equal(after("0", &w), 0);
+    assert_int_equal(w, 0);
+    assert_int_equal(after("99999999999999999999999999", &w), 0);
+    assert_int_equal(w, INT64_C(365) * 86400 * S);
+    assert_int_equal(after("Fri, 20 Nov 2026 07:31:47 GMT", &w), 0);
+    assert_int_equal(w, 10 * S);
+    assert_int_equal(after("Friday, 20-Nov-26 07:32:37 GMT", &w), 0);
+    assert_int_equal(w, 60 * S);
+    assert_int_equal(after("Fri Nov 20 07:31:38 2026", &w), 0);
+    assert_int_equal(w, 1 * S);
+    assert_int_equal(after("Sun, 06 Nov 1994 08:49:37 GMT", &w), 0);
+    assert_int_equal(w, 0);
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "-1",
+                                      "+2",
+                                      "1.5",
+                                      "2 s",
+                                      "1e3",
+                                      "0x10",
+                                      "tomorrow",
+                                      "Fri, 20 Nov 2026",
+                                      "Fri, 31 Feb 2026 07:31:47 GMT",
+                                      "Fri, 20 Nov 2026 24:00:00 GMT",
+                                      "Fri, 20 Nov 2026 07:31:47 GMT+1",
+                                      "Fri, 20 Nov 2026 07:31:47"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(after(bad[i], &w), MOON_EPARSE);
+        assert_int_equal(w, -1);
+    }
+}
+
+static void http_dates_go_round(void **state) {
+    (void)state;
+    char text[MOON_HTTP_DATE_SIZE];
+    int64_t back;
+    moon_http_date_format(INT64_C(784111777) * S, text);
+    assert_string_equal(text, "Sun, 06 Nov 1994 08:49:37 GMT");
+    static const int64_t seconds[] = {0,          1,          951782399,  951782400,  951868800, 1709164800, 1709251199,
+                                      4102444799, 4107542400, 7258118400, 1456704000, 68169600,  2147483648};
+    for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
+        moon_http_date_format(seconds[i] * S, text);
+        assert_int_equal(moon_http_date_parse(text, strlen(text), 0, &back), 0);
+        assert_int_equal(back, seconds[i] * S);
+    }
+    moon_http_date_format(-5, text);
+    assert_string_equal(text, "Thu, 01 Jan 1970 00:00:00 GMT");
+    const char *two_digits = "Sunday, 06-Nov-94 08:49:37 GMT";
+    assert_int_equal(moon_http_date_parse(two_digits, strlen(two_digits), NOV_2026, &back), 0);
+    assert_int_equal(back, INT64_C(784111777) * S);
+}
+
+/* A dead gateway: 10,000 calls make at most 11,000 attempts, whatever the order. */
+static void a_dead_host_costs_little(void **state) {
+    (void)state;
+    for (int concurrent = 1; concurrent <= 10000; concurrent *= 10) {
+        struct moon_retry_budget b;
+        long attempts = 0;
+        moon_retry_budget_init(&b);
+        for (int done = 0; done < 10000; done += concurrent) {
+            for (int i = 0; i < concurrent; i++, attempts++)
+                moon_retry_budget_call(&b);
+            for (int i = 0; i < concurrent; i++)
+                for (int retry = 0; retry < 3 && moon_retry_budget_take(&b); retry++)
+                    attempts++;
+        }
+        assert_true(attempts <= 11000);
+        assert_true(attempts > 10000);
+        assert_int_equal(b.calls, 10000);
+        assert_int_equal((long)b.retries, attempts - 10000);
+    }
+}
+
+static void a_few_calls_are_retried_and_successes_refill(void **state) {
+    (void)state;
+    struct moon_retry_budget b;
+    moon_retry_budget_init(&b);
+    for (int call = 0; call < 6; call++) {
+        moon_retry_budget_call(&b);
+        for (int retry = 0; retry < 3; retry++)
+            assert_true(moon_retry_budget_take(&b));
+    }
+    while (moon_retry_budget_take(&b))
+        ;
+    assert_int_equal(b.denied, 1);
+    for (int i = 0; i < 1000; i++)
+        moon_retry_budget_success(&b);
+    assert_int_equal(b.tokens, MOON_BUDGET_RESERVE);
+    for (int i = 0; i < 100000; i++)
+        moon_retry_budget_call(&b);
+    assert_int_equal(b.tokens, MOON_BUDGET_CAP);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(statuses_have_classes),
+        cmocka_unit_test(who_is_sent_twice),
+        cmocka_unit_test(an_earlier_ambiguity_is_not_forgotten),
+        cmocka_unit_test(three_retries_not_one),
+        cmocka_unit_test(full_jitter_stays_in_its_range),
+        cmocka_unit_test(the_backoff_has_no_memory),
+        cmocka_unit_test(retry_after_is_a_floor),
+        cmocka_unit_test(a_floor_beyond_the_deadline_fails_at_once),
+        cmocka_unit_test(every_end_is_explained),
+        cmocka_unit_test(retry_after_is_parsed),
+        cmocka_unit_test(http_dates_go_round),
+        cmocka_unit_test(a_dead_host_costs_little),
+        cmocka_unit_test(a_few_calls_are_retried_and_successes_refill),
+    };
+    return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
+}
