@@ -240,6 +240,22 @@ static void finalizers_may_meddle(void **state) {
     }
 }
 
+int luaopen_moongate_json(lua_State *L);
+
+/* A finalizer that encodes while its own encoding goes on gets a buffer of its own. */
+static void finalizers_may_encode(void **state) {
+    lua_State *L = *state;
+    luaL_requiref(L, "json", luaopen_moongate_json, 1);
+    if (luaL_dostring(
+            L, "local big, seen = {}, 0 for i = 1, 200 do big['k' .. i] = i end\n"
+               "local function trap() setmetatable({}, {__gc = function() seen = seen + 1\n"
+               "  assert(json.encode{inner = true} == '{\"inner\":true}') if seen < 500 then trap() end end}) end\n"
+               "trap() local first = json.encode(big)\n"
+               "for _ = 1, 2000 do assert(json.encode(big) == first) end assert(seen > 10)") != LUA_OK)
+        fail_msg("%s", lua_tostring(L, -1));
+    lua_settop(L, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encoding),
@@ -249,6 +265,7 @@ int main(void) {
         cmocka_unit_test(decoding_refused),
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(finalizers_may_meddle),
+        cmocka_unit_test(finalizers_may_encode),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
