@@ -1,0 +1,222 @@
+-- commands.lua - every command, argument, flag, variable and exit status of the program: the one source of the usage
+-- texts, of the manual page and of what the parser accepts. Data only; it requires nothing, so that tests and tools
+-- can load it.
+--
+-- An argument: {name, summary, optional=, repeated=}.
+-- A flag: {name, summary, type=, value=, letter=, env=, default=, choices=, repeated=, required=, min=, max=}; see
+-- flags.lua.
+-- src/cli/options.c reads the global flags; tests/unit/test_options.c compares it with `globals`.
+
+local globals = {
+  { "sim", "run against a private simulated gateway on a free loopback port", type = "boolean" },
+  { "sim-fault", "a fault for --sim, as `moongate sim --fault` takes it", value = "SPEC", repeated = true },
+  { "json", "print one JSON document on standard output, also when the command fails", type = "boolean" },
+  { "dry-run", "read, validate and show every change as a diff; send no write", type = "boolean" },
+  { "verbose", "log what happens; twice: in detail. Failures come with a traceback", type = "boolean", letter = "v" },
+  { "quiet", "no progress, and nothing in the log but errors", type = "boolean", letter = "q" },
+  { "log-level", "error, warn, info, debug or trace (default warn)", value = "LEVEL", env = "MOONGATE_LOG_LEVEL" },
+  { "region", "where the gateway is: a region, a domain or a base URL", value = "REGION" },
+  { "client-id", "the OAuth client's id", value = "ID" },
+  { "login-url", "the OAuth server, where it is not the region's", value = "URL", env = "MOONGATE_LOGIN_URL" },
+  { "profile", "the section of ~/.gc/config.toml (default DEFAULT)", value = "NAME", env = "MOONGATE_PROFILE" },
+  { "config", "the project file (default: moongate.lua here or in a folder above)",
+    value = "FILE", env = "MOONGATE_CONFIG" },
+  { "state", "where state lies: a folder, or sqlite:FILE in it", value = "STATE", env = "MOONGATE_STATE" },
+  { "audit-log", "the audit log (default: audit.jsonl in the state folder)",
+    value = "FILE", env = "MOONGATE_AUDIT_LOG" },
+  { "cacert", "certificates to trust instead of the system's", value = "FILE", env = "MOONGATE_CACERT" },
+  { "cert", "client certificate", value = "FILE", env = "MOONGATE_CERT" },
+  { "key", "the client certificate's key", value = "FILE", env = "MOONGATE_KEY" },
+  { "lua-dir", "look for Lua modules here before the built-in ones", value = "DIR", env = "MOONGATE_LUA_DIR" },
+  { "deadline", "the longest a gateway call may take, retries included (default 30s)",
+    value = "DURATION", env = "MOONGATE_DEADLINE" },
+  { "seed", "seed of the simulated gateway and of everything random but secrets, for a repeatable run", value = "N" },
+  { "color", "auto, always or never (NO_COLOR in the environment: never)", value = "WHEN", env = "MOONGATE_COLOR" },
+  { "help", "explain the program, or the command", type = "boolean", letter = "h" },
+  { "version", "print the version", type = "boolean", letter = "V" },
+}
+
+local run = {
+  name = "run",
+  summary = "run a workflow or a script",
+  description = {
+    "Runs a Lua file, or a bundled workflow by its name. A workflow states its arguments and flags; `moongate",
+    "help NAME` and `moongate run FILE --help` show them. A plain script gets the arguments as `...` and in",
+    "`arg`. `moongate NAME [args]` is the same as `moongate run NAME [args]` for the bundled ones. Global",
+    "flags may stand anywhere; what comes after `--` is the script's alone.",
+  },
+  args = {
+    { "script", "a Lua file, or the name of a bundled workflow" },
+    { "args", "what the script takes", optional = true, repeated = true },
+  },
+  passthrough = 1, -- after so many arguments, the rest is the script's
+  examples = {
+    { "moongate run my_workflow.lua --env prod", "your own" },
+    { "moongate --sim deploy-index index.json", "a bundled one, against the simulated gateway" },
+    { "moongate run report.lua -- --json", "a flag for the script that moongate would have taken" },
+  },
+}
+
+local eval = {
+  name = "-e",
+  module = "eval",
+  summary = "run a chunk of Lua given on the command line",
+  description = {
+    "Runs CHUNK as a plain script would be run. What it returns is the result and is printed.",
+  },
+  args = {
+    { "chunk", "Lua source" },
+    { "args", "what the chunk gets as `...`", optional = true, repeated = true },
+  },
+  passthrough = 1,
+  examples = {
+    { "moongate -e 'return require(\"uuid\").v7()'" },
+    { "moongate --sim --json -e 'return require(\"moongate.auth\").info()'" },
+  },
+}
+
+local sim = {
+  name = "sim",
+  summary = "run the simulated gateway until it is stopped",
+  description = {
+    "Serves a gateway with an OAuth server on the loopback interface, everything in memory. Its address and",
+    "the lines to export so that other programs use it go to standard error. Ctrl-C or SIGTERM ends it. A",
+    "fault is KIND[=VALUE][,KEY=VALUE]...; `moongate sim --fault help` lists the kinds.",
+  },
+  flags = {
+    { "port", "the port to listen on; 0 takes a free one", type = "integer", default = 0, min = 0, max = 65535,
+      value = "PORT" },
+    { "tls", "serve TLS with this certificate chain and key (PEM)", nargs = 2, value = "CERT KEY" },
+    { "fault", "answer with a fault", repeated = true, value = "SPEC" },
+    { "faults", "read faults from a file, one to a line", value = "FILE" },
+    { "token-ttl", "life of an access token", type = "duration", value = "DURATION", default = "24h" },
+    { "rate-limit", "requests a minute a token may make", type = "integer", min = 1, value = "N", default = 300 },
+  },
+  examples = {
+    { "moongate sim --port 8080" },
+    { "moongate sim --fault status=503,rate=0.2 --seed 7", "one answer in five is 503" },
+  },
+}
+
+local test = {
+  name = "test",
+  summary = "run Lua tests and report them in TAP",
+  description = {
+    "Runs each file with moongate.test in reach. The exit status is 8 when a test failed.",
+  },
+  args = { { "file", "a Lua file of tests", repeated = true } },
+  examples = { { "moongate test tests/lua/test_*.lua" } },
+}
+
+local check = {
+  name = "check",
+  summary = "find faults in Lua files without running them",
+  description = {
+    "Reports syntax errors and global names that nothing defines, as FILE:LINE:COLUMN, for all files in one",
+    "go. A folder stands for the .lua files in and below it; a project file (moongate.lua) is checked as one.",
+  },
+  args = { { "file", "a Lua file or a folder", repeated = true } },
+  examples = { { "moongate check my_workflow.lua" }, { "moongate check --json scripts" } },
+}
+
+local audit = {
+  name = "audit",
+  summary = "verify or show the audit log",
+  commands = {
+    {
+      name = "verify",
+      summary = "check the chain of hashes, and name the first line that breaks it",
+      args = { { "file", "an audit log (default: this project's)", optional = true } },
+      examples = { { "moongate audit verify" } },
+    },
+    {
+      name = "show",
+      summary = "print the events that pass every filter given",
+      args = { { "file", "an audit log (default: this project's)", optional = true } },
+      flags = {
+        { "action", "only this action", value = "ACTION", repeated = true },
+        { "outcome", "only this outcome", value = "OUTCOME", repeated = true },
+        { "since", "not before: a date, a time, or how long ago (2h)", value = "TIME" },
+        { "until", "before: a date, a time, or how long ago", value = "TIME" },
+        { "last", "only the last so many", type = "integer", min = 1, value = "N" },
+      },
+      examples = {
+        { "moongate audit show --last 20" },
+        { "moongate audit show --action index_update --since 24h --json" },
+      },
+    },
+  },
+}
+
+local doctor = {
+  name = "doctor",
+  summary = "check the set-up: credentials, hosts, TLS, clock, state, audit log, a token",
+  description = {
+    "Each finding is ok, warn or FAIL, with what to do about it. Secrets are masked. The exit status is that",
+    "of the first FAIL.",
+  },
+  examples = { { "moongate doctor" }, { "moongate --sim doctor --json" } },
+}
+
+local help = {
+  name = "help",
+  summary = "explain the program, a command or a workflow",
+  args = { { "command", "what to explain", optional = true, repeated = true } },
+  flags = { { "man", "print the manual page (roff)", type = "boolean" } },
+  examples = { { "moongate help deploy-index" }, { "moongate help --man | man -l -" } },
+}
+
+local version = {
+  name = "version",
+  summary = "print the version, and with -v those of the libraries",
+  examples = { { "moongate version -v" } },
+}
+
+return {
+  name = "moongate",
+  summary = "scriptable operations for LLM gateways",
+  description = {
+    "moongate runs workflows, straight-line Lua scripts, against an LLM gateway: it validates what they want",
+    "to write, shows it as a diff, sends it once, and proves afterwards what was done. `--sim` gives any",
+    "command a private simulated gateway, so that nothing but this program is needed to try one.",
+  },
+  globals = globals,
+  commands = { run, eval, sim, test, check, audit, doctor, help, version },
+  secrets_note = {
+    "Secrets are never taken from the command line, where every user of the machine can read them. They come",
+    "from the environment, from the project file (which names variables) or from ~/.gc/config.toml.",
+  },
+  environment = {
+    { "GENESYSCLOUD_REGION",
+      "the gateway's region, domain or base URL; also GENESYS_CLOUD_REGION, GENESYS_CLOUD_HOST" },
+    { "GENESYSCLOUD_OAUTHCLIENT_ID",
+      "the OAuth client's id; also GENESYS_CLOUD_CLIENT_ID, GENESYS_CLIENT_ID, GENESYS_OAUTH_CLIENT_ID" },
+    { "GENESYSCLOUD_OAUTHCLIENT_SECRET",
+      "its secret; also GENESYS_CLOUD_CLIENT_SECRET, GENESYS_CLIENT_SECRET, GENESYS_OAUTH_CLIENT_SECRET" },
+    { "GENESYSCLOUD_ACCESS_TOKEN", "a token to use as it is instead of a client" },
+    { "GENESYSCLOUD_PROXY_HOST",
+      "with _PROTOCOL, _PORT, _AUTH_USERNAME, _AUTH_PASSWORD: a proxy; else HTTPS_PROXY and NO_PROXY" },
+    { "NO_COLOR", "no colours when set" },
+    { "XDG_STATE_HOME", "the state folder is `moongate` in it when there is no project file" },
+  },
+  files = {
+    { "moongate.lua", "the project file: gateway, state, webhooks, limits, permissions" },
+    { ".moongate/", "the state folder beside it; without a project file $XDG_STATE_HOME/moongate, ~/.local/state/moongate" },
+    { ".moongate/audit.jsonl", "the audit log" },
+    { "~/.gc/config.toml", "the gc CLI's profiles; read only" },
+  },
+  exit_statuses = {
+    { 0, "done" },
+    { 1, "failed" },
+    { 2, "usage: the command line is wrong" },
+    { 3, "input rejected" },
+    { 4, "not authorised" },
+    { 5, "conflict: somebody else wrote" },
+    { 6, "gateway unavailable, or a deadline passed" },
+    { 7, "denied by local permissions" },
+    { 8, "verification failed" },
+    { 9, "queued for later" },
+    { 70, "a bug in moongate" },
+    { 130, "interrupted" },
+  },
+}
