@@ -48,7 +48,10 @@ static void *capped_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
 
 static void too_long(lua_State *L, lua_Debug *ar) {
     (void)ar;
-    luaL_error(L, "runs too long: a project file holds data only");
+    luaL_where(L, 0); /* in a hook, the function that runs */
+    lua_pushliteral(L, "runs too long: a project file holds data only");
+    lua_concat(L, 2);
+    lua_error(L);
 }
 
 /* ---- what the file can call ---- */

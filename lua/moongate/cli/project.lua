@@ -106,6 +106,7 @@ end
 -- An error message of the compiler, without the text of a string it stopped at (it may be a secret's).
 local function compiler_fault(message, name)
   local line, text = string.match(message, "^.-:(%d+): (.*)$")
+  if message == "not enough memory" then text = "needs too much memory: a project file holds data only" end
   text = string.gsub(text or message, " near '[\"'%[].*$", " near a string")
   return { file = name, line = tonumber(line), message = text }
 end

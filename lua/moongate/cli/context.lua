@@ -1,0 +1,57 @@
+-- context.lua - what a command works with: the global flags, and the one place its result goes out. A result is kept until the command
+-- has ended, so that a failure after it still leaves one JSON document.
+local host = require "moongate.host"
+local json = require "moongate.json"
+
+local Context = {}
+Context.__index = Context
+
+local M = {}
+
+function M.new(opts)
+  local self = setmetatable({ opts = opts, json = opts.json }, Context)
+  self.color_out, self.color_err = self:wants_color(1), self:wants_color(2)
+  return self
+end
+
+function Context:wants_color(fd)
+  local when = self.opts.color or "auto"
+  if when == "always" then return true end
+  if when == "never" or (host.getenv("NO_COLOR") or "") ~= "" or host.getenv("TERM") == "dumb" then return false end
+  return host.isatty(fd)
+end
+
+-- The result: `value` for --json, `text` for people (lines, without the last line break).
+function Context:result(value, text)
+  self.value, self.shown = value, text
+end
+
+-- A result that is text by nature, such as a help page.
+function Context:text(text)
+  self:result({ text = text }, (text:gsub("\n$", "")))
+end
+
+-- Writes what was kept. true, or nil and the error (a closed pipe, a full disk).
+function Context:flush()
+  if self.json then
+    local document, err = json.encode(self.value == nil and json.null or self.value)
+    if not document then return nil, err end
+    return host.write(1, document .. "\n")
+  end
+  if self.shown and self.shown ~= "" then return host.write(1, self.shown .. "\n") end
+  return true
+end
+
+-- A line for people, on standard error; kept back by --quiet.
+function Context:note(format, ...)
+  if not self.opts.quiet then host.write(2, format:format(...) .. "\n") end
+end
+
+local CODES = { red = 31, green = 32, yellow = 33, bold = 1, dim = 2 }
+
+function Context:paint(fd, name, s)
+  local wanted = fd == 1 and self.color_out or fd == 2 and self.color_err
+  return wanted and ("\27[%dm%s\27[0m"):format(CODES[name], s) or s
+end
+
+return M

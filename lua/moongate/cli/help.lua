@@ -1,0 +1,160 @@
+-- help.lua - usage texts, the help of a command or workflow, and `moongate help`. All from commands.lua and from what workflows declare.
+local bundled = require "moongate.cli.bundled"
+local commands = require "moongate.cli.commands"
+local fail = require "moongate.cli.fail"
+local flags = require "moongate.cli.flags"
+local suggest = require "moongate.cli.suggest"
+local text = require "moongate.cli.text"
+
+local M = {}
+
+-- "-v, --verbose", "--region REGION", "--[no-]live"
+function M.flag_name(flag)
+  local name = (flag.letter and "-" .. flag.letter .. ", " or "") .. "--" .. flag[1]
+  if flag.type == "boolean" then return name end
+  return name .. " " .. (flag.value or flag[1]:gsub("^.*-", ""):upper())
+end
+
+-- The summary, and what is to be known besides it.
+function M.flag_summary(flag)
+  local more = {}
+  if flag.choices then more[#more + 1] = "one of " .. table.concat(flag.choices, ", ") end
+  if flag.required then more[#more + 1] = "required" end
+  if flag.repeated then more[#more + 1] = "can be repeated" end
+  if flag.default ~= nil and flag.default ~= false then more[#more + 1] = "default " .. tostring(flag.default) end
+  if flag.env then more[#more + 1] = "or " .. flag.env .. " in the environment" end
+  return (flag[2] or "") .. (#more > 0 and " (" .. table.concat(more, "; ") .. ")" or "")
+end
+
+function M.flag_rows(list)
+  local rows = {}
+  for _, flag in ipairs(list or {}) do rows[#rows + 1] = { M.flag_name(flag), M.flag_summary(flag) } end
+  return rows
+end
+
+local function arg_rows(list)
+  local rows = {}
+  for _, arg in ipairs(list or {}) do rows[#rows + 1] = { arg[1]:upper(), arg[2] } end
+  return rows
+end
+
+function M.command_rows()
+  local rows = {}
+  for _, command in ipairs(commands.commands) do
+    if command.commands then
+      for _, sub in ipairs(command.commands) do
+        rows[#rows + 1] = { flags.synopsis(command.name .. " " .. sub.name, sub), sub.summary }
+      end
+    else
+      rows[#rows + 1] = { flags.synopsis(command.name, command), command.summary }
+    end
+  end
+  return rows
+end
+
+-- The bundled workflows and their summaries.
+function M.workflow_rows()
+  local rows = {}
+  for _, name in ipairs(bundled.names()) do
+    local definition = bundled.load(name)
+    rows[#rows + 1] = { flags.synopsis(name, definition), definition.summary }
+  end
+  return rows
+end
+
+local function section(title, body)
+  return body ~= "" and ("\n%s\n%s\n"):format(title, body) or ""
+end
+
+local function paragraphs(description, indent)
+  local pad = (" "):rep(indent)
+  return pad .. table.concat(text.wrap(table.concat(description, " "), text.WIDTH - indent), "\n" .. pad)
+end
+
+-- What `moongate` alone prints.
+function M.usage()
+  return ("Usage: moongate [global flags] COMMAND [args]\n%s%s\n`moongate help` explains everything, `moongate help COMMAND` one.\n")
+    :format(section("Commands", text.columns(M.command_rows(), 2)),
+      section("Workflows", text.columns(M.workflow_rows(), 2)))
+end
+
+local function exit_rows()
+  local rows = {}
+  for _, row in ipairs(commands.exit_statuses) do rows[#rows + 1] = { tostring(row[1]), row[2] } end
+  return rows
+end
+
+function M.program()
+  return table.concat {
+    "moongate - ", commands.summary, "\n\n",
+    "Usage: moongate [global flags] COMMAND [args]\n\n",
+    paragraphs(commands.description, 0), "\n",
+    section("Commands", text.columns(M.command_rows(), 2)),
+    section("Workflows", text.columns(M.workflow_rows(), 2)),
+    section("Global flags", text.columns(M.flag_rows(commands.globals), 2)),
+    section("Secrets", paragraphs(commands.secrets_note, 2)),
+    section("Environment", text.columns(commands.environment, 2)),
+    section("Files", text.columns(commands.files, 2)),
+    section("Exit status", text.columns(exit_rows(), 2)),
+  }
+end
+
+local function example_lines(examples)
+  local lines = {}
+  for _, example in ipairs(examples or {}) do
+    lines[#lines + 1] = "  " .. example[1] .. (example[2] and "   # " .. example[2] or "")
+  end
+  return table.concat(lines, "\n")
+end
+
+-- name: as it is typed ("audit show"); spec: an entry of commands.lua or a workflow's definition.
+function M.of(name, spec)
+  local parts = { ("Usage: moongate %s\n\n%s\n"):format(flags.synopsis(name, spec), spec.summary or "") }
+  local function add(s) parts[#parts + 1] = s end
+  if spec.description then
+    local description = type(spec.description) == "table" and spec.description or { spec.description }
+    add("\n" .. paragraphs(description, 0) .. "\n")
+  end
+  if spec.commands then
+    local rows = {}
+    for _, sub in ipairs(spec.commands) do rows[#rows + 1] = { flags.synopsis(name .. " " .. sub.name, sub), sub.summary } end
+    add(section("Commands", text.columns(rows, 2)))
+  end
+  add(section("Arguments", text.columns(arg_rows(spec.args), 2)))
+  add(section("Flags", text.columns(M.flag_rows(spec.flags), 2)))
+  add(section("Examples", example_lines(spec.examples)))
+  add("\nThe global flags (--sim, --json, --dry-run, -v, ...) work here too: moongate help\n")
+  return table.concat(parts)
+end
+
+local function sub_command(command, name)
+  for _, sub in ipairs(command.commands or {}) do
+    if sub.name == name then return sub end
+  end
+  return fail.usage("'%s' has no command '%s'%s", command.name, name,
+    suggest.hint(name, bundled.list_names(command.commands or {})))
+end
+
+-- Help for the words after `moongate help`.
+function M.find(words)
+  local name = words[1]
+  for _, command in ipairs(commands.commands) do
+    if command.name == name then
+      if not words[2] then return M.of(name, command) end
+      return M.of(name .. " " .. words[2], sub_command(command, words[2]))
+    end
+  end
+  local definition = bundled.load(name)
+  if definition then return M.of(name, definition) end
+  return fail.usage("no command or workflow '%s'%s", name, suggest.hint(name, bundled.all_names()))
+end
+
+function M.run(ctx, args)
+  if args.man then
+    return ctx:text(require("moongate.cli.man").page())
+  end
+  if #args.command == 0 then return ctx:text(M.program()) end
+  return ctx:text(M.find(args.command))
+end
+
+return M

@@ -1,0 +1,62 @@
+-- progress.lua - how far long work is, on standard error: on a terminal one line, rewritten, with count, rate and time left; elsewhere a
+-- plain line now and then. Nothing for work that is over before anybody would ask, and nothing with --quiet.
+local host = require "moongate.host"
+local text = require "moongate.cli.text"
+local time = require "moongate.time"
+
+local M = {}
+
+local FIRST = 0.5         -- seconds before the first word
+local TERMINAL_EVERY = 0.1
+local PLAIN_EVERY = 5
+
+local Bar = {}
+Bar.__index = Bar
+
+-- clock, tty and say are for tests.
+function M.new(ctx, opts)
+  opts = opts or {}
+  local tty = opts.tty
+  if tty == nil then tty = host.isatty(2) end
+  local clock = opts.clock or time.monotonic
+  return setmetatable({
+    silent = ctx.opts.quiet, tty = tty, clock = clock, begun = clock(), shown_at = nil, finished = 0,
+    say = opts.say or (tty and host.progress) or function(line) host.write(2, line .. "\n") end,
+  }, Bar)
+end
+
+-- "12/40 indexes, 3.1/s, 9 s left, orders-eu"
+function Bar:line(now)
+  local elapsed = now - self.begun
+  local rate = elapsed > 0 and self.finished / elapsed or 0
+  local parts = { self.total and ("%d/%d %s"):format(self.finished, self.total, self.noun)
+    or ("%d %s"):format(self.finished, self.noun) }
+  if self.finished > 0 then
+    parts[#parts + 1] = ("%.1f/s"):format(rate)
+    if self.total and self.total > self.finished then
+      parts[#parts + 1] = text.seconds((self.total - self.finished) / rate) .. " left"
+    end
+  end
+  if self.what then parts[#parts + 1] = self.what end
+  return table.concat(parts, ", ")
+end
+
+-- finished of total (nil: nobody knows) nouns are done; what: the one under way or just done.
+function Bar:update(finished, total, noun, what)
+  self.finished, self.total, self.noun, self.what = finished, total, noun or self.noun or "done", what
+  if self.silent then return end
+  local now = self.clock()
+  local last = self.shown_at
+  local wait = last and (self.tty and TERMINAL_EVERY or PLAIN_EVERY) or FIRST
+  if now - (last or self.begun) < wait then return end
+  self.shown_at = now
+  self.say(self:line(now))
+end
+
+-- Takes the line away.
+function Bar:done()
+  if self.tty and self.shown_at and not self.silent then self.say(nil) end
+  self.shown_at = nil
+end
+
+return M

@@ -1,0 +1,83 @@
+-- report.lua - a failure, for people and as JSON: what failed, where, why, and what to do next. No traceback unless -v asks for it.
+local exit_status = require "moongate.cli.exit_status"
+local host = require "moongate.host"
+local json = require "moongate.json"
+
+local M = {}
+
+local FIELDS = {
+  "code", "message", "status", "gateway_code", "method", "path", "correlation_id", "details", "attempts", "outcome",
+  "hint", "where",
+}
+
+-- Anything that was raised -> a table with code and message. A plain string is a script's error; one whose place is inside a module of
+-- ours is a bug.
+function M.normal(err)
+  if type(err) == "table" and err.code then return err end
+  local message = type(err) == "string" and err or ("raised a %s value"):format(type(err))
+  local where, rest = message:match("^([^\n:]+:%d+): (.*)$")
+  if where and where:find("^moongate/") then
+    return { code = "bug", message = rest, where = where, hint = "this is a bug in moongate; please report it with this text" }
+  end
+  return { code = "script", message = rest or message, where = where }
+end
+
+local function request_line(err)
+  if not err.method and not err.path then return nil end
+  local parts = { ("%s %s"):format(err.method or "", err.path or "") }
+  if err.status then parts[#parts + 1] = "status " .. err.status end
+  local attempts = type(err.attempts) == "table" and #err.attempts or err.attempts
+  if attempts and attempts ~= 1 then parts[#parts + 1] = attempts .. " attempts" end
+  if err.outcome and err.outcome ~= "final" then parts[#parts + 1] = "outcome " .. err.outcome:gsub("_", " ") end
+  if err.correlation_id then parts[#parts + 1] = "correlation id " .. err.correlation_id end
+  return table.concat(parts, ", ")
+end
+
+local function detail_line(detail)
+  if type(detail) ~= "table" then return tostring(detail) end
+  local place = detail.field or detail.pointer or detail.where
+  if place == "" then place = nil end
+  return (place and place .. ": " or "") .. tostring(detail.message or detail.code or "?")
+end
+
+-- The lines for people. A message of several lines keeps them.
+function M.lines(ctx, err)
+  local message = tostring(err.message or err.code)
+  local where = err.where
+  if where and not message:find(where, 1, true) then message = where .. ": " .. message end
+  local lines = { ("moongate: %s%s"):format(ctx:paint(2, "red", "error: "), message) }
+  local request = request_line(err)
+  if request then lines[#lines + 1] = "  " .. request end
+  for _, detail in ipairs(type(err.details) == "table" and err.details or {}) do
+    lines[#lines + 1] = "  - " .. detail_line(detail)
+  end
+  if err.hint then lines[#lines + 1] = "  hint: " .. err.hint end
+  if (ctx.opts.verbose or 0) > 0 and err.traceback then lines[#lines + 1] = err.traceback end
+  return lines
+end
+
+-- The document of a failure.
+function M.document(err, status)
+  local out = { exit_status = status }
+  for _, field in ipairs(FIELDS) do
+    local v = err[field]
+    if type(v) == "table" and #v > 0 then v = json.array(v) end
+    out[field] = v
+  end
+  return { error = out }
+end
+
+-- Tells the user and returns the exit status.
+function M.failure(ctx, raised)
+  local err = M.normal(raised)
+  local status = exit_status.of(err)
+  host.write(2, table.concat(M.lines(ctx, err), "\n") .. "\n")
+  if ctx.json then
+    local text = json.encode(M.document(err, status))
+      or json.encode(M.document({ code = tostring(err.code), message = tostring(err.message) }, status))
+    host.write(1, (text or '{"error":{"code":"bug","message":"the error has no JSON form"}}') .. "\n")
+  end
+  return status
+end
+
+return M

@@ -1,0 +1,50 @@
+-- text.lua - plain text for people: wrapping, columns, plurals.
+local M = {}
+
+M.WIDTH = 100
+
+-- One paragraph -> array of lines of at most `width` characters.
+function M.wrap(text, width)
+  local lines, line = {}, nil
+  for word in text:gmatch("%S+") do
+    local longer = line and line .. " " .. word or word
+    if line and utf8.len(longer) > width then
+      lines[#lines + 1] = line
+      line = word
+    else
+      line = longer
+    end
+  end
+  lines[#lines + 1] = line
+  return lines
+end
+
+-- {left, right} pairs -> text in two columns, the right one wrapped; a left part too long for its column has a line of its own.
+function M.columns(rows, indent)
+  local column = 0
+  for _, row in ipairs(rows) do column = math.max(column, #row[1] <= 26 and #row[1] or 0) end
+  local out, pad = {}, (" "):rep(indent)
+  for _, row in ipairs(rows) do
+    local lines = M.wrap(row[2] or "", M.WIDTH - indent - column - 2)
+    if #row[1] > column or #lines == 0 then
+      out[#out + 1] = pad .. row[1]
+    else
+      out[#out + 1] = ("%s%-" .. column .. "s  %s"):format(pad, row[1], table.remove(lines, 1))
+    end
+    for _, line in ipairs(lines) do out[#out + 1] = (" "):rep(indent + column + 2) .. line end
+  end
+  return table.concat(out, "\n")
+end
+
+-- 1, "file" -> "1 file"; 2 -> "2 files".
+function M.count(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" or "s") end
+
+-- Seconds, for people: "0.3 s", "12 s", "2 min 5 s".
+function M.seconds(s)
+  if s < 10 then return ("%.1f s"):format(s) end
+  if s < 60 then return ("%d s"):format(math.floor(s + 0.5)) end
+  if s < 3600 then return ("%d min %d s"):format(s // 60, s % 60 // 1) end
+  return ("%d h %d min"):format(s // 3600, s % 3600 // 60)
+end
+
+return M

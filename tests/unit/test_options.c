@@ -1,0 +1,180 @@
+/* test_options.c - the global flags: sorting, faults, the environment; and that C and Lua know the same ones. */
+#include "unit.h"
+
+#include "../../src/cli/options.h"
+#include "moongate/host.h"
+
+#include <lualib.h>
+
+#include <stdio.h>
+
+static struct moon_options parse(char **argv) {
+    struct moon_options o;
+    int argc = 0;
+    while (argv[argc])
+        argc++;
+    assert_true(moon_options_parse(&o, argc, argv));
+    return o;
+}
+#define PARSE(...) parse((char *[]){"moongate", __VA_ARGS__, NULL})
+
+static void assert_rest(const struct moon_options *o, const char *expected) {
+    char got[256] = "";
+    for (int i = 1; i < o->argc; i++) {
+        strncat(got, i > 1 ? " " : "", sizeof got - strlen(got) - 1);
+        strncat(got, o->argv[i], sizeof got - strlen(got) - 1);
+    }
+    assert_string_equal(got, expected);
+    assert_null(o->argv[o->argc]);
+}
+
+static void sorts_flags_wherever_they_stand(void **state) {
+    (void)state;
+    struct moon_options o = PARSE("--sim", "deploy", "-vv", "a.json", "--region=eu-west-1", "--client-id", "x", "-q",
+                                  "--precision", "high", "--json", "--sim-fault", "a", "--sim-fault", "b");
+    assert_string_equal(o.error, "");
+    assert_true(o.sim && o.json && o.quiet && !o.dry_run);
+    assert_int_equal(o.verbose, 2);
+    assert_string_equal(o.region, "eu-west-1");
+    assert_string_equal(o.client_id, "x");
+    assert_int_equal(o.sim_fault.len, 2);
+    assert_string_equal(o.sim_fault.items[1], "b");
+    assert_rest(&o, "deploy a.json --precision high");
+    moon_options_release(&o);
+}
+
+static void leaves_what_is_not_its_own(void **state) {
+    (void)state;
+    struct moon_options o = PARSE("run", "x.lua", "-vx", "--regin", "r", "-", "--", "--json", "-v");
+    assert_string_equal(o.error, "");
+    assert_int_equal(o.verbose, 0);
+    assert_rest(&o, "run x.lua -vx --regin r - -- --json -v");
+    moon_options_release(&o);
+    o = PARSE("-e", "--json", "--json");
+    assert_true(o.json);
+    assert_rest(&o, "-e --json");
+    moon_options_release(&o);
+    o = parse((char *[]){"moongate", NULL});
+    assert_int_equal(o.argc, 1);
+    moon_options_release(&o);
+    o = parse((char *[]){NULL});
+    assert_int_equal(o.argc, 0);
+    moon_options_release(&o);
+}
+
+static void names_the_faulty_flag(void **state) {
+    (void)state;
+    static const struct {
+        char *flag, *value;
+        const char *error;
+    } cases[] = {
+        {"--region", NULL, "--region needs a value"},
+        {"--region=", NULL, "--region needs a value that is not empty"},
+        {"--json=yes", NULL, "--json takes no value"},
+        {"--deadline", "soon", "--deadline needs a duration such as 800ms, 2s, 1.5m or 1h"},
+        {"--deadline", "0s", "--deadline needs a duration such as 800ms, 2s, 1.5m or 1h"},
+        {"--seed", "-1", "--seed needs a whole number from 0 on"},
+        {"--seed", "99999999999999999999", "--seed needs a whole number from 0 on"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct moon_options o = PARSE("doctor", cases[i].flag, cases[i].value);
+        assert_string_equal(o.error, cases[i].error);
+        moon_options_release(&o);
+    }
+}
+
+static void refuses_secrets_without_repeating_them(void **state) {
+    (void)state;
+    char *flags[] = {"--client-secret", "--access-token", "--token", "--secret", "--password"};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        char joined[64];
+        snprintf(joined, sizeof joined, "%s=canary-0001", flags[i]);
+        for (int form = 0; form < 2; form++) {
+            struct moon_options o = form ? PARSE(joined) : PARSE(flags[i], "canary-0001");
+            assert_non_null(strstr(o.error, " is refused: "));
+            assert_null(strstr(o.error, "canary"));
+            if (form)
+                assert_rest(&o, "");
+            moon_options_release(&o);
+        }
+    }
+}
+
+static void asks_the_environment_last(void **state) {
+    (void)state;
+    setenv("MOONGATE_DEADLINE", "nonsense", 1);
+    struct moon_options o = PARSE("--deadline", "1.5m");
+    assert_string_equal(o.error, "");
+    assert_true(o.deadline == 90);
+    moon_options_release(&o);
+    o = PARSE("doctor");
+    assert_string_equal(o.error, "MOONGATE_DEADLINE needs a duration such as 800ms, 2s, 1.5m or 1h");
+    moon_options_release(&o);
+    setenv("MOONGATE_DEADLINE", "", 1); /* empty: not set */
+    o = PARSE("doctor");
+    assert_string_equal(o.error, "");
+    moon_options_release(&o);
+    unsetenv("MOONGATE_DEADLINE");
+}
+
+static void reads_durations(void **state) {
+    (void)state;
+    double s;
+    static const struct {
+        const char *text;
+        double seconds;
+    } good[] = {{"800ms", 0.8}, {"2s", 2}, {"2", 2}, {"1.5m", 90}, {"1h", 3600}, {"2d", 172800}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(moon_duration_parse(good[i].text, &s), 0);
+        assert_true(s > good[i].seconds - 1e-9 && s < good[i].seconds + 1e-9);
+    }
+    static const char *const bad[] = {"", "s", "-1s", "1 s", "0x10", "1w", "nan", "inf", "1e999", ".5s"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(moon_duration_parse(bad[i], &s), -1);
+}
+
+/* The field of the flag's Lua entry on top of the stack, as a string or NULL. */
+static const char *field(lua_State *L, const char *name) {
+    lua_getfield(L, -1, name);
+    const char *s = lua_tostring(L, -1);
+    lua_pop(L, 1); /* anchored in the table */
+    return s;
+}
+
+static void agrees_with_the_command_table(void **state) {
+    (void)state;
+    const struct moon_embedded *file = moon_embedded_find("moongate/cli/commands.lua");
+    assert_non_null(file);
+    lua_State *L = luaL_newstate();
+    assert_int_equal(luaL_loadbufferx(L, (const char *)file->data, file->len, "commands", "t"), LUA_OK);
+    assert_int_equal(lua_pcall(L, 0, 1, 0), LUA_OK);
+    lua_getfield(L, -1, "globals");
+    lua_Integer n = 0;
+    for (const struct moon_option *opt = moon_options_table; opt->name; opt++) {
+        if (opt->kind == MOON_OPTION_REFUSED)
+            continue; /* known, so that they can be refused; not offered */
+        lua_rawgeti(L, -1, ++n);
+        lua_rawgeti(L, -1, 1);
+        assert_string_equal(lua_tostring(L, -1), opt->name);
+        lua_pop(L, 1);
+        const char *env = field(L, "env"), *letter = field(L, "letter"), *type = field(L, "type");
+        assert_string_equal(env ? env : "", opt->env ? opt->env : "");
+        assert_int_equal(letter ? *letter : 0, opt->letter);
+        bool boolean = opt->kind == MOON_OPTION_BOOL || opt->kind == MOON_OPTION_COUNT;
+        assert_int_equal(boolean, type && strcmp(type, "boolean") == 0);
+        assert_int_equal(boolean, field(L, "value") == NULL);
+        lua_pop(L, 1);
+    }
+    assert_int_equal(luaL_len(L, -1), n);
+    lua_close(L);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sorts_flags_wherever_they_stand), cmocka_unit_test(leaves_what_is_not_its_own),
+        cmocka_unit_test(names_the_faulty_flag),           cmocka_unit_test(refuses_secrets_without_repeating_them),
+        cmocka_unit_test(asks_the_environment_last),       cmocka_unit_test(reads_durations),
+        cmocka_unit_test(agrees_with_the_command_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
