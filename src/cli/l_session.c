@@ -1,0 +1,289 @@
+/* l_session.c - what the Lua command line asks of the session: functions added to the private module "moongate.host".
+ * Their upvalue is the session, which outlives the VM. */
+#include "session.h"
+
+#include <lauxlib.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct moon_session *session_of(lua_State *L) {
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* ---- flags ---- */
+
+static void push_option(lua_State *L, const struct moon_options *o, const struct moon_option *opt) {
+    const void *field = (const char *)o + opt->offset;
+    switch (opt->kind) {
+    case MOON_OPTION_BOOL:
+        lua_pushboolean(L, *(const bool *)field);
+        break;
+    case MOON_OPTION_COUNT:
+        lua_pushinteger(L, *(const int *)field);
+        break;
+    case MOON_OPTION_STRING:
+        lua_pushstring(L, *(const char *const *)field); /* nil for NULL */
+        break;
+    case MOON_OPTION_LIST: {
+        const struct moon_options_list *list = field;
+        lua_createtable(L, (int)list->len, 0);
+        for (size_t i = 0; i < list->len; i++) {
+            lua_pushstring(L, list->items[i]);
+            lua_rawseti(L, -2, (lua_Integer)i + 1);
+        }
+        break;
+    }
+    case MOON_OPTION_DURATION:
+        if (*(const double *)field > 0)
+            lua_pushnumber(L, *(const double *)field);
+        else
+            lua_pushnil(L);
+        break;
+    case MOON_OPTION_UINT:
+        if (o->has_seed)
+            lua_pushinteger(L, (lua_Integer) * (const uint64_t *)field);
+        else
+            lua_pushnil(L);
+        break;
+    case MOON_OPTION_REFUSED:
+        lua_pushnil(L);
+        break;
+    }
+}
+
+/* host.options() -> {dry_run = , sim_fault = {...}, ..., error = what is wrong with the command line} */
+static int l_options(lua_State *L) {
+    const struct moon_options *o = session_of(L)->options;
+    lua_newtable(L);
+    for (const struct moon_option *opt = moon_options_table; opt->name; opt++) {
+        if (opt->kind == MOON_OPTION_REFUSED)
+            continue;
+        luaL_gsub(L, opt->name, "-", "_");
+        push_option(L, o, opt);
+        lua_rawset(L, -3);
+    }
+    if (o->error[0]) {
+        lua_pushstring(L, o->error);
+        lua_setfield(L, -2, "error");
+    }
+    enum moon_log_level level;
+    if (o->log_level && moon_log_level_parse(o->log_level, &level) != 0) {
+        lua_pushliteral(L, "--log-level needs one of error, warn, info, debug, trace");
+        lua_setfield(L, -2, "error");
+    }
+    return 1;
+}
+
+/* ---- project, state, credentials ---- */
+
+/* A secret whose variable is set is a handle; else {unset = NAME}, which whoever needs it complains about. */
+static void push_secret(lua_State *L, const struct moon_project_secret *secret) {
+    luaL_checkstack(L, 6, NULL);
+    if (!secret->value) {
+        lua_createtable(L, 0, 1);
+        lua_pushstring(L, secret->name);
+        lua_setfield(L, -2, "unset");
+        return;
+    }
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "moongate.secret");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "env");
+    lua_remove(L, -2);
+    lua_pushstring(L, secret->name);
+    lua_call(L, 1, 1);
+}
+
+static void set_error(lua_State *L, const char *key, const struct moon_err *err) {
+    if (!err->code)
+        return;
+    moon_error_push(L, err);
+    lua_setfield(L, -2, key);
+}
+
+/* host.project() -> {path, dir, data, faults, error}; no path: there is no project file. error: it can't be read */
+static int l_project(lua_State *L) {
+    struct moon_session *s = session_of(L);
+    lua_newtable(L);
+    set_error(L, "error", &s->project_err);
+    if (!s->project) {
+        lua_newtable(L);
+        lua_setfield(L, -2, "data");
+        lua_newtable(L);
+        lua_setfield(L, -2, "faults");
+        return 1;
+    }
+    lua_pushstring(L, moon_project_path(s->project));
+    lua_setfield(L, -2, "path");
+    lua_pushstring(L, moon_project_dir(s->project));
+    lua_setfield(L, -2, "dir");
+    moon_project_push(s->project, L, push_secret);
+    lua_setfield(L, -2, "data");
+    moon_project_push_faults(s->project, L);
+    lua_setfield(L, -2, "faults");
+    return 1;
+}
+
+/* A project file that is only checked: closed by the collector if pushing its faults raises. */
+static int project_gc(lua_State *L) {
+    struct moon_project **p = lua_touserdata(L, 1);
+    moon_project_free(*p);
+    *p = NULL;
+    return 0;
+}
+
+/* host.check_project(path) -> faults {file, line, path, message} | nil, err */
+static int l_check_project(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    struct moon_err err;
+    struct moon_project **p = lua_newuserdatauv(L, sizeof(struct moon_project *), 0);
+    *p = NULL;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, project_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    if (moon_project_open(p, path, &err) != 0)
+        return moon_fail(L, &err);
+    moon_project_push_faults(*p, L);
+    moon_project_free(*p);
+    *p = NULL;
+    return 1;
+}
+
+/* host.state() -> {dir, audit, error} */
+static int l_state(lua_State *L) {
+    const struct moon_session *s = session_of(L);
+    lua_newtable(L);
+    set_error(L, "error", &s->state_err);
+    if (!s->state_err.code) {
+        lua_pushlstring(L, s->state.data, s->state.len);
+        lua_setfield(L, -2, "dir");
+    }
+    lua_pushlstring(L, s->audit_path.data, s->audit_path.len);
+    lua_setfield(L, -2, "audit");
+    return 1;
+}
+
+/* host.access(path) -> {mode, writable, mine} of what is there | nil */
+static int l_access(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return 0;
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, st.st_mode & 07777);
+    lua_setfield(L, -2, "mode");
+    lua_pushboolean(L, access(path, W_OK) == 0);
+    lua_setfield(L, -2, "writable");
+    lua_pushboolean(L, st.st_uid == geteuid());
+    lua_setfield(L, -2, "mine");
+    return 1;
+}
+
+/* host.credentials() -> {error, warnings, fields = {{name, source, origin, shown}, ...}} */
+static int l_credentials(lua_State *L) {
+    const struct moon_session *s = session_of(L);
+    const struct moon_credentials *c = &s->credentials;
+    char shown[MOON_CRED_MASK_SIZE];
+    lua_newtable(L);
+    set_error(L, "error", &s->credentials_err);
+    lua_newtable(L);
+    for (int i = 0; i < c->nwarnings; i++) {
+        lua_pushstring(L, c->warnings[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "warnings");
+    lua_newtable(L);
+    for (int f = 0; f < MOON_CRED_COUNT; f++) {
+        if (!c->field[f].data)
+            continue;
+        moon_credentials_mask(c, (enum moon_cred_field)f, shown);
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, moon_cred_field_name((enum moon_cred_field)f));
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, moon_cred_source_name(c->field[f].source));
+        lua_setfield(L, -2, "source");
+        lua_pushstring(L, c->field[f].origin);
+        lua_setfield(L, -2, "origin");
+        lua_pushstring(L, shown);
+        lua_setfield(L, -2, "shown");
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    }
+    lua_setfield(L, -2, "fields");
+    return 1;
+}
+
+/* host.use_gateway(url, client_id, client_secret) -> true | nil, err: the simulated gateway instead of the user's */
+static int l_use_gateway(lua_State *L) {
+    struct moon_session *s = session_of(L);
+    moon_session_credentials(s, luaL_checkstring(L, 1), luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+    if (s->credentials_err.code)
+        return moon_fail(L, &s->credentials_err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* ---- the rest ---- */
+
+/* host.getenv(name) -> string | nil */
+static int l_getenv(lua_State *L) {
+    lua_pushstring(L, getenv(luaL_checkstring(L, 1)));
+    return 1;
+}
+
+/* host.version() -> {moongate, lua, libcurl, ...} */
+static int l_version(lua_State *L) {
+    lua_newtable(L);
+    lua_pushliteral(L, MOON_VERSION);
+    lua_setfield(L, -2, "moongate");
+    lua_pushliteral(L, LUA_RELEASE);
+    lua_setfield(L, -2, "lua");
+    return 1;
+}
+
+/* host.progress(line | nil): the terminal's last line, rewritten; nil takes it away */
+static int l_progress(lua_State *L) {
+    struct moon_session *s = session_of(L);
+    size_t len;
+    const char *line = luaL_optlstring(L, 1, "", &len);
+    struct moon_buf out = MOON_BUF_INIT;
+    if (len == 0 && !s->line_shown)
+        return 0;
+    if (moon_buf_puts(&out, "\r\033[K") == 0 && moon_redact_values(s->redact, &out, line, len) == 0 &&
+        write(STDERR_FILENO, out.data, out.len) >= 0)
+        s->line_shown = len > 0;
+    moon_buf_release(&out);
+    return 0;
+}
+
+/* host.may_interrupt(): from here on Ctrl-C is the command's expected end, with status 0 */
+static int l_may_interrupt(lua_State *L) {
+    session_of(L)->may_interrupt = true;
+    return 0;
+}
+
+static const luaL_Reg funcs[] = {{"access", l_access},
+                                 {"check_project", l_check_project},
+                                 {"credentials", l_credentials},
+                                 {"getenv", l_getenv},
+                                 {"may_interrupt", l_may_interrupt},
+                                 {"options", l_options},
+                                 {"progress", l_progress},
+                                 {"project", l_project},
+                                 {"state", l_state},
+                                 {"use_gateway", l_use_gateway},
+                                 {"version", l_version},
+                                 {NULL, NULL}};
+
+int moon_session_extend(lua_State *L) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "moongate.host");
+    lua_call(L, 1, 1);
+    lua_pushvalue(L, 1);
+    luaL_setfuncs(L, funcs, 1);
+    return 0;
+}

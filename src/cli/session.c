@@ -1,0 +1,272 @@
+/* session.c - builds what a run needs from the global flags, the environment and the project file. What is wrong with
+ * one of these is kept, not told: Lua tells it, in the form the user asked for, and only to a command that needs it. */
+#include "session.h"
+
+#include "paths.h"
+
+#include "moongate/file.h"
+#include "moongate/json.h"
+#include "moongate/modules.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Parts that are still to be built: a session is made without them. */
+#pragma weak moon_http_new
+#pragma weak moon_http_free
+#pragma weak moon_audit_queue_new
+#pragma weak moon_audit_queue_free
+#pragma weak moon_credentials_resolve
+#pragma weak moon_credentials_release
+
+/* ---- pieces ---- */
+
+static enum moon_log_level log_level(const struct moon_options *o) {
+    enum moon_log_level level;
+    if (o->log_level && moon_log_level_parse(o->log_level, &level) == 0)
+        return level;
+    if (o->quiet)
+        return MOON_LOG_ERROR;
+    return o->verbose > 1 ? MOON_LOG_DEBUG : o->verbose ? MOON_LOG_INFO : MOON_LOG_WARN;
+}
+
+/* The log takes the progress line away before it writes. */
+static int clear_line(void *ud) {
+    struct moon_session *s = ud;
+    static const char clear[] = "\r\033[K";
+    if (!s->line_shown)
+        return 0;
+    s->line_shown = false;
+    return write(STDERR_FILENO, clear, sizeof clear - 1) < 0;
+}
+
+static int open_log(struct moon_session *s, struct moon_err *err) {
+    if (moon_redact_new(&s->redact) != 0)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    moon_log_init(&s->log, STDERR_FILENO, log_level(s->options));
+    s->log.redact = s->redact;
+    s->log.clock = s->options->verbose > 1 ? &s->clock : NULL;
+    s->log.before_line = clear_line;
+    s->log.ud = s;
+    return 0;
+}
+
+static void open_project(struct moon_session *s) {
+    struct moon_buf path = MOON_BUF_INIT;
+    if (s->options->config)
+        moon_project_open(&s->project, s->options->config, &s->project_err);
+    else if (moon_project_find(".", &path))
+        moon_project_open(&s->project, path.data, &s->project_err);
+    moon_buf_release(&path);
+}
+
+static int open_state(struct moon_session *s, struct moon_err *err) {
+    const char *from_project = s->project ? moon_project_string(s->project, NULL, "state") : NULL;
+    int rc = moon_paths_state(&s->state, s->options->state, from_project,
+                              s->project ? moon_project_dir(s->project) : NULL, &s->state_err);
+    if (rc == MOON_ENOMEM)
+        return moon_err_set(err, rc, "out of memory");
+    if (s->options->audit_log)
+        rc = moon_buf_puts(&s->audit_path, s->options->audit_log);
+    else
+        rc = moon_buf_printf(&s->audit_path, "%s/audit.jsonl", s->state.data ? s->state.data : ".");
+    return rc == 0 ? 0 : moon_err_set(err, rc, "out of memory");
+}
+
+static const char *environment(void *ud, const char *name) {
+    (void)ud;
+    return getenv(name);
+}
+
+/* Of the simulated gateway's: nothing of the user's may go there. */
+static const char *no_environment(void *ud, const char *name) {
+    (void)ud;
+    (void)name;
+    return NULL;
+}
+
+static void from_project(struct moon_session *s, struct moon_cred_input *in) {
+    static const struct {
+        enum moon_cred_field field;
+        const char *key;
+    } secrets[] = {{MOON_CRED_CLIENT_SECRET, "client_secret"}, {MOON_CRED_ACCESS_TOKEN, "access_token"}};
+    struct moon_project_secret secret;
+    if (!s->project)
+        return;
+    in->project[MOON_CRED_REGION] = moon_project_string(s->project, "gateway", "region");
+    in->project[MOON_CRED_LOGIN_URL] = moon_project_string(s->project, "gateway", "login_url");
+    in->project[MOON_CRED_CLIENT_ID] = moon_project_string(s->project, "gateway", "client_id");
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        if (moon_project_secret(s->project, "gateway", secrets[i].key, &secret))
+            in->project[secrets[i].field] = secret.value;
+    in->project_path = moon_project_path(s->project);
+    if (!in->profile)
+        in->profile = moon_project_string(s->project, "gateway", "profile");
+}
+
+void moon_session_credentials(struct moon_session *s, const char *gateway_url, const char *client_id,
+                              const char *client_secret) {
+    const struct moon_options *o = s->options;
+    struct moon_cred_input in = {.getenv = environment, .redact = s->redact};
+    bool simulated = o->sim || gateway_url;
+    if (!moon_credentials_resolve)
+        return;
+    moon_credentials_release(&s->credentials);
+    s->credentials_err.code = 0;
+    if (simulated) {
+        in.getenv = no_environment;
+        in.profile_path = "";
+        in.flag[MOON_CRED_REGION] = gateway_url ? gateway_url : "http://127.0.0.1:1"; /* replaced before it is used */
+        in.flag[MOON_CRED_CLIENT_ID] = client_id;
+        in.flag[MOON_CRED_CLIENT_SECRET] = client_secret;
+    } else {
+        in.flag[MOON_CRED_REGION] = o->region;
+        in.flag[MOON_CRED_LOGIN_URL] = o->login_url;
+        in.flag[MOON_CRED_CLIENT_ID] = o->client_id;
+        in.profile = o->profile;
+        from_project(s, &in);
+    }
+    moon_credentials_resolve(&s->credentials, &in, &s->credentials_err);
+}
+
+static int open_http(struct moon_session *s, struct moon_err *err) {
+    struct moon_http_opts opts = {
+        .loop = s->loop,
+        .rng = &s->rng,
+        .log = &s->log,
+        .cacert = s->options->cacert,
+        .cert = s->options->cert,
+        .key = s->options->key,
+        .proxy = s->credentials.field[MOON_CRED_PROXY].data,
+    };
+    return moon_http_new ? moon_http_new(&s->http, &opts, err) : 0;
+}
+
+static int open_host(struct moon_session *s, struct moon_err *err) {
+    struct moon_host_opts opts = {
+        .services = {.loop = s->loop,
+                     .log = &s->log,
+                     .rng = &s->rng,
+                     .redact = s->redact,
+                     .http = s->http,
+                     .audit = s->audit,
+                     .credentials = &s->credentials},
+        .modules = moon_modules,
+        .lua_dir = s->options->lua_dir,
+        .verbose = s->options->verbose > 0,
+    };
+    int rc = moon_host_new(&s->host, &opts, err);
+    if (rc != 0)
+        return rc;
+    lua_State *L = moon_host_state(s->host);
+    lua_pushcfunction(L, moon_session_extend);
+    lua_pushlightuserdata(L, s);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+        return 0;
+    const char *message = lua_tostring(L, -1);
+    moon_err_set(err, MOON_EBUG, "%s", message ? message : "the session can't be set up");
+    lua_pop(L, 1);
+    return MOON_EBUG;
+}
+
+/* A test file whose first line says "virtual clock" runs on one. */
+static bool wants_virtual(const struct moon_options *o) {
+    struct moon_buf text = MOON_BUF_INIT;
+    bool found = false;
+    if (o->argc >= 3 && strcmp(o->argv[1], "test") == 0 && moon_file_read(o->argv[2], 1 << 20, &text, NULL) == 0) {
+        char *end = text.data ? strchr(text.data, '\n') : NULL;
+        if (end)
+            *end = '\0';
+        found = text.data && strstr(text.data, "virtual clock");
+    }
+    moon_buf_release(&text);
+    return found;
+}
+
+static void open_clock(struct moon_session *s) {
+    s->clock = moon_clock_system();
+    moon_vclock_init(&s->vclock, moon_wall_ns(&s->clock));
+    if (wants_virtual(s->options))
+        s->clock = moon_clock_virtual(&s->vclock);
+    /* A seed makes the run against the simulated gateway repeatable. Against a real one it must not: an idempotency
+     * key that comes twice would hide the second write. */
+    if (s->options->has_seed && s->options->sim)
+        moon_rng_init_seed(&s->rng, s->options->seed);
+    else
+        moon_rng_init_system(&s->rng);
+}
+
+/* ---- the whole ---- */
+
+int moon_session_open(struct moon_session *s, const struct moon_options *o, struct moon_err *err) {
+    int rc;
+    s->options = o;
+    open_clock(s);
+    if ((rc = open_log(s, err)) != 0)
+        return rc;
+    open_project(s);
+    if ((rc = open_state(s, err)) != 0)
+        return rc;
+    moon_session_credentials(s, NULL, NULL, NULL);
+    if ((rc = moon_loop_new(&s->loop, &s->clock, s->clock.is_virtual ? &s->vclock : NULL, err)) != 0 ||
+        (rc = open_http(s, err)) != 0 ||
+        (moon_audit_queue_new &&
+         (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0))
+        return rc;
+    return open_host(s, err);
+}
+
+static int status_of(const struct moon_err *err) {
+    return err->code == MOON_EINTERRUPT ? 130 : err->code == MOON_EBUG ? 70 : 1;
+}
+
+static void write_out(int fd, const struct moon_redact *redact, const struct moon_buf *text) {
+    struct moon_buf clean = MOON_BUF_INIT;
+    if (moon_redact_values(redact, &clean, text->data, text->len) == 0 && write(fd, clean.data, clean.len) < 0) {
+        /* nowhere left to say so */
+    }
+    moon_buf_release(&clean);
+}
+
+int moon_session_fail(const struct moon_session *s, const struct moon_err *err) {
+    struct moon_buf text = MOON_BUF_INIT;
+    int status = status_of(err);
+    if (moon_buf_printf(&text, "moongate: %s\n", err->message) == 0)
+        write_out(STDERR_FILENO, s->redact, &text);
+    moon_buf_clear(&text);
+    if (s->options->json &&
+        moon_buf_printf(&text, "{\"error\":{\"code\":\"%s\",\"exit_status\":%d,\"message\":", moon_code_name(err->code),
+                        status) == 0 &&
+        moon_json_put_string(&text, err->message, strlen(err->message)) == 0 && moon_buf_puts(&text, "}}\n") == 0)
+        write_out(STDOUT_FILENO, s->redact, &text);
+    moon_buf_release(&text);
+    return status;
+}
+
+int moon_session_run(struct moon_session *s) {
+    struct moon_err err = {0};
+    int status = 1;
+    int rc = moon_host_main(s->host, "moongate.cli", s->options->argc, s->options->argv, &status, &err);
+    clear_line(s);
+    if (rc == 0 || (rc == MOON_EINTERRUPT && s->may_interrupt))
+        return rc == 0 ? status : 0;
+    return moon_session_fail(s, &err);
+}
+
+void moon_session_close(struct moon_session *s) {
+    moon_host_free(s->host);
+    if (s->audit)
+        moon_audit_queue_free(s->audit);
+    if (s->http) {
+        moon_http_free(s->http);
+        moon_loop_turn(s->loop, false); /* libuv closes the sockets' handles */
+    }
+    moon_loop_free(s->loop);
+    if (moon_credentials_release)
+        moon_credentials_release(&s->credentials);
+    moon_project_free(s->project);
+    moon_buf_release(&s->state);
+    moon_buf_release(&s->audit_path);
+    moon_redact_free(s->redact);
+}

@@ -1,0 +1,56 @@
+/* session.h - one run of the program: the services that the global flags and the project file ask for, a VM on them,
+ * and the Lua command line in it. Made in order, taken down in reverse. */
+#ifndef MOONGATE_CLI_SESSION_H
+#define MOONGATE_CLI_SESSION_H
+
+#include "options.h"
+#include "project.h"
+
+#include "moongate/audit_queue.h"
+#include "moongate/clock.h"
+#include "moongate/credentials.h"
+#include "moongate/host.h"
+#include "moongate/http.h"
+#include "moongate/log.h"
+#include "moongate/loop.h"
+#include "moongate/redact.h"
+#include "moongate/rng.h"
+
+struct moon_session {
+    const struct moon_options *options; /* borrowed */
+    struct moon_log log;
+    struct moon_rng rng;
+    struct moon_clock clock;
+    struct moon_vclock vclock;
+    struct moon_redact *redact;
+    struct moon_loop *loop;
+    struct moon_project *project;      /* NULL: none */
+    struct moon_err project_err;       /* code 0, or why the project file can't be read */
+    struct moon_buf state, audit_path; /* the state folder and the audit log */
+    struct moon_err state_err;         /* code 0, or what is wrong with --state */
+    struct moon_credentials credentials;
+    struct moon_err credentials_err; /* code 0, or why they can't be resolved */
+    struct moon_http *http;
+    struct moon_audit_queue *audit;
+    struct moon_host *host;
+    bool line_shown;    /* a progress line stands on the terminal */
+    bool may_interrupt; /* Ctrl-C is the expected end: status 0 */
+};
+
+/* Zeroed memory. After a failure, too, the caller calls _close. */
+int moon_session_open(struct moon_session *s, const struct moon_options *o, struct moon_err *err);
+/* Runs the Lua command line; the exit status. */
+int moon_session_run(struct moon_session *s);
+void moon_session_close(struct moon_session *s);
+/* Tells of a failure that Lua could not tell of; returns the exit status. */
+int moon_session_fail(const struct moon_session *s, const struct moon_err *err);
+
+/* credentials.c's input from flags and project. gateway_url not NULL: that gateway and this client, nothing else is
+ * asked. Fills s->credentials or s->credentials_err. */
+void moon_session_credentials(struct moon_session *s, const char *gateway_url, const char *client_id,
+                              const char *client_secret);
+
+/* l_session.c: adds the session's functions to the module "moongate.host". Protected by the caller. */
+int moon_session_extend(lua_State *L); /* 1: light userdata, the session */
+
+#endif
