@@ -24,11 +24,14 @@ local function public(name)
   return rest ~= nil and not private[rest:match "^[^.]+"]
 end
 
--- print for scripts: stdout holds the result, and a full disk or a closed pipe is an error.
+-- Where print goes: stdout, or stderr where stdout is kept for one JSON document.
+M.print = host.write
+
+-- print for scripts: a full disk or a closed pipe is an error.
 local function print_out(...)
   local n, parts = select("#", ...), { ... }
   for i = 1, n do parts[i] = tostring(parts[i]) end
-  local ok, err = host.write(table.concat(parts, "\t", 1, n) .. "\n")
+  local ok, err = M.print(table.concat(parts, "\t", 1, n) .. "\n")
   if not ok then error(err, 0) end
 end
 
@@ -40,13 +43,14 @@ local function collect(what)
   return collectgarbage(what)
 end
 
--- folder: where the script's own modules are, or nil for none.
-function M.new(folder)
+-- folder: where the script's own modules are, or nil for none. globals: more of them, such as arg.
+function M.new(folder, globals)
   local env, loaded, loading = {}, {}, {}
   local ours = setmetatable({}, { __mode = "k" }) -- metatables that the script has set itself
 
   for _, name in ipairs(plain) do env[name] = _G[name] end
   for _, name in ipairs { "coroutine", "table", "string", "math", "utf8" } do env[name] = copy(_G[name]) end
+  for name, value in next, globals or {} do env[name] = value end
   env._G = env
   env.print = print_out
   env.collectgarbage = collect
@@ -132,13 +136,13 @@ local function folder_of(path)
 end
 
 -- path -> function in an environment of its own | nil, err
-function M.load_script(path)
-  return host.load_file(path, M.new(folder_of(path)))
+function M.load_script(path, globals)
+  return host.load_file(path, M.new(folder_of(path), globals))
 end
 
 -- text -> function | nil, err; name as for load(). folder: for its own modules, default none
-function M.load_chunk(text, name, folder)
-  return host.load_chunk(text, name, M.new(folder))
+function M.load_chunk(text, name, folder, globals)
+  return host.load_chunk(text, name, M.new(folder, globals))
 end
 
 -- Tests of moongate itself also reach its private modules.

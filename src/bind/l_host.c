@@ -125,7 +125,7 @@ static int write_redacted(lua_State *L, int fd) {
     const char *s = luaL_checklstring(L, 1, &len);
     struct moon_buf buf = MOON_BUF_INIT;
     struct moon_err err;
-    int rc = moon_redact_append(moon_host_services(moon_host_of(L))->redact, &buf, s, len);
+    int rc = moon_redact_values(moon_host_services(moon_host_of(L))->redact, &buf, s, len);
     rc = rc == 0 ? write_all(fd, buf.data, buf.len, &err) : moon_err_set(&err, rc, "out of memory");
     moon_buf_release(&buf);
     if (rc != 0)

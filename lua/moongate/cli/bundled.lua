@@ -1,13 +1,18 @@
 -- bundled.lua - the workflows inside the program: scripts/deploy_index.lua is the command deploy-index.
 local commands = require "moongate.cli.commands"
 local host = require "moongate.host"
+local sandbox = require "moongate.sandbox"
 
 local M = {}
+
+local function file_of(name)
+  return name:find("^%l[%l%d-]*$") and "scripts/" .. name:gsub("-", "_") .. ".lua"
+end
 
 -- Sorted command names.
 function M.names()
   local names = {}
-  for _, file in ipairs(host.bundled()) do
+  for _, file in ipairs(host.embedded_list("scripts/")) do
     local base = file:match("^scripts/([%w_]+)%.lua$")
     if base then names[#names + 1] = (base:gsub("_", "-")) end
   end
@@ -15,19 +20,19 @@ function M.names()
   return names
 end
 
-local function file_of(name)
-  if not name:find("^[%l%d-]+$") then return nil end
-  local file = "scripts/" .. name:gsub("-", "_") .. ".lua"
-  for _, known in ipairs(host.bundled()) do
-    if known == file then return file end
-  end
+function M.exists(name)
+  local file = file_of(name)
+  return file and host.embedded(file) ~= nil
 end
 
--- The definition, or nil when there is no workflow of that name.
+-- The definition, or nil when there is no workflow of that name. It runs in a script's environment like any other.
 function M.load(name)
   local file = file_of(name)
-  if not file then return nil end
-  return host.load_bundled(file)
+  local source = file and host.embedded(file)
+  if not source then return nil end
+  local chunk, err = sandbox.load_chunk(source, "@" .. file)
+  if not chunk then error(err, 0) end
+  return chunk()
 end
 
 function M.list_names(list)
@@ -38,8 +43,8 @@ end
 
 -- Everything that can stand where a command does.
 function M.all_names()
-  local names = M.list_names(commands.commands)
-  return table.move(M.names(), 1, #M.names(), #names + 1, names)
+  local names, workflows = M.list_names(commands.commands), M.names()
+  return table.move(workflows, 1, #workflows, #names + 1, names)
 end
 
 return M

@@ -70,7 +70,7 @@ local eval = {
   },
   passthrough = 1,
   examples = {
-    { "moongate -e 'return require(\"uuid\").v7()'" },
+    { "moongate -e 'return require(\"moongate.uuid\").v7()'" },
     { "moongate --sim --json -e 'return require(\"moongate.auth\").info()'" },
   },
 }
@@ -201,7 +201,8 @@ return {
   },
   files = {
     { "moongate.lua", "the project file: gateway, state, webhooks, limits, permissions" },
-    { ".moongate/", "the state folder beside it; without a project file $XDG_STATE_HOME/moongate, ~/.local/state/moongate" },
+    { ".moongate/",
+      "the state folder beside it; without a project file $XDG_STATE_HOME/moongate or ~/.local/state/moongate" },
     { ".moongate/audit.jsonl", "the audit log" },
     { "~/.gc/config.toml", "the gc CLI's profiles; read only" },
   },

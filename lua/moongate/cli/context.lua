@@ -1,7 +1,7 @@
--- context.lua - what a command works with: the global flags, and the one place its result goes out. A result is kept until the command
--- has ended, so that a failure after it still leaves one JSON document.
+-- context.lua - what a command works with: the global flags, and the one place its result goes out. A result is kept
+-- until the command has ended, so that a failure after it still leaves one JSON document.
 local host = require "moongate.host"
-local json = require "moongate.json"
+local sandbox = require "moongate.sandbox"
 
 local Context = {}
 Context.__index = Context
@@ -10,6 +10,7 @@ local M = {}
 
 function M.new(opts)
   local self = setmetatable({ opts = opts, json = opts.json }, Context)
+  if self.json then sandbox.print = host.write_err end
   self.color_out, self.color_err = self:wants_color(1), self:wants_color(2)
   return self
 end
@@ -34,17 +35,18 @@ end
 -- Writes what was kept. true, or nil and the error (a closed pipe, a full disk).
 function Context:flush()
   if self.json then
+    local json = require "moongate.json"
     local document, err = json.encode(self.value == nil and json.null or self.value)
     if not document then return nil, err end
-    return host.write(1, document .. "\n")
+    return host.write(document .. "\n")
   end
-  if self.shown and self.shown ~= "" then return host.write(1, self.shown .. "\n") end
+  if self.shown and self.shown ~= "" then return host.write(self.shown .. "\n") end
   return true
 end
 
 -- A line for people, on standard error; kept back by --quiet.
 function Context:note(format, ...)
-  if not self.opts.quiet then host.write(2, format:format(...) .. "\n") end
+  if not self.opts.quiet then host.write_err(format:format(...) .. "\n") end
 end
 
 local CODES = { red = 31, green = 32, yellow = 33, bold = 1, dim = 2 }

@@ -2,7 +2,7 @@
 --
 -- An argument: {name, summary, optional=, repeated=}; only the last can be repeated.
 -- A flag: {name, summary} and
---   type     "string" (default), "boolean", "integer", "number", "duration" ("800ms", "2s", "1.5m", "1h"; seconds come out)
+--   type     "string" (default), "boolean", "integer", "number", "duration" ("800ms", "2s", "1.5m"; seconds come out)
 --   letter   "p": -p is the same      value    what help calls the value       nargs    2: two words, a list comes out
 --   env      a variable that gives it when the flag is not there                 default  a value, or its text
 --   required, choices = {…}, min, max, repeated (a list comes out)

@@ -1,4 +1,5 @@
--- help.lua - usage texts, the help of a command or workflow, and `moongate help`. All from commands.lua and from what workflows declare.
+-- help.lua - usage texts, the help of a command or workflow, and `moongate help`. All from commands.lua and from
+-- what workflows declare.
 local bundled = require "moongate.cli.bundled"
 local commands = require "moongate.cli.commands"
 local fail = require "moongate.cli.fail"
@@ -56,8 +57,8 @@ end
 function M.workflow_rows()
   local rows = {}
   for _, name in ipairs(bundled.names()) do
-    local definition = bundled.load(name)
-    rows[#rows + 1] = { flags.synopsis(name, definition), definition.summary }
+    local ok, definition = pcall(bundled.load, name)
+    rows[#rows + 1] = ok and { flags.synopsis(name, definition), definition.summary } or { name, "(does not load)" }
   end
   return rows
 end
@@ -73,9 +74,10 @@ end
 
 -- What `moongate` alone prints.
 function M.usage()
-  return ("Usage: moongate [global flags] COMMAND [args]\n%s%s\n`moongate help` explains everything, `moongate help COMMAND` one.\n")
+  return ("Usage: moongate [global flags] COMMAND [args]\n%s%s\n%s\n")
     :format(section("Commands", text.columns(M.command_rows(), 2)),
-      section("Workflows", text.columns(M.workflow_rows(), 2)))
+      section("Workflows", text.columns(M.workflow_rows(), 2)),
+      "`moongate help` explains everything, `moongate help COMMAND` one.")
 end
 
 local function exit_rows()
@@ -117,7 +119,9 @@ function M.of(name, spec)
   end
   if spec.commands then
     local rows = {}
-    for _, sub in ipairs(spec.commands) do rows[#rows + 1] = { flags.synopsis(name .. " " .. sub.name, sub), sub.summary } end
+    for _, sub in ipairs(spec.commands) do
+      rows[#rows + 1] = { flags.synopsis(name .. " " .. sub.name, sub), sub.summary }
+    end
     add(section("Commands", text.columns(rows, 2)))
   end
   add(section("Arguments", text.columns(arg_rows(spec.args), 2)))
@@ -139,7 +143,7 @@ end
 function M.find(words)
   local name = words[1]
   for _, command in ipairs(commands.commands) do
-    if command.name == name then
+    if command.name == name or command.module == name then
       if not words[2] then return M.of(name, command) end
       return M.of(name .. " " .. words[2], sub_command(command, words[2]))
     end

@@ -1,5 +1,6 @@
--- progress.lua - how far long work is, on standard error: on a terminal one line, rewritten, with count, rate and time left; elsewhere a
--- plain line now and then. Nothing for work that is over before anybody would ask, and nothing with --quiet.
+-- progress.lua - how far long work is, on standard error: on a terminal one line, rewritten, with count, rate and
+-- time left; elsewhere a plain line now and then. Nothing for work that is over before anybody would ask, and
+-- nothing with --quiet.
 local host = require "moongate.host"
 local text = require "moongate.cli.text"
 local time = require "moongate.time"
@@ -13,15 +14,16 @@ local PLAIN_EVERY = 5
 local Bar = {}
 Bar.__index = Bar
 
--- clock, tty and say are for tests.
-function M.new(ctx, opts)
+-- total: how many there will be, or nil; label: what they are ("indexes"). clock, tty and say are for tests.
+function M.new(ctx, total, label, opts)
   opts = opts or {}
   local tty = opts.tty
   if tty == nil then tty = host.isatty(2) end
   local clock = opts.clock or time.monotonic
   return setmetatable({
-    silent = ctx.opts.quiet, tty = tty, clock = clock, begun = clock(), shown_at = nil, finished = 0,
-    say = opts.say or (tty and host.progress) or function(line) host.write(2, line .. "\n") end,
+    silent = ctx.opts.quiet, tty = tty, clock = clock, begun = clock(), shown_at = nil,
+    finished = 0, total = total, label = label or "done",
+    say = opts.say or (tty and host.progress) or function(line) host.write_err(line .. "\n") end,
   }, Bar)
 end
 
@@ -29,9 +31,9 @@ end
 function Bar:line(now)
   local elapsed = now - self.begun
   local rate = elapsed > 0 and self.finished / elapsed or 0
-  local parts = { self.total and ("%d/%d %s"):format(self.finished, self.total, self.noun)
-    or ("%d %s"):format(self.finished, self.noun) }
-  if self.finished > 0 then
+  local parts = { self.total and ("%d/%d %s"):format(self.finished, self.total, self.label)
+    or ("%d %s"):format(self.finished, self.label) }
+  if rate > 0 then
     parts[#parts + 1] = ("%.1f/s"):format(rate)
     if self.total and self.total > self.finished then
       parts[#parts + 1] = text.seconds((self.total - self.finished) / rate) .. " left"
@@ -41,9 +43,9 @@ function Bar:line(now)
   return table.concat(parts, ", ")
 end
 
--- finished of total (nil: nobody knows) nouns are done; what: the one under way or just done.
-function Bar:update(finished, total, noun, what)
-  self.finished, self.total, self.noun, self.what = finished, total, noun or self.noun or "done", what
+-- n more (default 1) are done; what: the one just done.
+function Bar:advance(n, what)
+  self.finished, self.what = self.finished + (n or 1), what
   if self.silent then return end
   local now = self.clock()
   local last = self.shown_at

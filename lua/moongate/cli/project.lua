@@ -73,7 +73,8 @@ end
 function check(value, spec, path, faults, key)
   if spec == SECRET then
     if not faults.is_secret(value) then -- the value is never repeated
-      fault(faults, path, key, 'must be secret "NAME", which names an environment variable: a secret does not belong here')
+      fault(faults, path, key,
+      'must be secret "NAME", which names an environment variable: a secret does not belong here')
     end
   elseif type(spec) == "string" then
     if not is_a[spec](value) then fault(faults, path, key, "must be %s, not %s", spec, type(value)) end

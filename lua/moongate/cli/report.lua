@@ -1,7 +1,7 @@
--- report.lua - a failure, for people and as JSON: what failed, where, why, and what to do next. No traceback unless -v asks for it.
+-- report.lua - a failure, for people and as JSON: what failed, where, why, and what to do next. No traceback unless
+-- -v asks for it.
 local exit_status = require "moongate.cli.exit_status"
 local host = require "moongate.host"
-local json = require "moongate.json"
 
 local M = {}
 
@@ -10,16 +10,18 @@ local FIELDS = {
   "hint", "where",
 }
 
--- Anything that was raised -> a table with code and message. A plain string is a script's error; one whose place is inside a module of
--- ours is a bug.
+-- Anything that was raised -> a table with code and message. A plain string is a script's error; one whose place is
+-- inside a module of ours is a bug.
 function M.normal(err)
-  if type(err) == "table" and err.code then return err end
-  local message = type(err) == "string" and err or ("raised a %s value"):format(type(err))
-  local where, rest = message:match("^([^\n:]+:%d+): (.*)$")
-  if where and where:find("^moongate/") then
-    return { code = "bug", message = rest, where = where, hint = "this is a bug in moongate; please report it with this text" }
+  if type(err) ~= "table" or not err.code then
+    local message = type(err) == "string" and err or ("raised a %s value"):format(type(err))
+    local where, rest = message:match("^([^\n:]+:%d+): (.*)$")
+    err = { code = "script", message = rest or message, where = where }
   end
-  return { code = "script", message = rest or message, where = where }
+  if err.code == "script" and tostring(err.where):find("^moongate/") then
+    err.code, err.hint = "bug", "this is a fault of moongate's own: please report it, with the output of -v"
+  end
+  return err
 end
 
 local function request_line(err)
@@ -40,10 +42,17 @@ local function detail_line(detail)
   return (place and place .. ": " or "") .. tostring(detail.message or detail.code or "?")
 end
 
+-- The place of the fault, unless it is one of ours: what a user did wrong is not to be found there.
+function M.where(err)
+  local where = err.where
+  if err.code ~= "bug" and tostring(where):find("^moongate/") then return nil end
+  return where
+end
+
 -- The lines for people. A message of several lines keeps them.
 function M.lines(ctx, err)
   local message = tostring(err.message or err.code)
-  local where = err.where
+  local where = M.where(err)
   if where and not message:find(where, 1, true) then message = where .. ": " .. message end
   local lines = { ("moongate: %s%s"):format(ctx:paint(2, "red", "error: "), message) }
   local request = request_line(err)
@@ -58,10 +67,12 @@ end
 
 -- The document of a failure.
 function M.document(err, status)
+  local json = require "moongate.json"
   local out = { exit_status = status }
   for _, field in ipairs(FIELDS) do
     local v = err[field]
     if type(v) == "table" and #v > 0 then v = json.array(v) end
+    if field == "where" then v = M.where(err) end
     out[field] = v
   end
   return { error = out }
@@ -71,11 +82,12 @@ end
 function M.failure(ctx, raised)
   local err = M.normal(raised)
   local status = exit_status.of(err)
-  host.write(2, table.concat(M.lines(ctx, err), "\n") .. "\n")
+  host.write_err(table.concat(M.lines(ctx, err), "\n") .. "\n")
   if ctx.json then
+    local json = require "moongate.json"
     local text = json.encode(M.document(err, status))
       or json.encode(M.document({ code = tostring(err.code), message = tostring(err.message) }, status))
-    host.write(1, (text or '{"error":{"code":"bug","message":"the error has no JSON form"}}') .. "\n")
+    host.write((text or '{"error":{"code":"bug","message":"the error has no JSON form"}}') .. "\n")
   end
   return status
 end

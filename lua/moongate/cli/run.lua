@@ -1,25 +1,23 @@
--- run.lua - `moongate run SCRIPT [args]` and `moongate WORKFLOW [args]`: load it, read its arguments, run it, show the result.
+-- run.lua - `moongate run SCRIPT [args]` and `moongate WORKFLOW [args]`: load it, read its arguments, run it, show
+-- the result.
 local bundled = require "moongate.cli.bundled"
 local commands = require "moongate.cli.commands"
 local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
 local help = require "moongate.cli.help"
 local host = require "moongate.host"
-local json = require "moongate.json"
-local progress = require "moongate.cli.progress"
+local report = require "moongate.cli.report"
+local sandbox = require "moongate.sandbox"
 local suggest = require "moongate.cli.suggest"
 
 local M = {}
-
-local function is_workflow(v)
-  return type(v) == "table" and type(v.run) == "function" and type(v.name) == "string"
-end
 
 -- A value for people: text as it is, a table as indented JSON.
 function M.shown(v)
   if v == nil then return "" end
   if type(v) == "string" then return (v:gsub("\n$", "")) end
   if type(v) ~= "table" then return tostring(v) end
+  local json = require "moongate.json"
   local lines = {}
   local function put(value, indent, prefix, suffix)
     if type(value) ~= "table" or next(value) == nil or getmetatable(value) == "moongate.error" then
@@ -40,24 +38,29 @@ function M.shown(v)
   return table.concat(lines, "\n")
 end
 
--- words: the script's own. Runs a definition's `run` with its arguments read.
+-- The session that a workflow runs in (workflow.execute).
+local function session_of(ctx)
+  return {
+    dry_run = ctx.opts.dry_run, json = ctx.json, deadline = ctx.opts.deadline,
+    project = require("moongate.cli.settings").project(),
+    progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
+    report = function(err) host.write_err(table.concat(report.lines(ctx, report.normal(err)), "\n") .. "\n") end,
+  }
+end
+
+-- words: the script's own. Returns the exit status.
 local function run_workflow(ctx, definition, name, words)
   flags.check(definition, commands.globals)
   if ctx.opts.help then return ctx:text(help.of(name, definition)) end
   local values, faults = flags.parse(definition, words, { getenv = host.getenv, globals = commands.globals })
   if not values then fail.usage_faults(name, faults) end
-  local workflow = require "moongate.workflow"
-  local bar = progress.new(ctx)
-  local result, text = workflow.run(definition, values, {
-    dry_run = ctx.opts.dry_run, json = ctx.json, progress = bar, project = host.project().data,
-    note = function(...) ctx:note(...) end,
-  })
-  bar:done()
-  ctx:result(result, text or M.shown(result))
+  local outcome = require("moongate.workflow").execute(definition, values, session_of(ctx))
+  ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
+  return outcome.exit_status
 end
 
 -- The script's words without the "--" that kept moongate's hands off them.
-local function plain_words(words)
+function M.plain_words(words)
   local out, seen = {}, false
   for _, word in ipairs(words) do
     if word == "--" and not seen then seen = true else out[#out + 1] = word end
@@ -65,11 +68,21 @@ local function plain_words(words)
   return out
 end
 
--- chunk: the loaded script. A plain script's first result, if any, is shown.
+-- chunk: the loaded script. The first result of a plain one, if there is any, is shown.
 function M.start(ctx, chunk, name, words)
-  local result = chunk(table.unpack(plain_words(words)))
-  if is_workflow(result) then return run_workflow(ctx, result, name, words) end
+  local result = chunk(table.unpack(M.plain_words(words)))
+  if type(result) == "table" and type(result.run) == "function" and require("moongate.workflow").is(result) then
+    return run_workflow(ctx, result, name, words)
+  end
+  if ctx.opts.help then return ctx:text("This script is no workflow: it does not say what it takes.") end
   ctx:result(result, M.shown(result))
+end
+
+-- What a plain script finds in `arg`.
+function M.globals(name, words)
+  local arg = M.plain_words(words)
+  arg[0] = name
+  return { arg = arg }
 end
 
 -- A bundled workflow by its name.
@@ -80,10 +93,10 @@ end
 function M.run(ctx, args)
   local script = args.script
   if bundled.exists(script) then return M.workflow(ctx, script, args.args) end
-  local chunk, err = host.load_script(script, plain_words(args.args))
+  local chunk, err = sandbox.load_script(script, M.globals(script, args.args))
   if not chunk then
     if err.code == "not_found" then
-      err.hint = ("a file, or one of the bundled workflows: %s%s"):format(table.concat(bundled.names(), ", "),
+      err.hint = ("give a file, or one of the bundled workflows: %s%s"):format(table.concat(bundled.names(), ", "),
         suggest.hint(script, bundled.names()))
     end
     error(err, 0)

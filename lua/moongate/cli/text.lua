@@ -19,7 +19,8 @@ function M.wrap(text, width)
   return lines
 end
 
--- {left, right} pairs -> text in two columns, the right one wrapped; a left part too long for its column has a line of its own.
+-- {left, right} pairs -> text in two columns, the right one wrapped; a left part too long for its column has a line
+-- of its own.
 function M.columns(rows, indent)
   local column = 0
   for _, row in ipairs(rows) do column = math.max(column, #row[1] <= 26 and #row[1] or 0) end

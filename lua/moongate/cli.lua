@@ -1,0 +1,94 @@
+-- cli.lua - the command line: main(argv) finds the command, reads its arguments, runs it in a task of its own,
+-- writes its result and gives the exit status. argv is without the global flags, which src/cli/options.c has taken
+-- (host.options()).
+local bundled = require "moongate.cli.bundled"
+local commands = require "moongate.cli.commands"
+local context = require "moongate.cli.context"
+local exit_status = require "moongate.cli.exit_status"
+local fail = require "moongate.cli.fail"
+local flags = require "moongate.cli.flags"
+local help = require "moongate.cli.help"
+local host = require "moongate.host"
+local report = require "moongate.cli.report"
+local simulated = require "moongate.cli.simulated"
+local suggest = require "moongate.cli.suggest"
+local task = require "moongate.task"
+
+local M = {}
+
+local function find(list, name)
+  for _, command in ipairs(list) do
+    if command.name == name then return command end
+  end
+end
+
+-- argv -> the command's entry, its full name, and the place its own words begin.
+local function find_command(argv)
+  local command = find(commands.commands, argv[1])
+  if not command or not command.commands then return command, argv[1], 2 end
+  local sub = find(command.commands, argv[2] or "")
+  if sub then return setmetatable({ parent = command }, { __index = sub }), argv[1] .. " " .. argv[2], 3 end
+  return command, argv[1], 2
+end
+
+local function unknown(word)
+  if word:sub(1, 1) == "-" then
+    local names = {}
+    for _, flag in ipairs(commands.globals) do names[#names + 1] = flag[1] end
+    local name = word:match("^%-%-?([^=]*)")
+    fail.usage("unknown flag %s%s", word:match("^[^=]*"), suggest.hint(name, names, "--"))
+  end
+  if word:find("%.lua$") or word:find("/") then
+    fail.usage("'%s' is no command (to run a script: moongate run %s)", word, word)
+  end
+  fail.usage("unknown command '%s'%s", word, suggest.hint(word, bundled.all_names()))
+end
+
+local function run_command(ctx, command, name, words)
+  if ctx.opts.help then return ctx:text(help.of(name, command)) end
+  if command.commands then
+    fail.usage("moongate %s needs one of: %s", name, table.concat(bundled.list_names(command.commands), ", "))
+  end
+  local args, faults = flags.parse(command, words, { getenv = host.getenv, globals = commands.globals })
+  if not args then fail.usage_faults(command.module or name, faults) end
+  local file = (command.parent or command).module or (command.parent or command).name
+  local module = require("moongate.cli." .. file)
+  return module[command.parent and command.name or "run"](ctx, args)
+end
+
+-- What the words ask for. Returns an exit status, or nothing for 0.
+local function dispatch(ctx, argv)
+  if ctx.opts.error then fail.usage("%s", ctx.opts.error) end
+  local word = argv[1]
+  if ctx.opts.version then return require("moongate.cli.version").run(ctx) end
+  if not word then
+    if ctx.opts.help then return ctx:text(help.program()) end
+    if not ctx.json then host.write_err(help.usage()) end
+    return ctx.json and fail.usage("no command is given") or exit_status.USAGE
+  end
+  local command, name, first = find_command(argv)
+  -- `run FILE --help` is about the file.
+  if command and not (command.passthrough and argv[first] and ctx.opts.help) then
+    local words = table.move(argv, first, #argv, 1, {})
+    return simulated.with(ctx, command, run_command, ctx, command, name, words)
+  end
+  local run = require "moongate.cli.run"
+  if command then return run.run(ctx, { script = argv[first], args = table.move(argv, first + 1, #argv, 1, {}) }) end
+  if not bundled.exists(word) then unknown(word) end
+  return simulated.with(ctx, nil, run.workflow, ctx, word, table.move(argv, 2, #argv, 1, {}))
+end
+
+function M.main(argv)
+  local ctx = context.new(host.options())
+  local job = task.spawn(dispatch, ctx, argv)
+  local status, err = job:join()
+  if job:status() ~= "done" then return report.failure(ctx, err) end
+  local ok, write_err = ctx:flush()
+  if not ok then
+    ctx.json = false -- nothing more can go to standard output
+    return report.failure(ctx, write_err)
+  end
+  return status or exit_status.DONE
+end
+
+return M

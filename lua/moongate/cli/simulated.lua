@@ -1,0 +1,21 @@
+-- simulated.lua - `--sim` on any command: a simulated gateway of its own on a free loopback port, for as long as the
+-- command runs. The session's credentials are replaced by the simulator's before anything asks for them; the user's
+-- own never leave.
+local host = require "moongate.host"
+
+local M = {}
+
+-- Commands that talk to no gateway, or are one.
+local WITHOUT = { sim = true, check = true, help = true, version = true, test = true, audit = true }
+
+-- Calls fn(...) with a simulated gateway behind the session when --sim was given and the command can use one.
+function M.with(ctx, command, fn, ...)
+  local name = command and (command.parent or command).name
+  if not ctx.opts.sim or ctx.opts.help or WITHOUT[name] then return fn(...) end
+  local server <close> = require("moongate.sim").start { seed = ctx.opts.seed, faults = ctx.opts.sim_fault }
+  local ok, err = host.use_gateway(server.url, server.client_id, server.client_secret)
+  if not ok then error(err, 0) end
+  return fn(...)
+end
+
+return M
