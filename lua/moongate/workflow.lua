@@ -73,11 +73,11 @@ end
 -- as moongate/cli/flags.lua says: {{"config", "what it is", repeated = true}}, {{"vector-store", "what it is", env =
 -- "NAME", required = true}}.
 function M.define(spec)
-  if type(spec) ~= "table" then mistake(1, "expected a table, not a %s", type(spec)) end
+  if type(spec) ~= "table" then mistake(2, "expected a table, not a %s", type(spec)) end
   check_fields(spec, 2)
   spec.args, spec.flags = spec.args or {}, spec.flags or {}
   local ok, fault = pcall(flags.check, spec)
-  if not ok then mistake(1, "%s", tostring(fault)) end
+  if not ok then mistake(2, "%s", tostring(fault)) end
   definitions[spec] = true
   return spec
 end

@@ -1,0 +1,155 @@
+-- What a workflow declares, what its run gives it, and what becomes of what it returns.
+local errors = require "moongate.error"
+local fake = require "fake_gateway"
+local json = require "moongate.json"
+local t = require "moongate.test"
+local workflow = require "moongate.workflow"
+
+local function define(changes)
+  local spec = { name = "a-job", summary = "does it", run = function() end }
+  for k, v in pairs(changes or {}) do spec[k] = v end
+  return workflow.define(spec)
+end
+
+local function execute(run, values, session, changes)
+  local spec = { run = run }
+  for k, v in pairs(changes or {}) do spec[k] = v end
+  return workflow.execute(define(spec), values, session)
+end
+
+t.test("a definition's mistakes are told with its file and line", function()
+  local function mistake(changes, pattern)
+    local err = t.raises(function() define(changes) end, pattern)
+    t.ok(tostring(err):find("test_workflow.lua:%d+: workflow.define: "), tostring(err))
+  end
+  mistake({ nme = "x" }, "unknown field 'nme'")
+  mistake({ run = "x" }, "run must be a function")
+  mistake({ name = "A Job" }, "lower%-case")
+  mistake({ flags = { { "rate", "x", tipe = "number" } } }, "tipe")
+  mistake({ args = { { "a", "x", repeated = true }, { "b", "y" } } }, "repeated")
+  t.raises(function() workflow.define { name = "x" } end, "summary is missing")
+  t.raises(function() workflow.define "x" end, "expected a table")
+end)
+
+t.test("what is no definition is not executed", function()
+  t.raises(function() workflow.execute({ run = function() end }, {}) end, "not a workflow")
+  t.ok(workflow.is(define()))
+  t.ok(not workflow.is {} and not workflow.is(nil) and not workflow.is "x")
+  t.raises(function() workflow.execute(define(), {}, { dry = true }) end, "unknown session field 'dry'")
+end)
+
+t.test("arguments and flags reach the run, apart and together", function()
+  local seen
+  execute(function(run, given) seen = { run.args, run.flags, given, run.dry_run, run.json, run.simulated } end,
+    { config = { "a" }, vector_store = "vs" }, { dry_run = true },
+    { args = { { "config", "x", repeated = true } }, flags = { { "vector-store", "y" } } })
+  t.eq(seen, { { config = { "a" } }, { vector_store = "vs" }, { config = { "a" }, vector_store = "vs" }, true, false,
+    false })
+end)
+
+t.test("the result: data, text and exit status", function()
+  local data, text, status = execute(function() return { a = 1, text = { "one", "two" }, exit_status = 8 } end)
+  t.eq(data, { a = 1 })
+  t.eq(text, "one\ntwo")
+  t.eq(status, 8)
+  data, text, status = execute(function() return { b = "x", a = 1 } end)
+  t.eq(data, { a = 1, b = "x" })
+  t.eq(text, "a: 1\nb: x")
+  t.eq(status, 0)
+  data, text = execute(function() end)
+  t.ok(data == nil)
+  t.eq(text, "")
+  data, text = execute(function() return "done" end)
+  t.eq(data, "done")
+  t.eq(text, "done")
+  data = execute(function() return json.array { 1, 2 } end)
+  t.ok(json.is_array(data))
+end)
+
+t.test("what the run says comes before the text; a diff is said and is in the data", function()
+  local data, text = execute(function(run)
+    run:say("for %s", "you")
+    run:say("100 % plain")
+    run:diff({ a = 1 }, { a = 2 }, "orders")
+    run:diff({ a = 1 }, { a = 1 })
+    return { ok = true, text = "end" }
+  end)
+  t.eq(text, "for you\n100 % plain\norders\n  ~ a: 1 -> 2\nno changes\nend")
+  t.eq(data, { ok = true, changes = json.array { { op = "change", pointer = "/a", from = 1, to = 2 } } })
+end)
+
+t.test("a step has its name's number, taken when it is called", function()
+  local calls = {}
+  execute(function(run)
+    t.eq(run:step("put", function() return 1, nil, 3 end), 1)
+    run:step("put", function() end)
+    run:step("get", function() end)
+  end, nil, { step = function(_, name, n, fn)
+    calls[#calls + 1] = name .. n
+    return fn()
+  end })
+  t.eq(table.concat(calls, " "), "put1 put2 get1")
+end)
+
+t.test("a step hands on all results, and what is raised", function()
+  execute(function(run)
+    t.eq(table.pack(run:step("x", function() return 1, nil, 3 end)), { 1, nil, 3, n = 3 })
+    local err = t.raises(function()
+      run:step("x", function() error(errors.new { code = "conflict", message = "c" }, 0) end)
+    end)
+    t.eq(err.code, "conflict")
+  end)
+end)
+
+t.test("the gateway is opened at first use, with the client's options", function()
+  local opened = {}
+  local session = { gateway = function(options)
+    opened[#opened + 1] = options
+    return "gw"
+  end }
+  execute(function() end, nil, session)
+  t.eq(#opened, 0)
+  execute(function(run)
+    run:client { rate = { per_second = 2 } }
+    t.eq(run.gateway, "gw")
+    t.eq(run.gateway, "gw")
+    t.raises(function() run:client {} end, "open already")
+  end, nil, session)
+  t.eq(opened, { { rate = { per_second = 2 } } })
+end)
+
+t.test("progress goes to the session's bar, or nowhere", function()
+  local told = {}
+  local bar = {
+    update = function(_, finished, total, noun, what) told[#told + 1] = { finished, total, noun, what } end,
+    done = function() told[#told + 1] = "done" end,
+  }
+  local function work(run)
+    local p = run:progress(2, "files")
+    p.advance(1, "a")
+    p.advance()
+    p.done()
+  end
+  execute(work)
+  execute(work, nil, { progress = bar })
+  t.eq(told, { { 1, 2, "files", "a" }, { 2, 2, "files" }, "done" })
+end)
+
+t.test("an error as data keeps what a reader needs and no more", function()
+  local err = errors.new { code = "http", message = "m", status = 422, details = { { field = "a" } }, hint = "h" }
+  err.extra = print
+  local data = workflow.error_data(err)
+  t.eq(data, { code = "http", message = "m", status = 422, details = json.array { { field = "a" } }, hint = "h" })
+  t.ok(json.encode(data))
+end)
+
+t.test("a run with a gateway of its own", function()
+  local client = fake.client()
+  client:hold("/things/1", { a = 1 })
+  local data = execute(function(run)
+    local thing = run.gateway:get_path "/things/1"
+    thing.content.a = 2
+    return { status = run.gateway:put_path("/things/1", thing.content, { base = thing }).status }
+  end, nil, { gateway = function() return (fake.open(client)) end })
+  t.eq(data, { status = "updated" })
+end)
