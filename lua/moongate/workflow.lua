@@ -144,23 +144,13 @@ function Run:step(name, fn)
   return self._session.step(self, name, n, fn)
 end
 
--- A counter over the session's bar.
-local function counter(bar, total, noun)
-  local finished = 0
-  return {
-    advance = function(n, what)
-      finished = finished + (n or 1)
-      if bar then bar:update(finished, total, noun, what) end
-    end,
-    done = function()
-      if bar then bar:done() end
-    end,
-  }
-end
-
 -- run:progress(total [, noun]) -> {advance(n | nil, what), done()}: told on a terminal as a bar, elsewhere as lines.
 function Run:progress(total, noun)
-  return counter(self._bar, total, noun)
+  local bar = self._session.progress(total, noun)
+  return {
+    advance = function(n, what) bar:advance(n, what) end,
+    done = function() bar:done() end,
+  }
 end
 
 -- run:report(err [, what]): tells of a failure that does not end the run. what: the thing it befell.
@@ -176,6 +166,8 @@ end
 
 -- ---- running ----
 
+local NO_BAR = { advance = function() end, done = function() end }
+
 local function plain_step(run, name, n, fn)
   local time = require "moongate.time"
   local started = time.monotonic()
@@ -190,6 +182,7 @@ local function default_session(run_of)
   return {
     gateway = function(options) return require("moongate.workflow.session").gateway(run_of(), options) end,
     step = plain_step,
+    progress = function() return NO_BAR end,
     report = function(err, what)
       require("moongate.log").error("%s%s", what and what .. ": " or "", tostring(err))
     end,
@@ -222,7 +215,7 @@ local function new_run(definition, values, session)
     name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),
     dry_run = session.dry_run or false, json = session.json or false, deadline = session.deadline,
     simulated = session.simulated or false, project = project, limits = project.limits or {},
-    _session = hooks, _bar = session.progress, _client_options = {}, _lines = {}, _changes = {}, _steps = {},
+    _session = hooks, _client_options = {}, _lines = {}, _changes = {}, _steps = {},
   }, Run)
   return run
 end
@@ -267,16 +260,16 @@ local function outcome_of(run, returned)
     more = { tostring(data) }
   end
   table.move(more, 1, #more, #lines + 1, lines)
-  return data, table.concat(lines, "\n"), status or 0
+  return { data = data, lines = lines, exit_status = status or 0 }
 end
 
--- workflow.execute(definition, values, session) -> data, text, exit_status: data is what --json prints (nil:
--- nothing), text what is printed otherwise (without a last line break). Raises what the workflow raises. values: as
--- moongate.cli.flags parses them. session, every field optional:
+-- workflow.execute(definition, values, session) -> {data, lines, exit_status}: data is what --json prints (nil: nothing),
+-- lines what is printed otherwise. Raises what the workflow raises. values: as moongate.cli.flags parses them. session,
+-- every field optional:
 --   dry_run, json, simulated      booleans
 --   project                       the project file's table
 --   deadline                      seconds for one call of the gateway
---   progress                      a bar, as moongate.cli.progress makes it
+--   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
 --   gateway(client_options), step(run, name, n, fn), report(err, what)   where the default will not do
 function M.execute(definition, values, session)
   if not M.is(definition) then error("workflow.execute: not a workflow: workflow.define makes one", 2) end

@@ -47,35 +47,26 @@ t.test("arguments and flags reach the run, apart and together", function()
     false })
 end)
 
-t.test("the result: data, text and exit status", function()
-  local data, text, status = execute(function() return { a = 1, text = { "one", "two" }, exit_status = 8 } end)
-  t.eq(data, { a = 1 })
-  t.eq(text, "one\ntwo")
-  t.eq(status, 8)
-  data, text, status = execute(function() return { b = "x", a = 1 } end)
-  t.eq(data, { a = 1, b = "x" })
-  t.eq(text, "a: 1\nb: x")
-  t.eq(status, 0)
-  data, text = execute(function() end)
-  t.ok(data == nil)
-  t.eq(text, "")
-  data, text = execute(function() return "done" end)
-  t.eq(data, "done")
-  t.eq(text, "done")
-  data = execute(function() return json.array { 1, 2 } end)
-  t.ok(json.is_array(data))
+t.test("the result: data, lines and exit status", function()
+  local out = execute(function() return { a = 1, text = { "one", "two" }, exit_status = 8 } end)
+  t.eq(out, { data = { a = 1 }, lines = { "one", "two" }, exit_status = 8 })
+  out = execute(function() return { b = "x", a = 1 } end)
+  t.eq(out, { data = { a = 1, b = "x" }, lines = { "a: 1", "b: x" }, exit_status = 0 })
+  t.eq(execute(function() end), { lines = {}, exit_status = 0 })
+  t.eq(execute(function() return "done" end), { data = "done", lines = { "done" }, exit_status = 0 })
+  t.ok(json.is_array(execute(function() return json.array {} end).data))
 end)
 
 t.test("what the run says comes before the text; a diff is said and is in the data", function()
-  local data, text = execute(function(run)
+  local out = execute(function(run)
     run:say("for %s", "you")
     run:say("100 % plain")
     run:diff({ a = 1 }, { a = 2 }, "orders")
     run:diff({ a = 1 }, { a = 1 })
     return { ok = true, text = "end" }
   end)
-  t.eq(text, "for you\n100 % plain\norders\n  ~ a: 1 -> 2\nno changes\nend")
-  t.eq(data, { ok = true, changes = json.array { { op = "change", pointer = "/a", from = 1, to = 2 } } })
+  t.eq(table.concat(out.lines, "\n"), "for you\n100 % plain\norders\n  ~ a: 1 -> 2\nno changes\nend")
+  t.eq(out.data, { ok = true, changes = json.array { { op = "change", pointer = "/a", from = 1, to = 2 } } })
 end)
 
 t.test("a step has its name's number, taken when it is called", function()
@@ -121,7 +112,7 @@ end)
 t.test("progress goes to the session's bar, or nowhere", function()
   local told = {}
   local bar = {
-    update = function(_, finished, total, noun, what) told[#told + 1] = { finished, total, noun, what } end,
+    advance = function(_, n, what) told[#told + 1] = { n or 1, what } end,
     done = function() told[#told + 1] = "done" end,
   }
   local function work(run)
@@ -131,8 +122,11 @@ t.test("progress goes to the session's bar, or nowhere", function()
     p.done()
   end
   execute(work)
-  execute(work, nil, { progress = bar })
-  t.eq(told, { { 1, 2, "files", "a" }, { 2, 2, "files" }, "done" })
+  execute(work, nil, { progress = function(...)
+    told[1] = { ... }
+    return bar
+  end })
+  t.eq(told, { { 2, "files" }, { 1, "a" }, { 1 }, "done" })
 end)
 
 t.test("an error as data keeps what a reader needs and no more", function()
@@ -146,10 +140,10 @@ end)
 t.test("a run with a gateway of its own", function()
   local client = fake.client()
   client:hold("/things/1", { a = 1 })
-  local data = execute(function(run)
+  local out = execute(function(run)
     local thing = run.gateway:get_path "/things/1"
     thing.content.a = 2
     return { status = run.gateway:put_path("/things/1", thing.content, { base = thing }).status }
   end, nil, { gateway = function() return (fake.open(client)) end })
-  t.eq(data, { status = "updated" })
+  t.eq(out.data, { status = "updated" })
 end)

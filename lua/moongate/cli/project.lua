@@ -4,6 +4,7 @@
 local M = {}
 
 local STRING, INTEGER, SECRET, URL = "a string", "a whole number from 1 on", 'secret "NAME"', "an http(s) URL"
+local TABLE = "a table"
 local PATH_LIST = { list = STRING }
 
 -- A field: one of the words above, {list = field}, {map = field}, {or_list = field} or {fields = {…}, required = {…}}.
@@ -13,11 +14,18 @@ local PROJECT = {
       fields = {
         region = STRING, profile = STRING, dialect = STRING, login_url = URL, client_id = STRING,
         client_secret = SECRET, access_token = SECRET,
+        kinds = { map = TABLE }, -- moongate.gateway.kinds knows their fields
       },
     },
     state = STRING,
-    webhooks = { map = { fields = { url = URL, secret = { or_list = SECRET } }, required = { "url" } } },
-    limits = { fields = { dimensions = INTEGER, prompt_tokens = INTEGER } },
+    webhooks = {
+      map = { fields = { url = URL, secret = { or_list = SECRET }, events = { list = STRING } }, required = { "url" } },
+    },
+    limits = {
+      fields = {
+        dimensions = INTEGER, high_precision_dimensions = INTEGER, index_file_bytes = INTEGER, prompt_tokens = INTEGER,
+      },
+    },
     permissions = { fields = { net = PATH_LIST, read = PATH_LIST, write = PATH_LIST, env = PATH_LIST } },
   },
 }
@@ -42,6 +50,7 @@ local check -- (value, field, path, faults)
 
 local is_a = {
   [STRING] = function(v) return type(v) == "string" and v ~= "" end,
+  [TABLE] = function(v) return type(v) == "table" end,
   [INTEGER] = function(v) return math.type(v) == "integer" and v >= 1 end,
   [URL] = function(v) return type(v) == "string" and string.find(v, "^https?://[^%s/]+") ~= nil end,
 }

@@ -37,9 +37,10 @@ end
 
 local function detail_line(detail)
   if type(detail) ~= "table" then return tostring(detail) end
-  local place = detail.field or detail.pointer or detail.where
-  if place == "" then place = nil end
-  return (place and place .. ": " or "") .. tostring(detail.message or detail.code or "?")
+  local line = tostring(detail.message or detail.code or "?")
+  local place = detail.field or detail.pointer or ""
+  if place ~= "" then line = place .. ": " .. line end
+  return detail.where and detail.where .. ": " .. line or line
 end
 
 -- The place of the fault, unless it is one of ours: what a user did wrong is not to be found there.
@@ -60,6 +61,7 @@ function M.lines(ctx, err)
   for _, detail in ipairs(type(err.details) == "table" and err.details or {}) do
     lines[#lines + 1] = "  - " .. detail_line(detail)
   end
+  for _, line in ipairs(err.lines or {}) do lines[#lines + 1] = "    " .. line end -- a table, already laid out
   if err.hint then lines[#lines + 1] = "  hint: " .. err.hint end
   if (ctx.opts.verbose or 0) > 0 and err.traceback then lines[#lines + 1] = err.traceback end
   return lines

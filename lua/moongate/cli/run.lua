@@ -41,7 +41,7 @@ end
 -- The session that a workflow runs in (workflow.execute).
 local function session_of(ctx)
   return {
-    dry_run = ctx.opts.dry_run, json = ctx.json, deadline = ctx.opts.deadline,
+    dry_run = ctx.opts.dry_run, json = ctx.json, deadline = ctx.opts.deadline, simulated = ctx.opts.sim,
     project = require("moongate.cli.settings").project(),
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
     report = function(err) host.write_err(table.concat(report.lines(ctx, report.normal(err)), "\n") .. "\n") end,
