@@ -2,6 +2,7 @@
 #ifndef MOONGATE_CLOCK_H
 #define MOONGATE_CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define MOON_NS_PER_MS INT64_C(1000000)
@@ -37,5 +38,8 @@ static inline int64_t moon_wall_ns(const struct moon_clock *c) {
 /* RFC 3339 in UTC with milliseconds, "2026-11-20T07:31:37.042Z": 24 characters and a NUL. */
 #define MOON_TIME_SIZE 32
 void moon_time_format(int64_t wall_ns, char out[MOON_TIME_SIZE]);
+/* Reads an RFC 3339 date and time, any offset, any number of decimals. A leap second is the next minute's first. 0,
+ * MOON_EPARSE, or MOON_ERANGE outside of the years that nanoseconds in an int64_t can say (1678 to 2261). */
+int moon_time_parse(const char *s, size_t len, int64_t *wall_ns);
 
 #endif

@@ -173,8 +173,15 @@ static int l_tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {{"join", l_join}, {"cancel", l_cancel}, {"status", l_status}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"spawn", l_spawn},     {"sleep", l_sleep},     {"yield", l_yield},
-                                 {"current", l_current}, {"timeout", l_timeout}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"spawn", l_spawn},
+                                 {"sleep", l_sleep},
+                                 {"yield", l_yield},
+                                 {"current", l_current},
+                                 {"timeout", l_timeout},
+                                 {"all", l_task_all},
+                                 {"map", l_task_map},
+                                 {"semaphore", l_task_semaphore},
+                                 {NULL, NULL}};
 
 int luaopen_moongate_task(lua_State *L);
 int luaopen_moongate_task(lua_State *L) {
@@ -184,6 +191,8 @@ int luaopen_moongate_task(lua_State *L) {
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);
+    l_task_group_setup(L);
+    l_semaphore_setup(L);
     luaL_newlib(L, funcs);
     return 1;
 }
