@@ -212,6 +212,12 @@ static int l_unescape(lua_State *L) {
     return 1;
 }
 
+/* httpd.parse_query(s) -> table */
+static int l_parse_query(lua_State *L) {
+    l_push_query(L, luaL_checkstring(L, 1));
+    return 1;
+}
+
 /* ---- a server ---- */
 
 static int join_k(lua_State *L, int status, lua_KContext ctx) {
@@ -282,7 +288,8 @@ static int l_tostring(lua_State *L) {
 
 static const luaL_Reg methods[] = {{"stop", l_stop}, {"join", l_join}, {"close", l_close}, {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", l_close}, {"__close", l_close}, {"__tostring", l_tostring}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"serve", l_serve}, {"unescape", l_unescape}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {
+    {"serve", l_serve}, {"unescape", l_unescape}, {"parse_query", l_parse_query}, {NULL, NULL}};
 
 int luaopen_moongate_httpd(lua_State *L) {
     l_exchange_setup(L);

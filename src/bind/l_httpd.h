@@ -37,6 +37,8 @@ void l_exchange_event(struct moon_http_exchange *x, enum moon_http_event event);
 void l_request_setup(lua_State *L);                                    /* its metatables [-0, +0, m] */
 void l_push_request(lua_State *L, const struct moon_http_exchange *x); /* [-0, +1, m] */
 void l_push_json_function(lua_State *L, const char *name);             /* json.encode, json.decode [-0, +1, m] */
+/* "a=1&b" -> {a = "1", b = ""}; of a name that comes twice, the last. query may be NULL. [-0, +1, m] */
+void l_push_query(lua_State *L, const char *query);
 /* Pushes s without its percent-encoding (query: '+' is a space), or nothing and returns false when that is malformed.
  * [-0, +1|0, m] */
 bool l_push_unescaped(lua_State *L, const char *s, size_t len, bool query);

@@ -39,8 +39,7 @@ static void push_unescaped_or_raw(lua_State *L, const char *s, size_t len) {
         lua_pushlstring(L, s, len);
 }
 
-/* "a=1&b" -> {a = "1", b = ""}; of a name that comes twice, the last. [-0, +1, m] */
-static void push_query(lua_State *L, const char *query) {
+void l_push_query(lua_State *L, const char *query) {
     lua_newtable(L);
     while (query && *query) {
         size_t len = strcspn(query, "&"), name = strcspn(query, "=&");
@@ -106,7 +105,7 @@ void l_push_request(lua_State *L, const struct moon_http_exchange *x) {
     set_string(L, "remote", x->remote, strlen(x->remote));
     lua_pushinteger(L, x->remote_port);
     lua_setfield(L, -2, "remote_port");
-    push_query(L, x->target[path] ? x->target + path + 1 : NULL);
+    l_push_query(L, x->target[path] ? x->target + path + 1 : NULL);
     lua_setfield(L, -2, "query");
     push_headers(L, x);
     lua_setfield(L, -2, "headers");
