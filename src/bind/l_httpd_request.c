@@ -7,7 +7,7 @@
 #define L_REQUEST "moongate.httpd.request"
 #define L_HEADERS "moongate.httpd.headers"
 
-int luaopen_moongate_json(lua_State *L) __attribute__((weak));
+int luaopen_moongate_json(lua_State *L);
 
 static int hex(char c) {
     return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;

@@ -1,0 +1,83 @@
+-- control: the simulator's own paths, below /__sim. No token; for clients on this machine only.
+--   GET /__sim/state             what the gateway holds
+--   GET /__sim/stats             what it was asked
+--   GET /__sim/faults            the fault rules
+--   POST /__sim/faults           add some: JSON (a rule, a list, {"rules": [...]}) or a flag's text
+--   DELETE /__sim/faults[?id=N]  remove all, or one
+--   POST /__sim/reset            forget everything but the rules
+--   POST /__sim/expire-tokens    the next call gets a 401
+local errors = require "moongate.sim.errors"
+local faults = require "moongate.sim.faults"
+local json = require "moongate.json"
+
+local M = {}
+
+function M.is(path)
+  return path == "/__sim" or path:sub(1, 7) == "/__sim/"
+end
+
+local function is_loopback(remote)
+  return remote == "::1" or remote:match "^127%." ~= nil or remote:match "^::ffff:127%." ~= nil
+end
+
+function M.state(gw)
+  local state = { seed = gw.options.seed, url = gw.url }
+  for _, resource in ipairs(gw.resources) do
+    if resource.show then state[resource.name] = resource.show(gw[resource.name]) end
+  end
+  return state
+end
+
+local function show_faults(gw)
+  return { json = { rules = json.array(gw.faults:report()) } }
+end
+
+local function add_faults(gw, call)
+  local body = call.req.body
+  local rules, err
+  if body:match "^%s*[%[{]" then
+    rules, err = faults.parse_file(body, "the request's body")
+  else
+    local rule
+    rule, err = faults.parse(body)
+    rules = rule and { rule }
+  end
+  if not rules then return errors.response(call, 400, "bad.request", err.message) end
+  local ids = {}
+  for i, rule in ipairs(rules) do ids[i] = assert(gw.faults:add(rule)) end
+  return { status = 201, json = { ids = json.array(ids) } }
+end
+
+local paths = {
+  ["/__sim/state"] = { GET = function(gw) return { json = M.state(gw) } end },
+  ["/__sim/stats"] = { GET = function(gw) return { json = gw.stats:report() } end },
+  ["/__sim/faults"] = {
+    GET = show_faults,
+    POST = add_faults,
+    DELETE = function(gw, call)
+      return { json = { removed = gw.faults:clear(tonumber(call.req.query.id)) } }
+    end,
+  },
+  ["/__sim/reset"] = { POST = function(gw)
+    gw.reset(gw)
+    return { status = 204 }
+  end },
+  ["/__sim/expire-tokens"] = { POST = function(gw)
+    gw.oauth:expire()
+    return { status = 204 }
+  end },
+}
+
+function M.handle(gw, req)
+  local call = { req = req, correlation_id = "sim-control" }
+  if not is_loopback(req.remote) then
+    return errors.response(call, 403, "not.local", "The simulator's control paths are for clients on this machine.")
+  end
+  local methods = paths[req.path]
+  if not methods then return errors.response(call, 404, "not.found", "No such control path.") end
+  local handler = methods[req.method]
+  if not handler then return errors.response(call, 405, "method.not.allowed", "No such method here.") end
+  return handler(gw, call)
+end
+
+return M

@@ -1,0 +1,176 @@
+-- indexes: vector-store indexes. A resource of the simulated gateway: new() makes its state, routes say what it
+-- answers, show() what GET /__sim/state tells of it. To add a resource, copy this file and name the copy in
+-- service.resources.
+--
+-- Writes are conditional: a PUT on an index that exists needs its current ETag in If-Match (412 when it is stale, 409
+-- when it is missing), a PUT with If-None-Match: * creates only (412 when there is one). A vector store exists as
+-- soon as it is named.
+local errors = require "moongate.sim.errors"
+local hash = require "moongate.hash"
+local host = require "moongate.host"
+local json = require "moongate.json"
+local page = require "moongate.sim.page"
+local time = require "moongate.time"
+local validate = require "moongate.validate"
+
+local M = { name = "indexes" }
+
+local collection = "/api/v2/ai/vectorstores/{vectorStoreId}/indexes"
+local item = collection .. "/{indexId}"
+local schema = assert(validate.compile(host.embedded "moongate/schemas/sim_index.json"))
+local precision = { float32 = 0.98, int8 = 0.95, binary = 0.9 }
+
+function M.new()
+  return { stores = {} }
+end
+
+-- ---- what is told of an index ----
+
+local function status(index)
+  return index.busy_until > time.monotonic() and "updating" or "active"
+end
+
+local function ingestion(index)
+  if not index.ingest_until then return nil end
+  return { trigger = "autoIngestTrigger", status = index.ingest_until > time.monotonic() and "running" or "completed" }
+end
+
+-- What a write answers.
+local function update(index)
+  return {
+    id = index.id, status = status(index), updatedAt = index.updated_at, syncEventId = index.sync_event_id,
+    retrievalPrecision = precision[index.configuration.embeddingFormat],
+  }
+end
+
+-- What a read answers.
+local function state(index)
+  local s = update(index)
+  s.configuration = index.configuration
+  return s
+end
+
+function M.show(self)
+  local stores = {}
+  for store_id, store in pairs(self.stores) do
+    stores[store_id] = {}
+    for id, index in pairs(store) do
+      local s = state(index)
+      s.etag, s.version, s.ingestion = index.etag, index.version, ingestion(index)
+      stores[store_id][id] = s
+    end
+  end
+  return stores
+end
+
+-- ---- reading ----
+
+local function find(gw, call)
+  local store = gw.indexes.stores[call.params.vectorStoreId]
+  return store and store[call.params.indexId]
+end
+
+local function list(gw, call)
+  local store, entities = gw.indexes.stores[call.params.vectorStoreId] or {}, {}
+  for _, index in pairs(store) do entities[#entities + 1] = state(index) end
+  table.sort(entities, function(a, b) return a.id < b.id end)
+  return page.response(call, entities)
+end
+
+local function get(gw, call)
+  local index = find(gw, call)
+  if not index then
+    local p = call.params
+    return errors.response(call, 404, "not.found",
+      ("There is no index %s in vector store %s."):format(p.indexId, p.vectorStoreId))
+  end
+  return { headers = { ETag = index.etag }, json = state(index) }
+end
+
+-- ---- writing ----
+
+-- "/dimensions" -> "dimensions"; a missing member is named after itself.
+local function field_of(fault)
+  local name = fault.pointer:sub(2):gsub("/", "."):gsub("~1", "/"):gsub("~0", "~")
+  local missing = fault.keyword == "required" and fault.message:match "['\"]([^'\"]+)['\"]"
+  if missing and name:match "[^.]*$" ~= missing then name = name == "" and missing or name .. "." .. missing end
+  return name
+end
+
+-- Every fault of the body -> nil | response
+local function check(call, config)
+  local details = {}
+  local _, faults = schema:check(config)
+  for _, fault in ipairs(faults or {}) do
+    details[#details + 1] = errors.field(field_of(fault), fault.keyword, fault.message)
+  end
+  local in_path = call.params.indexId
+  if type(config.indexId) == "string" and config.indexId ~= in_path then
+    details[#details + 1] = errors.field("indexId", "mismatch",
+      ("is %s in the body and %s in the path"):format(config.indexId, in_path))
+  end
+  if #details == 0 then return nil end
+  return errors.response(call, 422, "validation.failed", ("The index configuration has %d fault%s."):format(#details,
+    #details == 1 and "" or "s"), details)
+end
+
+-- Whether a list of ETags, or "*", names etag. Weak ones never do.
+local function names(header, etag)
+  if header:match "^%s*%*%s*$" then return true end
+  for tag in header:gmatch '[^,%s]+' do
+    if tag == etag then return true end
+  end
+  return false
+end
+
+-- The preconditions of a write -> nil | response
+local function conflict(call, index)
+  local if_match, if_none_match = call.req.headers["if-match"], call.req.headers["if-none-match"]
+  if if_none_match and index and names(if_none_match, index.etag) then
+    return errors.response(call, 412, "precondition.failed", "The index exists already.")
+  elseif if_match and not (index and names(if_match, index.etag)) then
+    return errors.response(call, 412, "precondition.failed",
+      index and "If-Match does not name the index's current ETag." or "If-Match was sent, and there is no such index.")
+  elseif index and not if_match then
+    return errors.response(call, 409, "general.conflict", "The index exists: send its ETag in If-Match.")
+  elseif index and status(index) == "updating" then
+    return errors.response(call, 409, "index.busy", "The index is still being updated.", nil, { ["Retry-After"] = "1" })
+  end
+end
+
+local function put(gw, call)
+  local config, now = call.body, time.monotonic()
+  local index = find(gw, call)
+  local refused = check(call, config) or conflict(call, index)
+  if refused then return refused end
+
+  local stores, store_id = gw.indexes.stores, call.params.vectorStoreId
+  local created = not index
+  index = index or { id = call.params.indexId, version = 0 }
+  index.version = index.version + 1
+  index.configuration = config
+  index.etag = ('"%d-%s"'):format(index.version, hash.sha256(json.encode(config)):sub(1, 16))
+  index.updated_at = time.iso()
+  index.sync_event_id = gw.rng:uuid()
+  index.busy_until = now + gw.options.busy
+  index.ingest_until = config.autoIngestTrigger and now + gw.options.ingest or nil
+  stores[store_id] = stores[store_id] or {}
+  stores[store_id][index.id] = index
+
+  if config.webhookSyncUrl then
+    gw.webhooks:send(config.webhookSyncUrl, {
+      type = "index.synced",
+      timestamp = index.updated_at,
+      data = { syncEventId = index.sync_event_id, vectorStoreId = store_id, indexId = index.id, status = "active" },
+    })
+  end
+  return { status = created and 201 or 200, headers = { ETag = index.etag }, json = update(index) }
+end
+
+M.routes = {
+  { "GET", collection, scope = "ai:vectorstore:read", handler = list },
+  { "GET", item, scope = "ai:vectorstore:read", handler = get },
+  { "PUT", item, scope = "ai:vectorstore:write", body = "json", handler = put },
+}
+
+return M
