@@ -31,12 +31,13 @@ my %third = (    # header => the layers that may include it
 my $bad = 0;
 sub fault { print "$_[0]\n"; $bad = 1 }
 
-# A public header belongs to the layer that has its .c; one without a .c says "Layer: X" in its head.
+# A public header x.h belongs to the layer that has x.c, else to the one that has x_*.c, or is called x; else it says "Layer: X" in its head.
 my %layer_of;
 for my $h (glob 'include/moongate/*.h') {
     my ($name) = $h =~ m{([^/]+)\.h$};
     my @homes = map { m{^src/([^/]+)/} } glob "src/*/$name.c";
-    my $layer = $homes[0];
+    my %also = map { m{^src/([^/]+)/} ? ($1 => 1) : () } glob "src/*/${name}_*.c";
+    my $layer = $homes[0] // (-d "src/$name" ? $name : keys %also == 1 ? (keys %also)[0] : undef);
     open my $fh, '<', $h or die "$h: $!";
     my $head = join '', map { scalar(<$fh>) // '' } 1 .. 12;
     $layer = $1 if $head =~ /\bLayer:\s*(\w+)/;
@@ -71,10 +72,11 @@ sub check_file {
 check_file($_, m{^src/([^/]+)/}) for glob('src/*/*.c'), glob('src/*/*.h');
 check_file("include/$_", $layer_of{$_}) for sort keys %layer_of;
 
-# Lua: the private native module is for trusted modules; a bundled workflow uses what a user's own script can use.
+# Lua: private modules are for the trusted modules in lua/moongate; a bundled workflow uses what a user's own script can use.
 my %private = (
-    'moongate.host' => qr{^lua/moongate/(cli|sim|test|workflow|gateway)(/|\.lua)},
-    'moongate.cli'  => qr{^lua/moongate/cli(/|\.lua)},
+    'moongate.host'    => qr{^lua/moongate/},
+    'moongate.sandbox' => qr{^lua/moongate/(cli|test|workflow)(/|\.lua)},
+    'moongate.cli'     => qr{^lua/moongate/(cli|workflow)(/|\.lua)},
 );
 for my $file (split /\n/, `find lua/moongate scripts -name '*.lua' | LC_ALL=C sort`) {
     open my $fh, '<', $file or die "$file: $!";
