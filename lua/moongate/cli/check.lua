@@ -1,16 +1,26 @@
 -- check.lua - `moongate check FILE...`: syntax errors and unknown globals, all of them, without running anything.
+local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
 local fs = require "moongate.fs"
 local globals = require "moongate.cli.globals"
 local host = require "moongate.host"
+local report = require "moongate.cli.report"
+local sandbox = require "moongate.sandbox"
 local suggest = require "moongate.cli.suggest"
 local text = require "moongate.cli.text"
-local errors = require "moongate.error"
 
 local M = {}
 
 local FILE_MAX = 16 << 20
 local DEPTH_MAX = 32
+
+-- The names that a script finds defined.
+function M.script_globals()
+  local names = { "arg", "_ENV" }
+  for name in pairs(sandbox.new(nil)) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
 
 -- source -> list of {file, line, column, message}. known: a set of global names.
 function M.faults(source, file, known)
@@ -68,23 +78,23 @@ end
 function M.run(ctx, args)
   local files, known = {}, {}
   for _, word in ipairs(args.file) do collect(word, files, 0) end
-  for _, name in ipairs(host.script_globals()) do known[name] = true end
+  for _, name in ipairs(M.script_globals()) do known[name] = true end
   local faults, lines = {}, {}
   for _, file in ipairs(files) do
     for _, f in ipairs(check_file(file, known)) do
+      f.field = fail.place(f)
       faults[#faults + 1] = f
       lines[#lines + 1] = ("%s: %s"):format(fail.place(f), f.message)
     end
   end
-  if #faults > 0 then
-    local details = {}
-    for i, f in ipairs(faults) do details[i] = { field = fail.place(f), message = f.message } end
-    error(errors.new {
-      code = "invalid", message = ("%s in %s"):format(text.count(#faults, "fault"), text.count(#files, "file")),
-      details = details,
-    }, 0)
+  if #faults == 0 then
+    return ctx:result({ files = #files, faults = 0 }, text.count(#files, "file") .. " without a fault")
   end
-  ctx:result({ files = #files, faults = 0 }, text.count(#files, "file") .. " without a fault")
+  local summary = ("%s in %s"):format(text.count(#faults, "fault"), text.count(#files, "file"))
+  ctx:note("moongate: %s", summary)
+  ctx:result(report.document({ code = "invalid", message = summary, details = faults }, exit_status.INPUT),
+    table.concat(lines, "\n"))
+  return exit_status.INPUT
 end
 
 return M

@@ -202,7 +202,7 @@ function Parser:arguments(plain)
   end
   if plain[at] then
     local extra = #plain - at + 1
-    self:fault(extra == 1 and "one argument too many: '%s'" or "%2$d arguments too many, from '%1$s' on", plain[at])
+    self:fault("%s too many, from '%s' on", extra == 1 and "one argument" or extra .. " arguments", plain[at])
   end
 end
 

@@ -76,23 +76,24 @@ function Walk:suffixed()
     local token = self:next()
     if not self:table_of_globals(token) then bare = token end
   end
-  while true do
-    local before = bare
-    if self:accept(".") or self:accept(":") then
-      self:next()
-      bare = nil
-    elseif self:accept("[") then
+  while self:at_suffix() do
+    if bare then self:use(bare, "reads") end
+    bare = nil
+    if self:accept("[") then
       self:expression()
       self:accept("]")
-      bare = nil
-    elseif self:peek("(") or self:peek("{") or self:kind() == "string" then
-      self:call_arguments()
-      bare = nil
+    elseif self:accept(".") or self:accept(":") then
+      self:next()
     else
-      return bare
+      self:call_arguments()
     end
-    if before then self:use(before, "reads") end
   end
+  return bare
+end
+
+function Walk:at_suffix()
+  return self:kind() == "string" or self:peek(".") or self:peek(":") or self:peek("[") or self:peek("(")
+    or self:peek("{")
 end
 
 function Walk:call_arguments()

@@ -37,6 +37,10 @@ function Page:command(name, spec)
   if description then self:paragraph(type(description) == "table" and table.concat(description, " ") or description) end
   for _, arg in ipairs(spec.args or {}) do self:entry(arg[1]:upper(), arg[2] or "") end
   self:rows(help.flag_rows(spec.flags))
+  if spec.more then
+    self:paragraph(spec.more.title .. ":")
+    self:rows(spec.more.rows)
+  end
   for i, example in ipairs(spec.examples or {}) do
     self:add("%s\n.EX\n%s\n.EE", i == 1 and ".PP\nExamples:" or "", roff(example[1]))
   end

@@ -12,10 +12,15 @@ local WITHOUT = { sim = true, check = true, help = true, version = true, test = 
 function M.with(ctx, command, fn, ...)
   local name = command and (command.parent or command).name
   if not ctx.opts.sim or ctx.opts.help or WITHOUT[name] then return fn(...) end
-  local server <close> = require("moongate.sim").start { seed = ctx.opts.seed, faults = ctx.opts.sim_fault }
-  local ok, err = host.use_gateway(server.url, server.client_id, server.client_secret)
+  local server, err = require("moongate.sim").start { seed = ctx.opts.seed, faults = ctx.opts.sim_fault }
+  if not server then error(err, 0) end
+  local stop <close> = server
+  local ok
+  ok, err = host.use_gateway(server.url, server.client_id, server.client_secret)
   if not ok then error(err, 0) end
-  return fn(...)
+  local result = fn(...)
+  stop:settle(1) -- webhooks on their way
+  return result
 end
 
 return M

@@ -1,0 +1,109 @@
+-- audit.lua - `moongate audit verify` and `moongate audit show`.
+local audit = require "moongate.audit"
+local errors = require "moongate.error"
+local exit_status = require "moongate.cli.exit_status"
+local fail = require "moongate.cli.fail"
+local flags = require "moongate.cli.flags"
+local host = require "moongate.host"
+local report = require "moongate.cli.report"
+local text = require "moongate.cli.text"
+local time = require "moongate.time"
+
+local M = {}
+
+-- The log's path, and nil; or for the default path of a log that does not exist yet, true.
+local function path_of(args)
+  local path = args.file or host.state().audit
+  return path, not args.file and host.access(path) == nil
+end
+
+-- A verdict of audit.verify as a line.
+function M.verdict(path, r)
+  if r.first_bad then
+    return ("%s: line %d: %s; the lines before it are good"):format(path, r.first_bad, r.reason)
+  end
+  local line = ("%s: %s, every hash is good"):format(path, text.count(r.lines, "line"))
+  local open = r.open_intents and #r.open_intents or 0
+  if open > 0 then
+    line = line .. ("\n%s without an outcome (seq %s): what became of it is not known"):format(
+      text.count(open, "intent"), table.concat(r.open_intents, ", ", 1, math.min(open, 10)))
+  end
+  return line
+end
+
+function M.verify(ctx, args)
+  local path, missing = path_of(args)
+  if missing then return ctx:result({ path = path, lines = 0 }, ("%s: nothing was logged yet"):format(path)) end
+  local r, err = audit.verify(path)
+  if not r then error(err, 0) end
+  r.path = path
+  if not r.first_bad then return ctx:result(r, M.verdict(path, r)) end
+  local failure = errors.new {
+    code = "verify", message = M.verdict(path, r), where = ("%s:%d"):format(path, r.first_bad),
+    hint = r.torn and "a crash cut the last line short; the next event sets it aside and goes on"
+      or "keep a copy of the file; nothing more is written to it until it is moved away",
+  }
+  host.write_err(table.concat(report.lines(ctx, failure), "\n") .. "\n")
+  local document = report.document(failure, exit_status.VERIFY)
+  document.lines, document.first_bad, document.torn, document.path = r.lines, r.first_bad, r.torn, path
+  ctx:result(document, "")
+  return exit_status.VERIFY
+end
+
+-- "2h" -> two hours ago; a date or time, or the beginning of one, as it is.
+local function moment(flag, s)
+  if not s then return nil end
+  local ago = flags.duration(s)
+  if ago and s:find("%a$") then return time.iso(time.now() - ago) end
+  if not s:find("^%d%d%d%d") or s:find("[^%d%-:.TZ]") then
+    fail.usage("--%s needs a date, a UTC time such as 2026-11-20T07:30, or how long ago (2h), not '%s'", flag, s)
+  end
+  return s
+end
+
+local OWN = { seq = true, time = true, phase = true, action = true, prev = true, hash = true, intent = true }
+
+-- "2026-11-20T07:31:37.042Z  12 outcome of 11  index_update  indexId=orders status=UPDATED"
+function M.line(entry)
+  local names, parts = {}, {}
+  for name in pairs(entry) do if not OWN[name] then names[#names + 1] = name end end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    local v = entry[name]
+    parts[i] = name .. "=" .. (type(v) == "string" and not v:find("[%s\"]") and v or require("moongate.json").encode(v))
+  end
+  local phase = entry.phase or "?"
+  if entry.intent then phase = ("%s of %s"):format(phase, entry.intent) end
+  return ("%s  %s %s  %s  %s"):format(entry.time or "?", entry.seq or "?", phase, entry.action or "?",
+    table.concat(parts, " "))
+end
+
+-- Events of a log; each filter that can be several times is asked in turn, since the log's own filter takes one.
+local function matching(path, args)
+  local function any(list, value)
+    if #list == 0 then return true end
+    for _, wanted in ipairs(list) do if wanted == value then return true end end
+    return false
+  end
+  local filter = { since = moment("since", args.since), ["until"] = moment("until", args["until"]) }
+  local entries, err = audit.read(path, filter)
+  if not entries then error(err, 0) end
+  local out = {}
+  for _, entry in ipairs(entries) do
+    if any(args.action, entry.action) and (any(args.outcome, entry.outcome) or any(args.outcome, entry.status)) then
+      out[#out + 1] = entry
+    end
+  end
+  if args.last and #out > args.last then out = table.move(out, #out - args.last + 1, #out, 1, {}) end
+  return out
+end
+
+function M.show(ctx, args)
+  local path, missing = path_of(args)
+  local entries = missing and {} or matching(path, args)
+  local lines = {}
+  for i, entry in ipairs(entries) do lines[i] = M.line(entry) end
+  ctx:result(require("moongate.json").array(entries), table.concat(lines, "\n"))
+end
+
+return M

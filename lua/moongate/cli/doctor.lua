@@ -1,0 +1,197 @@
+-- doctor.lua - `moongate doctor`: looks at everything a run depends on and says what is missing. Reads only, but for
+-- one token request.
+--
+-- A finding is {check, status = "ok" | "warn" | "FAIL", message, hint, err}.
+local exit_status = require "moongate.cli.exit_status"
+local fail = require "moongate.cli.fail"
+local host = require "moongate.host"
+local time = require "moongate.time"
+
+local M = {}
+
+local SKEW_WARN, SKEW_FAIL = 30, 300 -- seconds
+local PROBE_DEADLINE = 10
+
+local Findings = {}
+Findings.__index = Findings
+
+function Findings:add(status, check, message, hint, err)
+  self[#self + 1] = { status = status, check = check, message = message, hint = hint, err = err }
+end
+
+function Findings:ok(check, format, ...) self:add("ok", check, format:format(...)) end
+function Findings:warn(check, message, hint) self:add("warn", check, message, hint) end
+function Findings:fail(check, err, hint) self:add("FAIL", check, err.message, err.hint or hint, err) end
+
+-- ---- the checks ----
+
+local function project(found)
+  local p = host.project()
+  if p.error then return found:fail("project file", p.error) end
+  if not p.path then return found:ok("project file", "none (moongate.lua); defaults are used") end
+  for _, fault in ipairs(p.faults) do
+    found:fail("project file", { code = "invalid", message = ("%s: %s"):format(fail.place(fault), fault.message) })
+  end
+  if #p.faults == 0 then found:ok("project file", "%s", p.path) end
+end
+
+local NAMES = {
+  region = "region", login_url = "login URL", client_id = "client id", client_secret = "client secret",
+  access_token = "access token", proxy = "proxy",
+}
+
+-- True when there is a way in.
+local function credentials(found)
+  local c = host.credentials()
+  for _, warning in ipairs(c.warnings) do found:warn("credentials", warning) end
+  if c.error then
+    found:fail("credentials", c.error)
+    return false
+  end
+  local has = {}
+  for _, field in ipairs(c.fields) do
+    has[field.name] = true
+    if NAMES[field.name] and field.source ~= "default" then
+      found:ok(NAMES[field.name], "%s, from %s", field.shown, field.origin)
+    end
+  end
+  if has.access_token or (has.client_id and has.client_secret) then return true end
+  local missing = has.client_id and "client secret" or has.client_secret and "client id" or "credentials"
+  found:fail("credentials", { code = "unauthorized", message = "no " .. missing },
+    "set GENESYSCLOUD_OAUTHCLIENT_ID and GENESYSCLOUD_OAUTHCLIENT_SECRET, or write ~/.gc/config.toml, or try --sim")
+  return false
+end
+
+-- One request to a host: that it can be reached, over TLS where it says https, and its clock.
+local function probe(found, what, url)
+  local http = require "moongate.http"
+  local client = http.client { base_url = url, retry = false, deadline = PROBE_DEADLINE }
+  local sent = time.now()
+  local any = {}
+  for status = 300, 599 do any[#any + 1] = status end
+  local response, err = client:get("/", { ok_status = any })
+  if not response then
+    return found:fail(what, err, err.code == "tls"
+      and "check --cacert, and that nothing on the way breaks the connection open" or "check the region and the proxy")
+  end
+  found:ok(what, "%s answers in %.0f ms%s", url, response.elapsed * 1000,
+    url:find("^https:") and ", TLS 1.2 or later, certificate verified" or " (no TLS)")
+  return response.headers["Date"], (sent + time.now()) / 2
+end
+
+local function clock(found, date, at)
+  local theirs = date and time.parse(date)
+  if not theirs then return found:warn("clock", "the gateway sent no Date to compare with") end
+  local skew = at - theirs - 0.5 -- Date has whole seconds, cut off
+  local message = ("%.0f s %s the gateway's"):format(math.abs(skew), skew < 0 and "behind" or "ahead of")
+  local hint = "set this machine's clock (NTP): webhook signatures and audit times depend on it"
+  if math.abs(skew) >= SKEW_FAIL then
+    found:fail("clock", { code = "invalid", message = message }, hint)
+  elseif math.abs(skew) >= SKEW_WARN then
+    found:warn("clock", message, hint)
+  else
+    found:ok("clock", "within %d s of the gateway's", math.max(1, math.ceil(math.abs(skew))))
+  end
+end
+
+local function hosts(found)
+  local info = require("moongate.auth").info()
+  found:ok("gateway", "%s%s", info.api_url, info.region and (" (%s)"):format(info.region) or "")
+  local date, at = probe(found, "API host", info.api_url)
+  if info.login_url ~= info.api_url then probe(found, "login host", info.login_url) end
+  if date or at then clock(found, date, at) end
+end
+
+local function parent(path) return path:match("^(.*)/[^/]+/?$") or "." end
+
+local function state(found)
+  local s = host.state()
+  if s.error then return found:fail("state folder", s.error) end
+  local there = host.access(s.dir)
+  if there and not there.writable then
+    found:fail("state folder", { code = "io", message = s.dir .. " can't be written" }, "check its owner and mode")
+  elseif there and there.mode & 63 ~= 0 then -- 077: group and others
+    found:warn("state folder", ("%s is open to other users (mode %o)"):format(s.dir, there.mode), "chmod 700 " .. s.dir)
+  elseif there then
+    found:ok("state folder", "%s", s.dir)
+  else
+    local above = s.dir
+    repeat above = parent(above) until host.access(above) or above == "" or above == "."
+    local writable = host.access(above == "" and "/" or above)
+    if writable and writable.writable then
+      found:ok("state folder", "%s (made when it is first needed)", s.dir)
+    else
+      found:fail("state folder", { code = "io", message = s.dir .. " can't be made" }, "set --state or XDG_STATE_HOME")
+    end
+  end
+end
+
+local function audit_log(found)
+  local path = host.state().audit
+  if not host.access(path) then return found:ok("audit log", "%s (nothing logged yet)", path) end
+  local r, err = require("moongate.audit").verify(path)
+  if not r then return found:fail("audit log", err) end
+  local verdict = require("moongate.cli.audit").verdict(path, r)
+  if r.torn then
+    found:warn("audit log", verdict, "a crash cut the last line short; the next event sets it aside")
+  elseif r.first_bad then
+    found:fail("audit log", { code = "corrupt", message = verdict }, "moongate audit verify says more")
+  else
+    found:ok("audit log", "%s", verdict)
+  end
+end
+
+local function token(found)
+  local auth = require "moongate.auth"
+  local gateway, err = auth.gateway()
+  local got
+  if gateway then got, err = auth.token(gateway) end
+  if not got then return found:fail("token", err) end
+  if got.source == "given" then return found:ok("token", "given by the user; not checked") end
+  local left = got.expires_at and (", valid for %d s"):format(math.floor(got.expires_at - time.now())) or ""
+  found:ok("token", "minted%s", left)
+end
+
+-- ---- the command ----
+
+function M.check()
+  local found = setmetatable({}, Findings)
+  project(found)
+  local can_enter = credentials(found)
+  if not host.credentials().error then
+    hosts(found)
+    if can_enter then token(found) end
+  end
+  state(found)
+  audit_log(found)
+  return found
+end
+
+local COLORS = { ok = "green", warn = "yellow", FAIL = "red" }
+
+local function lines(ctx, found)
+  local out = {}
+  for _, f in ipairs(found) do
+    local verdict = ctx:paint(1, COLORS[f.status], ("%-4s"):format(f.status))
+    out[#out + 1] = ("%s  %-13s  %s"):format(verdict, f.check, f.message)
+    if f.hint then out[#out + 1] = (" "):rep(21) .. "hint: " .. f.hint end
+  end
+  return table.concat(out, "\n")
+end
+
+function M.run(ctx)
+  local found = M.check()
+  local document, status = {}, exit_status.DONE
+  for i, f in ipairs(found) do
+    document[i] = { check = f.check, status = f.status, message = f.message, hint = f.hint }
+    if f.status == "FAIL" and status == exit_status.DONE then
+      status = exit_status.of(f.err)
+      document[i].code = f.err.code
+    end
+  end
+  local findings = require("moongate.json").array(document)
+  ctx:result({ ok = status == exit_status.DONE, findings = findings }, lines(ctx, found))
+  return status
+end
+
+return M

@@ -1,0 +1,51 @@
+-- sim.lua - `moongate sim`: the simulated gateway as a server, until it is stopped.
+local fail = require "moongate.cli.fail"
+local host = require "moongate.host"
+local sim = require "moongate.sim"
+
+local M = {}
+
+-- Every rule of --fault, --sim-fault and --faults, checked.
+local function rules_of(ctx, args)
+  local rules, faults = {}, {}
+  for _, specs in ipairs { args.fault, ctx.opts.sim_fault } do
+    for _, spec in ipairs(specs) do
+      local rule, err = sim.parse_fault(spec)
+      rules[#rules + 1] = rule
+      if not rule then faults[#faults + 1] = ("--fault '%s': %s"):format(spec, err.message) end
+    end
+  end
+  if #faults > 0 then fail.usage_faults("sim", faults) end
+  if not args.faults then return rules end
+  local more, err = sim.read_faults(args.faults)
+  if not more then error(err, 0) end
+  return table.move(more, 1, #more, #rules + 1, rules)
+end
+
+-- What another program, or moongate in another terminal, needs to use it.
+local function instructions(server, cacert)
+  local lines = {
+    ("simulated gateway on %s (Ctrl-C ends it). To use it:"):format(server.url),
+    ("  export GENESYSCLOUD_REGION=%s"):format(server.url),
+    ("  export GENESYSCLOUD_OAUTHCLIENT_ID=%s"):format(server.client_id),
+    ("  export GENESYSCLOUD_OAUTHCLIENT_SECRET=%s"):format(server.client_secret),
+  }
+  if cacert then lines[#lines + 1] = ("  export MOONGATE_CACERT=%s"):format(cacert) end
+  return table.concat(lines, "\n")
+end
+
+function M.run(ctx, args)
+  local tls = args.tls and { cert = args.tls[1], key = args.tls[2] } or nil
+  local faults = rules_of(ctx, args)
+  local server, err = sim.start {
+    port = args.port, seed = ctx.opts.seed, faults = faults, tls = tls, token_ttl = math.ceil(args.token_ttl),
+    rate_limit = args.rate_limit,
+  }
+  if not server then error(err, 0) end
+  local stop <close> = server
+  host.may_interrupt()
+  host.write_err(instructions(server, tls and tls.cert) .. "\n")
+  stop:join()
+end
+
+return M
