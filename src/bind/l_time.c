@@ -2,6 +2,7 @@
  * lua/meta/time.lua */
 #include "moongate/clock.h"
 #include "moongate/host.h"
+#include "moongate/http_date.h"
 #include "moongate/loop.h"
 
 #include <math.h>
@@ -55,8 +56,16 @@ static int l_parse(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg funcs[] = {
-    {"now", l_now}, {"monotonic", l_monotonic}, {"iso", l_iso}, {"parse", l_parse}, {NULL, NULL}};
+/* time.http_date([seconds]) -> "Sun, 06 Nov 1994 08:49:37 GMT" */
+static int l_http_date(lua_State *L) {
+    char text[MOON_HTTP_DATE_SIZE];
+    moon_http_date_format(wall_arg(L, 1), text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static const luaL_Reg funcs[] = {{"now", l_now},     {"monotonic", l_monotonic}, {"iso", l_iso},
+                                 {"parse", l_parse}, {"http_date", l_http_date}, {NULL, NULL}};
 
 int luaopen_moongate_time(lua_State *L);
 int luaopen_moongate_time(lua_State *L) {
