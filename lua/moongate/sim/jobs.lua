@@ -6,15 +6,19 @@ local task = require "moongate.task"
 local M = {}
 M.__index = M
 
+-- The bell is a semaphore of one permit, which is there while it has been rung and nobody has come.
 function M.new()
-  return setmetatable({ queue = {}, pending = 0, wake = task.semaphore(0) }, M)
+  return setmetatable({ queue = {}, pending = 0, bell = task.semaphore(1), rung = true }, M)
 end
 
 -- fn runs later, in a task of its own. What it raises is logged.
 function M:add(fn)
   self.queue[#self.queue + 1] = fn
   self.pending = self.pending + 1
-  self.wake:release()
+  if not self.rung then
+    self.rung = true
+    self.bell:release()
+  end
 end
 
 local function run(self, fn)
@@ -26,9 +30,11 @@ end
 function M:start()
   self.task = task.spawn(function()
     while true do
-      self.wake:acquire()
-      local fn = table.remove(self.queue, 1)
-      if fn then task.spawn(run, self, fn) end
+      self.bell:acquire()
+      self.rung = false
+      local queue = self.queue
+      self.queue = {}
+      for _, fn in ipairs(queue) do task.spawn(run, self, fn) end
     end
   end)
 end
