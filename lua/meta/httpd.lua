@@ -1,5 +1,5 @@
 ---@meta
--- httpd: an HTTP/1.1 server for simulated services and webhooks receivers. Each request runs its handler in a task of its own.
+-- httpd: an HTTP/1.1 server for simulated services and receivers of webhooks. Each request is a task of its own.
 -- A server lives no longer than the task that called serve.
 
 ---@class httpd
@@ -10,8 +10,9 @@ local httpd = {}
 ---@field port? integer        0..65535; default 0: a free one
 ---@field tls? {cert: string, key: string} PEM text, or the paths of PEM files; TLS 1.2 and later
 ---@field handler fun(req: httpd.Request): httpd.Response|string|nil  a string is a 200 with that text, nil a 204
----@field accept? fun(req: httpd.Request): "close"|httpd.Response|nil called when the headers have come and before the body is read
----  (req.body is nil): nil goes on to handler with the same req, "close" ends the connection, a response is sent at once
+---@field accept? fun(req: httpd.Request): "close"|httpd.Response|nil called when the headers have come
+---  and before the body is read (req.body is nil): nil goes on to handler with the same req, "close" ends the
+---  connection, a response is sent at once
 ---@field max_body? integer    bytes, 1..2147483647; default 64 MiB. Beyond it the server answers 413 itself
 ---@field max_connections? integer default 10000
 ---@field idle_timeout? integer    seconds, 1..86400; default 60: a connection silent for this long is closed
@@ -34,8 +35,8 @@ function request:json() end
 
 ---@class httpd.Response
 ---@field status? integer      200..599; default 200
----@field headers? table<string, string|number|string[]> Content-Length and Transfer-Encoding are the server's own. A name that is no
----  token, or a control character in a value, is an error
+---@field headers? table<string, string|number|string[]> Content-Length and Transfer-Encoding are the server's own. A
+---  name that is no token, or a control character in a value, is an error
 ---@field body? string         Content-Type defaults to text/plain
 ---@field json? any            encoded as the body; Content-Type defaults to application/json
 ---@field close? boolean       fault: end the connection without an answer
@@ -48,12 +49,12 @@ function request:json() end
 ---@field live integer         requests that have begun and are not over
 local server = {}
 
--- Starts a server. Only inside a task. An error in a handler, or a response that is none, is a 500 for the client and a line in the log.
--- A client that leaves does not end the handler; its answer goes nowhere.
+-- Starts a server. Only inside a task. An error in a handler, or a response that is none, is a 500 for the client and a
+-- line in the log. A client that leaves does not end the handler; its answer goes nowhere.
 ---@param options httpd.Options
 ---@return httpd.Server? server
----@return error.Error? err "connect": the port can't be had; "invalid": an address or a TLS pair that can't be used; "not_found",
----  "denied", "io": a PEM file
+---@return error.Error? err "connect": the port can't be had; "invalid": an address or a TLS pair that can't be used;
+---  "not_found", "denied", "io": a PEM file
 function httpd.serve(options) end
 
 -- Refuses new connections, waits for the requests in flight, closes. Stopping again is harmless.

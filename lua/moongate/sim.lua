@@ -80,8 +80,9 @@ function M.start(opts)
   }, Server)
 end
 
--- "status=503,rate=0.05" -> rule | nil, err: what --fault takes.
+-- "status=503,rate=0.05" -> rule | nil, err: what --fault takes. fault_help: its text for people.
 M.parse_fault = faults.parse
+M.fault_help = faults.help
 
 -- A file of rules: JSON, one rule, a list of them, or {"rules": [...]} -> rules | nil, err
 function M.read_faults(path)

@@ -1,25 +1,38 @@
 -- faults: rules that make the simulated gateway misbehave, by the flag --fault, a JSON file, or POST /__sim/faults.
---
--- A rule is a kind, what it matches, and how often it strikes:
---   status=503[,retry_after=2|retry_at=2][,body=html|empty]
---                                       answer that; the request has no effect. retry_at: the same as an HTTP date.
---                                       429 on /oauth/token becomes the login host's own 400 "rate limit exceeded"
---   latency=MS                          wait, then go on
---   late=MS                             take effect, then wait before the answer
---   close_before                        end the connection before the body is read: no effect
---   close_after                         take effect, then end the connection without an answer
---   half                                take effect, send half the answer's body, end the connection
---   drip[,bytes=16][,ms=100]            send the answer's body in pieces of that many bytes, one every ms
---   expire_tokens                       end the life of all tokens, then go on
---   method=PUT, path=/indexes/*         default: everything. A pattern matches the end of the path; * is anything
---   rate=0.05                           the probability, drawn from the seed
---   nth=3 | every=10 | times=2          only the third match, every tenth, at most two times in all
+-- A rule is a kind, what it matches, and how often it strikes: M.help says how.
 local errors = require "moongate.error"
 local json = require "moongate.json"
 local rng = require "moongate.sim.rng"
 
 local M = {}
 M.__index = M
+
+M.help = [[
+A fault is a kind, and optionally what it matches and how often it strikes, separated by commas.
+
+Kinds
+  status=503        answer that status; the request has no effect. More: retry_after=SECONDS, retry_at=SECONDS (the same
+                    as an HTTP date), body=html|empty. 429 on /oauth/token becomes the login host's own 400
+  latency=MS        wait, then go on
+  late=MS           take effect, then wait before the answer
+  close_before      end the connection before the body is read: no effect
+  close_after       take effect, then end the connection without an answer
+  half              take effect, send half of the answer's body, end the connection
+  drip              send the answer's body in pieces of bytes=16, one every ms=100
+  expire_tokens     end the life of all tokens, then go on
+
+Matches (default: every request)
+  method=PUT        that method
+  path=/indexes/*   a path that ends so; * stands for anything
+
+How often (default: always)
+  rate=0.05         with that probability, drawn from the seed
+  nth=3             only the third match
+  every=10          every tenth match
+  times=2           at most two times in all
+
+Examples: status=503,rate=0.05,path=/indexes/*    close_after,method=PUT,nth=1    drip,bytes=1,ms=50
+]]
 
 local kinds = {
   status = true, latency = true, late = true, close_before = true, close_after = true, half = true, drip = true,
@@ -212,8 +225,7 @@ local function strikes(r)
   return true
 end
 
--- What befalls a request -> { latency = seconds, late = seconds, expire = bool, rule = the one that spoils the answer
--- } | nil
+-- What befalls a request -> nil | { latency =, late = (ms), expire =, rule = the one that spoils the answer, kinds = }
 function M:draw(req)
   local fate
   for _, r in ipairs(self.rules) do
@@ -222,9 +234,9 @@ function M:draw(req)
       fate = fate or { latency = 0, late = 0, kinds = {} }
       fate.kinds[#fate.kinds + 1] = rule.kind
       if rule.kind == "latency" then
-        fate.latency = fate.latency + rule.ms / 1000
+        fate.latency = fate.latency + rule.ms
       elseif rule.kind == "late" then
-        fate.late = fate.late + rule.ms / 1000
+        fate.late = fate.late + rule.ms
       elseif rule.kind == "expire_tokens" then
         fate.expire = true
       else

@@ -39,6 +39,9 @@ function M.read(opts)
     if not specs[name] then bad("unknown option '%s'", tostring(name)) end
   end
   local o = {}
+  if type(opts.seed) == "string" then -- from a flag
+    opts = setmetatable({ seed = math.tointeger(tonumber(opts.seed)) or opts.seed }, { __index = opts })
+  end
   for name, spec in pairs(specs) do
     local v = opts[name]
     if v == nil then v = spec[2] end

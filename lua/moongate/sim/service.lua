@@ -43,6 +43,7 @@ end
 -- Empties it: what it holds, tokens, counts. Fault rules stay and count from zero.
 function M.reset(gw)
   gw.rng = rng.new(gw.options.seed, "ids")
+  gw.correlation = rng.new(gw.options.seed, "correlation")
   gw.stats = stats.new()
   gw.rate_limit = rate_limit.new(gw.options.rate_limit)
   gw.idempotency = idempotency.new()
@@ -72,7 +73,7 @@ function M.accept(gw, req)
   if control.is(req.path) then return nil end
   local route, params, template = gw.router:find(req.method, req.path)
   if route then template = route[2] end
-  local call = { req = req, route = route, params = params, at = time.iso(), correlation_id = gw.rng:uuid() }
+  local call = { req = req, route = route, params = params, at = time.iso(), correlation_id = gw.correlation:uuid() }
   call.secret = route and route.login
   req.call = call
   gw.stats:arrived(call, template and req.method .. " " .. template or "(unknown)")
@@ -187,13 +188,13 @@ function M.handle(gw, req)
   local fate = call.fate or no_fate
   local rule = fate.rule
   gw.stats:received(call)
-  local wait = fate.latency + gw.options.latency
+  local wait = fate.latency / 1000 + gw.options.latency
   if wait > 0 then task.sleep(wait) end
   if fate.expire then gw.oauth:expire() end
 
   local response = rule and rule.kind == "status" and spoiled(call, rule) or answer(gw, call)
   merge(response, { ["inin-correlation-id"] = call.correlation_id })
-  if fate.late > 0 then task.sleep(fate.late) end
+  if fate.late > 0 then task.sleep(fate.late / 1000) end
   if rule and rule.kind ~= "status" then response = damage(response, rule) end
   gw.stats:answered(call, not response.close and (response.status or 200) or nil, fate.kinds)
   return response
