@@ -47,10 +47,11 @@ end
 local function run_command(ctx, command, name, words)
   if ctx.opts.help then return ctx:text(help.of(name, command)) end
   if command.commands then
-    fail.usage("moongate %s needs one of: %s", name, table.concat(bundled.list_names(command.commands), ", "))
+    local names = bundled.list_names(command.commands)
+    fail.usage("moongate %s needs one of: %s%s", name, table.concat(names, ", "), suggest.hint(words[1] or "", names))
   end
   local args, faults = flags.parse(command, words, { getenv = host.getenv, globals = commands.globals })
-  if not args then fail.usage_faults(command.module or name, faults) end
+  if not args then fail.usage_faults("help " .. (command.module or name), faults) end
   local file = (command.parent or command).module or (command.parent or command).name
   local module = require("moongate.cli." .. file)
   return module[command.parent and command.name or "run"](ctx, args)

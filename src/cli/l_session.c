@@ -245,7 +245,7 @@ static int l_version(lua_State *L) {
     lua_newtable(L);
     lua_pushliteral(L, MOON_VERSION);
     lua_setfield(L, -2, "moongate");
-    lua_pushliteral(L, LUA_RELEASE);
+    lua_pushliteral(L, LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
     lua_setfield(L, -2, "lua");
     return 1;
 }

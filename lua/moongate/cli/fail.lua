@@ -8,14 +8,14 @@ function M.usage(format, ...)
   error(errors.new { code = "usage", message = format:format(...), hint = "`moongate help` lists what there is" }, 0)
 end
 
--- Several faults of one command line. name: the command they are for.
-function M.usage_faults(name, faults)
+-- Several faults of one command line. explain: the command line that shows its help, without "moongate".
+function M.usage_faults(explain, faults)
   local details = {}
   for i, fault in ipairs(faults) do details[i] = { message = fault } end
   local one = #faults == 1
   error(errors.new {
     code = "usage", message = one and faults[1] or ("%d faults in the command line"):format(#faults),
-    details = not one and details or nil, hint = ("`moongate help %s` explains it"):format(name),
+    details = not one and details or nil, hint = ("`moongate %s` explains it"):format(explain),
   }, 0)
 end
 

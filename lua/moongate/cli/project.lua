@@ -4,10 +4,10 @@
 local M = {}
 
 local STRING, INTEGER, SECRET, URL = "a string", "a whole number from 1 on", 'secret "NAME"', "an http(s) URL"
-local TABLE = "a table"
+local TABLE = "a table of plain data"
 local PATH_LIST = { list = STRING }
 
--- A field: one of the words above, {list = field}, {map = field}, {or_list = field} or {fields = {…}, required = {…}}.
+-- A field: one of the words above, {list = field}, {map = field}, {or_list = field}, {fields = {…}, required = {…}}.
 local PROJECT = {
   fields = {
     gateway = {
@@ -48,9 +48,19 @@ end
 
 local check -- (value, field, path, faults)
 
+-- Strings, numbers, booleans and tables of them; a function or a table inside itself is no data.
+local function is_data(v, depth)
+  if type(v) ~= "table" then return type(v) == "string" or type(v) == "number" or type(v) == "boolean" end
+  if depth == 0 then return false end
+  for _, value in pairs(v) do
+    if not is_data(value, depth - 1) then return false end
+  end
+  return true
+end
+
 local is_a = {
   [STRING] = function(v) return type(v) == "string" and v ~= "" end,
-  [TABLE] = function(v) return type(v) == "table" end,
+  [TABLE] = function(v) return type(v) == "table" and is_data(v, 6) end,
   [INTEGER] = function(v) return math.type(v) == "integer" and v >= 1 end,
   [URL] = function(v) return type(v) == "string" and string.find(v, "^https?://[^%s/]+") ~= nil end,
 }

@@ -53,7 +53,9 @@ local function run_workflow(ctx, definition, name, words)
   flags.check(definition, commands.globals)
   if ctx.opts.help then return ctx:text(help.of(name, definition)) end
   local values, faults = flags.parse(definition, words, { getenv = host.getenv, globals = commands.globals })
-  if not values then fail.usage_faults(name, faults) end
+  if not values then
+    fail.usage_faults(bundled.exists(name) and "help " .. name or ("run %s --help"):format(name), faults)
+  end
   local outcome = require("moongate.workflow").execute(definition, values, session_of(ctx))
   ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
   return outcome.exit_status

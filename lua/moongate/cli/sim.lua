@@ -15,7 +15,7 @@ local function rules_of(ctx, args)
       if not rule then faults[#faults + 1] = ("--fault '%s': %s"):format(spec, err.message) end
     end
   end
-  if #faults > 0 then fail.usage_faults("sim", faults) end
+  if #faults > 0 then fail.usage_faults("help sim", faults) end
   if not args.faults then return rules end
   local more, err = sim.read_faults(args.faults)
   if not more then error(err, 0) end
