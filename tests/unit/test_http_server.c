@@ -387,6 +387,35 @@ static void faults_are_served_as_asked(void **state) {
     close(fd);
 }
 
+/* Hours of dripping, and no idle connection that moves the clock. */
+static void time_may_be_virtual(void **state) {
+    (void)state;
+    struct fixture f;
+    struct moon_vclock v;
+    memset(&f, 0, sizeof f);
+    moon_vclock_init(&v, 0);
+    struct moon_clock clock = moon_clock_virtual(&v);
+    struct moon_http_server_opts o = {.on_event = on_event, .ud = &f};
+    assert_int_equal(moon_loop_new(&f.loop, &clock, &v, NULL), 0);
+    assert_int_equal(moon_http_server_start(f.loop, &f.server, &o, NULL), 0);
+    int fd = ask(&f, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    WAIT(&f, f.kept_count == 1);
+    assert_int_equal(v.mono, 0);
+    struct moon_http_reply r = MOON_HTTP_REPLY_INIT;
+    r.body = "0123456789";
+    r.body_len = 10;
+    r.drip_bytes = 4;
+    r.drip_ns = 3600 * MOON_NS_PER_S;
+    assert_int_equal(moon_http_exchange_reply(f.kept[0], &r, NULL), 0);
+    moon_http_exchange_release(f.kept[0]);
+    for (int i = 0; moon_http_server_live(f.server) > 0 && i < 1000; i++)
+        moon_loop_turn(f.loop, true);
+    assert_int_equal(v.mono, 2 * r.drip_ns);
+    hear(&f, fd, "0123456789");
+    close(fd);
+    finish(&f);
+}
+
 static void a_stop_lets_answers_out(void **state) {
     (void)state;
     struct fixture f;
@@ -517,6 +546,7 @@ int main(void) {
         cmocka_unit_test(the_owner_may_decide_on_the_headers),
         cmocka_unit_test(a_client_may_leave),
         cmocka_unit_test(faults_are_served_as_asked),
+        cmocka_unit_test(time_may_be_virtual),
         cmocka_unit_test(a_stop_lets_answers_out),
         cmocka_unit_test(a_stop_does_not_wait_for_ever),
         cmocka_unit_test(a_request_outlives_its_server),
