@@ -8,18 +8,19 @@
  *     phase  "event", "intent" (something is about to be done), "outcome" (what became of it)
  *     intent only in an outcome: the seq of its intent
  *     prev   the hash of the line before; 64 zeros in the first
- *     hash   SHA-256, lower-case hex, of the line's bytes without the "\n" and without the member "hash" (and the one
- * comma that goes with it), which is the canonical form of the object without it All others are the event's own;
- * "action" is always there. The names above are refused in an event.
+ *     hash   SHA-256, lower-case hex, of the line's bytes without the "\n" and without the member "hash" and the comma
+ *            after or before it: that is the canonical form of the object without it
+ *
+ * All other members are the event's own; "action", a string, is always there. The names above are refused in an event.
  *
  * Several processes may append to one file: a batch is written under flock(2), after the lines that others have added
  * were read and checked.
  *
  * A crash can leave a torn last line: one without "\n", or one that is no JSON. It was never acknowledged. The next
- * writer moves its bytes to <path>.torn-<time>-<pid>, cuts the log and records the event "torn_line_set_aside" with
- * that file's name, its length and SHA-256. Any other damage stops all appending with MOON_ECORRUPT, which names the
- * line. When a log is opened, one of up to MOON_AUDIT_FULL_CHECK bytes is checked from its first line, a longer one
- * over its last MOON_AUDIT_TAIL_CHECK bytes; moon_audit_verify always checks all.
+ * writer moves its bytes to <path>.torn-<line>-<8 digits of its SHA-256>, cuts the log and records the event
+ * "torn_line_set_aside" with that file's name, its length and SHA-256. Any other damage stops all appending with
+ * MOON_ECORRUPT, which names the line. When a log is opened, one of up to MOON_AUDIT_FULL_CHECK bytes is checked from
+ * its first line, a longer one over its last MOON_AUDIT_TAIL_CHECK bytes; moon_audit_verify always checks all.
  *
  * What is acknowledged is on the disk (fdatasync, and the folder's entry after creation). When a write fails (full
  * disk, I/O error), the partial line is cut off again and nothing of the batch counts. After a failed sync nobody can
@@ -39,7 +40,7 @@
 
 #define MOON_AUDIT_LINE_MAX   (1024 * 1024) /* an event beyond it is refused: MOON_ETOOBIG */
 #define MOON_AUDIT_FULL_CHECK (4 * 1024 * 1024)
-#define MOON_AUDIT_TAIL_CHECK (256 * 1024)
+#define MOON_AUDIT_TAIL_CHECK (2 * MOON_AUDIT_LINE_MAX + 65536)
 #define MOON_AUDIT_LOCK_S     10 /* how long to wait for another process's batch: then MOON_ETIMEOUT */
 
 enum moon_audit_phase { MOON_AUDIT_EVENT, MOON_AUDIT_INTENT, MOON_AUDIT_OUTCOME };
@@ -52,6 +53,7 @@ struct moon_audit_ops {
 };
 
 struct moon_audit_log;
+struct moon_redact;
 
 /* ops NULL: the system's. MOON_EIO, MOON_EDENIED, MOON_ECORRUPT, MOON_ETIMEOUT, MOON_ENOMEM. */
 int moon_audit_open(struct moon_audit_log **out, const char *path, const struct moon_audit_ops *ops,
@@ -76,6 +78,11 @@ int moon_audit_append(struct moon_audit_log *log, struct moon_audit_record *reco
 
 /* Checks the fields of one record as _append would, so that a caller's mistake is found where it is made. */
 int moon_audit_check_fields(const char *fields, size_t len, struct moon_err *err);
+
+/* Appends fields to out, checked, in canonical form, and with every secret of redact (may be NULL: by name only) as
+ * "***". MOON_EINVAL, MOON_ETOOBIG, MOON_ENOMEM. */
+int moon_audit_redact(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out,
+                      struct moon_err *err);
 
 struct moon_audit_report {
     uint64_t lines;    /* good ones, from the first */

@@ -143,8 +143,8 @@ static int build_proxy(const struct moon_cred_input *in, const char *host, struc
                             protocol);
     if (!valid_proxy_host(host))
         return moon_err_set(err, MOON_EINVAL, "GENESYSCLOUD_PROXY_HOST: '%.100s' is no host name", host);
-    if (port &&
-        (strlen(port) > 5 || strspn(port, "0123456789") != strlen(port) || atoi(port) < 1 || atoi(port) > 65535))
+    if (port && (strlen(port) > 5 || strspn(port, "0123456789") != strlen(port) || strtol(port, NULL, 10) < 1 ||
+                 strtol(port, NULL, 10) > 65535))
         return moon_err_set(err, MOON_EINVAL, "GENESYSCLOUD_PROXY_PORT: '%.40s' is no port", port);
     if (password && in->redact && moon_redact_add(in->redact, password, strlen(password)) != 0)
         return no_memory(err);

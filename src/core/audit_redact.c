@@ -1,0 +1,122 @@
+/* audit_redact.c - secrets leave an event before it is queued. Strings are looked at one by one, so that what comes out
+ * is JSON still. */
+#include "moongate/audit_log.h"
+
+#include "moongate/json_value.h"
+#include "moongate/redact.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Texts that took the place of others; they live as long as the tree. */
+struct kept {
+    struct kept *next;
+    size_t len;
+    char text[];
+};
+
+struct redaction {
+    const struct moon_redact *redact;
+    struct kept *kept;
+    struct moon_buf scratch;
+};
+
+static int keep(struct redaction *x, const char *text, size_t len, const char **data, size_t *data_len) {
+    struct kept *k = malloc(sizeof *k + len + 1);
+    if (!k)
+        return MOON_ENOMEM;
+    memcpy(k->text, text, len);
+    k->text[len] = '\0';
+    k->len = len;
+    k->next = x->kept;
+    x->kept = k;
+    *data = k->text;
+    *data_len = len;
+    return 0;
+}
+
+static int redact_text(struct redaction *x, const char **data, size_t *len) {
+    moon_buf_clear(&x->scratch);
+    if (*len == 0)
+        return 0;
+    if (moon_redact_append(x->redact, &x->scratch, *data, *len) != 0)
+        return MOON_ENOMEM;
+    if (x->scratch.len == *len && memcmp(x->scratch.data, *data, *len) == 0)
+        return 0;
+    return keep(x, x->scratch.data, x->scratch.len, data, len);
+}
+
+/* Is what stands under this name a secret, whatever it is? Asked of the filter itself: "name=x" comes out as
+ * "name=***". */
+static int secret_name(struct redaction *x, const struct moon_json_member *m, bool *yes) {
+    struct moon_buf probe = MOON_BUF_INIT;
+    moon_buf_clear(&x->scratch);
+    int rc = moon_buf_append(&probe, m->key, m->key_len);
+    if (rc == 0)
+        rc = moon_buf_puts(&probe, "=x");
+    if (rc == 0)
+        rc = moon_redact_append(x->redact, &x->scratch, probe.data, probe.len);
+    *yes = rc == 0 && x->scratch.len >= 4 && memcmp(x->scratch.data + x->scratch.len - 4, "=***", 4) == 0;
+    moon_buf_release(&probe);
+    return rc;
+}
+
+static int redact_value(struct redaction *x, struct moon_json_value *v);
+
+static int redact_member(struct redaction *x, struct moon_json_member *m) {
+    bool secret = false;
+    int rc = secret_name(x, m, &secret);
+    if (rc != 0)
+        return rc;
+    bool scalar =
+        m->value.type == MOON_JSON_STRING || m->value.type == MOON_JSON_INT || m->value.type == MOON_JSON_NUMBER;
+    if (secret && scalar) {
+        m->value.type = MOON_JSON_STRING;
+        m->value.u.string.data = "***";
+        m->value.u.string.len = 3;
+    } else {
+        rc = redact_value(x, &m->value);
+    }
+    return rc != 0 ? rc : redact_text(x, &m->key, &m->key_len);
+}
+
+/* Recursion is bounded by the JSON reader's depth. */
+static int redact_value(struct redaction *x, struct moon_json_value *v) {
+    int rc = 0;
+    if (v->type == MOON_JSON_STRING)
+        rc = redact_text(x, &v->u.string.data, &v->u.string.len);
+    else if (v->type == MOON_JSON_ARRAY)
+        for (size_t i = 0; i < v->u.array.len && rc == 0; i++)
+            rc = redact_value(x, &v->u.array.items[i]);
+    else if (v->type == MOON_JSON_OBJECT)
+        for (size_t i = 0; i < v->u.object.len && rc == 0; i++)
+            rc = redact_member(x, &v->u.object.members[i]);
+    return rc;
+}
+
+int moon_audit_redact(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out,
+                      struct moon_err *err) {
+    struct redaction x = {.redact = redact};
+    struct moon_json_doc doc;
+    int rc = moon_audit_check_fields(fields, len, err);
+    if (rc != 0)
+        return rc;
+    rc = moon_json_parse(&doc, fields, len, err);
+    if (rc != 0)
+        return rc;
+    rc = redact_value(&x, &doc.root);
+    if (rc == 0)
+        rc = moon_json_write(out, &doc.root);
+    if (rc == MOON_ENOMEM)
+        moon_err_set(err, rc, "out of memory");
+    else if (rc != 0)
+        rc = moon_err_set(err, MOON_EINVAL, "an audit event holds a number that has no exact JSON form");
+    for (struct kept *k = x.kept, *next; k; k = next) {
+        next = k->next;
+        free(k);
+    }
+    moon_wipe(x.scratch.data, x.scratch.cap);
+    moon_buf_release(&x.scratch);
+    moon_json_doc_release(&doc);
+    return rc;
+}

@@ -1,0 +1,121 @@
+/* audit_scan.c - an audit file's lines, read in blocks, and its lock. */
+#include "audit_line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BLOCK 65536
+
+void audit_scan_init(struct audit_scan *s, int fd, off_t start, off_t end) {
+    memset(s, 0, sizeof *s);
+    s->fd = fd;
+    s->read_at = s->line_start = s->line_end = start;
+    s->end = end;
+}
+
+void audit_scan_release(struct audit_scan *s) {
+    moon_buf_release(&s->buf);
+}
+
+/* Moves what is left to the front and reads a block behind it. 0 also at the end. */
+static int fill(struct audit_scan *s, struct moon_err *err) {
+    size_t left = s->buf.len - s->used;
+    if (left > 0)
+        memmove(s->buf.data, s->buf.data + s->used, left);
+    s->buf.len = left;
+    s->used = 0;
+    size_t want = s->end - s->read_at < BLOCK ? (size_t)(s->end - s->read_at) : BLOCK;
+    if (moon_buf_reserve(&s->buf, want) != 0)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    ssize_t n;
+    do
+        n = pread(s->fd, s->buf.data + s->buf.len, want, s->read_at);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return moon_err_errno(err, MOON_EIO, errno, "can't read the audit log");
+    if (n == 0)
+        s->end = s->read_at; /* it became shorter */
+    s->buf.len += (size_t)n;
+    s->read_at += n;
+    return 0;
+}
+
+static int hand_out(struct audit_scan *s, size_t len, bool terminated, const char **line, size_t *line_len) {
+    *line = s->buf.data + s->used;
+    *line_len = len;
+    s->terminated = terminated;
+    s->used += len + terminated;
+    s->line_start = s->line_end;
+    s->line_end += (off_t)(len + terminated);
+    return 1;
+}
+
+int audit_scan_next(struct audit_scan *s, const char **line, size_t *len, struct moon_err *err) {
+    size_t searched = 0;
+    s->overlong = false;
+    for (;;) {
+        size_t have = s->buf.len - s->used;
+        const char *from = s->buf.data ? s->buf.data + s->used : "";
+        const char *nl = have > searched ? memchr(from + searched, '\n', have - searched) : NULL;
+        if (nl)
+            return hand_out(s, (size_t)(nl - from), true, line, len);
+        searched = have;
+        if (have >= AUDIT_SCAN_MAX) {
+            s->overlong = true;
+            return hand_out(s, have, false, line, len);
+        }
+        if (s->read_at >= s->end)
+            return have > 0 ? hand_out(s, have, false, line, len) : 0;
+        int rc = fill(s, err);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+/* flock has no deadline of its own, and a stopped process may hold it for ever. Runs on a pool thread or in a command
+ * that has nothing else to do. */
+int audit_lock(int fd, int how, const char *path, struct moon_err *err) {
+    int64_t slept_us = 0, step_us = 200;
+    while (flock(fd, how | LOCK_NB) != 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EWOULDBLOCK)
+            return moon_err_errno(err, MOON_EIO, errno, "can't lock %s", path);
+        if (slept_us >= MOON_AUDIT_LOCK_S * INT64_C(1000000))
+            return moon_err_set(err, MOON_ETIMEOUT, "%s: another process has held its lock for %d s", path,
+                                MOON_AUDIT_LOCK_S);
+        struct timespec t = {0, (long)step_us * 1000};
+        nanosleep(&t, NULL); /* allow: nanosleep, because this is never the loop's thread */
+        slept_us += step_us;
+        step_us = step_us < 20000 ? step_us * 2 : 20000;
+    }
+    return 0;
+}
+
+void audit_unlock(int fd) {
+    flock(fd, LOCK_UN);
+}
+
+int audit_open_read(const char *path, off_t *end, struct moon_err *err) {
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang us */
+    if (fd < 0)
+        return moon_err_errno(err, MOON_EIO, errno, "can't open %s", path);
+    int rc = fstat(fd, &st) != 0    ? moon_err_errno(err, MOON_EIO, errno, "can't read %s", path)
+             : !S_ISREG(st.st_mode) ? moon_err_set(err, MOON_EINVAL, "%s is no regular file", path)
+                                    : audit_lock(fd, LOCK_SH, path, err);
+    if (rc == 0 && fstat(fd, &st) != 0)
+        rc = moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
+    audit_unlock(fd);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    *end = st.st_size;
+    return fd;
+}

@@ -1,0 +1,159 @@
+/* audit_verify.c - walks a log from its first line to its last. */
+#include "moongate/audit_log.h"
+
+#include "audit_line.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Intents in order of their seq; settled ones are swept out when there are many. */
+struct intents {
+    struct {
+        uint64_t seq;
+        bool settled;
+    } * list;
+    size_t len, cap, settled;
+};
+
+static void sweep(struct intents *t) {
+    size_t kept = 0;
+    for (size_t i = 0; i < t->len; i++)
+        if (!t->list[i].settled)
+            t->list[kept++] = t->list[i];
+    t->len = kept;
+    t->settled = 0;
+}
+
+static int add_intent(struct intents *t, uint64_t seq) {
+    if (t->len == t->cap && t->settled > t->len / 2)
+        sweep(t);
+    if (t->len == t->cap) {
+        size_t cap = t->cap ? t->cap * 2 : 64;
+        void *grown = realloc(t->list, cap * sizeof *t->list);
+        if (!grown)
+            return MOON_ENOMEM;
+        t->list = grown;
+        t->cap = cap;
+    }
+    t->list[t->len].seq = seq;
+    t->list[t->len++].settled = false;
+    return 0;
+}
+
+static void settle(struct intents *t, uint64_t seq) {
+    size_t lo = 0, hi = t->len;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (t->list[mid].seq < seq)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo < t->len && t->list[lo].seq == seq && !t->list[lo].settled) {
+        t->list[lo].settled = true;
+        t->settled++;
+    }
+}
+
+static int keep_open(struct intents *t, struct moon_audit_report *report) {
+    sweep(t);
+    if (t->len == 0)
+        return 0;
+    report->open_intents = malloc(t->len * sizeof *report->open_intents);
+    if (!report->open_intents)
+        return MOON_ENOMEM;
+    for (size_t i = 0; i < t->len; i++)
+        report->open_intents[i] = t->list[i].seq;
+    report->nopen = t->len;
+    return 0;
+}
+
+static int note(struct intents *t, struct moon_audit_report *report, const struct audit_facts *facts) {
+    report->set_aside += facts->set_aside;
+    if (facts->phase == MOON_AUDIT_INTENT)
+        return add_intent(t, report->lines);
+    if (facts->phase == MOON_AUDIT_OUTCOME)
+        settle(t, facts->intent);
+    return 0;
+}
+
+/* The first line that is not good. Torn: only when it is the last. */
+static void judge(struct moon_hasher *h, struct moon_audit_report *report, const struct audit_scan *scan,
+                  const struct audit_chain *chain, const char *line, size_t len, int bad, const char *why) {
+    bool last = scan->line_end >= scan->end && !scan->overlong;
+    report->bad_line = report->lines + 1;
+    report->torn = last && (bad == 0 || bad == MOON_EPARSE || !scan->terminated) &&
+                   audit_line_torn(h, line, len, scan->terminated, chain);
+    if (report->torn)
+        report->torn_bytes = (uint64_t)(scan->line_end - scan->line_start);
+    snprintf(report->reason, sizeof report->reason, "%s%.150s", report->torn ? "the last line is torn: " : "",
+             bad == 0         ? "it has no line break"
+             : scan->overlong ? "it is longer than a line may be"
+                              : why);
+}
+
+static int walk(int fd, off_t end, struct moon_hasher *h, struct intents *t, struct moon_audit_report *report,
+                struct moon_err *err) {
+    struct audit_scan scan;
+    struct audit_chain chain;
+    const char *line;
+    size_t len;
+    int rc;
+    audit_chain_init(&chain);
+    audit_scan_init(&scan, fd, 0, end);
+    while ((rc = audit_scan_next(&scan, &line, &len, err)) == 1) {
+        struct audit_facts facts;
+        struct moon_err why;
+        struct audit_chain before = chain;
+        int bad = audit_line_check(h, line, len, &chain, &facts, &why);
+        if (bad == MOON_ENOMEM) {
+            rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
+            break;
+        }
+        if (bad != 0 || !scan.terminated) {
+            judge(h, report, &scan, &before, line, len, bad, why.message);
+            chain = before;
+            rc = 0;
+            break;
+        }
+        report->lines++;
+        if (note(t, report, &facts) != 0) {
+            rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
+            break;
+        }
+    }
+    memcpy(report->last_hash, chain.hash, sizeof report->last_hash);
+    audit_scan_release(&scan);
+    return rc;
+}
+
+int moon_audit_verify(const char *path, struct moon_audit_report *report, struct moon_err *err) {
+    struct intents intents = {0};
+    struct moon_hasher *h = NULL;
+    off_t end;
+    memset(report, 0, sizeof *report);
+    int rc = 0, fd = audit_open_read(path, &end, err);
+    if (fd < 0)
+        return fd;
+    if (moon_hasher_new(&h) != 0)
+        rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
+    if (rc == 0)
+        rc = walk(fd, end, h, &intents, report, err);
+    if (rc == 0 && keep_open(&intents, report) != 0)
+        rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
+    if (rc == 0 && report->bad_line > 0)
+        rc = moon_err_set(err, MOON_EVERIFY, "%s: line %llu: %s", path, (unsigned long long)report->bad_line,
+                          report->reason);
+    free(intents.list);
+    moon_hasher_free(h);
+    close(fd);
+    return rc;
+}
+
+void moon_audit_report_release(struct moon_audit_report *report) {
+    free(report->open_intents);
+    report->open_intents = NULL;
+    report->nopen = 0;
+}
