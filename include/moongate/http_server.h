@@ -91,11 +91,12 @@ struct moon_http_reply {
 /* Answers, once. MOON_EINVAL: a status or a header (a name that is no token; CR, LF or NUL in a value) that can't be
  * sent; nothing was answered then, and another try is allowed. MOON_ECLOSED: already answered, or nobody is there any
  * more. MOON_ENOMEM. */
-int moon_http_exchange_reply(struct moon_http_exchange *x, const struct moon_http_reply *reply, struct moon_err *err);
+int moon_http_exchange_reply(struct moon_http_exchange *exchange, const struct moon_http_reply *r,
+                             struct moon_err *err);
 /* After MOON_HTTP_HEADERS: read the body; MOON_HTTP_REQUEST or MOON_HTTP_GONE follows. MOON_ECLOSED: the client is
  * gone, nothing follows. */
-int moon_http_exchange_continue(struct moon_http_exchange *x);
-/* The owner's last call on x. Without an answer before it, the connection is closed without one. */
-void moon_http_exchange_release(struct moon_http_exchange *x);
+int moon_http_exchange_continue(struct moon_http_exchange *exchange);
+/* The owner's last call on it. Without an answer before it, the connection is closed without one. */
+void moon_http_exchange_release(struct moon_http_exchange *exchange);
 
 #endif

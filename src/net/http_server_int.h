@@ -72,6 +72,15 @@ struct exchange {
     struct moon_timer drip;
 };
 
+/* MHD takes strings it only reads as void *. */
+static inline void *moon_http_unconst(const char *s) {
+    union {
+        const char *in;
+        void *out;
+    } u = {s};
+    return u.out;
+}
+
 /* http_server.c */
 void moon_http_server_resume(struct exchange *x); /* on the next turn */
 void moon_http_server_ended(struct moon_http_server *s);

@@ -96,8 +96,9 @@ static void let_go(struct exchange *x) {
     moon_http_server_resume(x);
 }
 
-int moon_http_exchange_reply(struct moon_http_exchange *pub, const struct moon_http_reply *r, struct moon_err *err) {
-    struct exchange *x = (struct exchange *)pub;
+int moon_http_exchange_reply(struct moon_http_exchange *exchange, const struct moon_http_reply *r,
+                             struct moon_err *err) {
+    struct exchange *x = (struct exchange *)exchange;
     if (!x->conn || (x->phase != X_ASKED && x->phase != X_OWNED))
         return moon_err_set(err, MOON_ECLOSED, x->conn ? "this request has its answer" : "the client is gone");
     int rc = check(r, err);
@@ -107,7 +108,7 @@ int moon_http_exchange_reply(struct moon_http_exchange *pub, const struct moon_h
     size_t body_len = r->status == 204 || r->status == 304 ? 0 : r->body_len;
     struct MHD_Response *response =
         faulty ? faulty_response(x, r, body_len)
-               : MHD_create_response_from_buffer(body_len, (void *)(uintptr_t)(body_len ? r->body : ""),
+               : MHD_create_response_from_buffer(body_len, moon_http_unconst(body_len ? r->body : ""),
                                                  MHD_RESPMEM_MUST_COPY);
     if (!response)
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
@@ -124,8 +125,8 @@ int moon_http_exchange_reply(struct moon_http_exchange *pub, const struct moon_h
     return 0;
 }
 
-int moon_http_exchange_continue(struct moon_http_exchange *pub) {
-    struct exchange *x = (struct exchange *)pub;
+int moon_http_exchange_continue(struct moon_http_exchange *exchange) {
+    struct exchange *x = (struct exchange *)exchange;
     if (!x->conn || x->phase != X_ASKED)
         return MOON_ECLOSED;
     x->phase = X_CONTINUE;
@@ -133,8 +134,8 @@ int moon_http_exchange_continue(struct moon_http_exchange *pub) {
     return 0;
 }
 
-void moon_http_exchange_release(struct moon_http_exchange *pub) {
-    struct exchange *x = (struct exchange *)pub;
+void moon_http_exchange_release(struct moon_http_exchange *exchange) {
+    struct exchange *x = (struct exchange *)exchange;
     x->owned = false;
     if (x->conn && (x->phase == X_ASKED || x->phase == X_OWNED))
         let_go(x); /* without a response: moon_http_send closes */

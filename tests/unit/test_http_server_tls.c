@@ -1,9 +1,9 @@
 /* test_http_server_tls.c - the HTTP server over TLS. The client is libcurl in a thread of its own; the loop turns in
- * the main one. tests/fixtures/tls has a key that is good for nothing else. */
+ * the main one. */
+#include "tls_pair.h"
 #include "unit.h"
 
 #include "moongate/buf.h"
-#include "moongate/file.h"
 #include "moongate/http_server.h"
 
 #include <curl/curl.h>
@@ -11,11 +11,9 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#define CERT "tests/fixtures/tls/localhost.pem"
-#define KEY  "tests/fixtures/tls/localhost.key"
-
 struct client {
     const char *url;
+    struct tls_pair *pair;
     long tls_max; /* CURL_SSLVERSION_MAX_... or 0 */
     CURLcode code;
     long status;
@@ -31,7 +29,8 @@ static void *run_client(void *ud) {
     struct client *c = ud;
     CURL *easy = curl_easy_init();
     curl_easy_setopt(easy, CURLOPT_URL, c->url);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, CERT);
+    struct curl_blob ca = {c->pair->cert, strlen(c->pair->cert), CURL_BLOB_COPY};
+    curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &ca);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, 20L);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1 | c->tls_max);
@@ -64,7 +63,7 @@ static void on_event(void *ud, struct moon_http_exchange *x, enum moon_http_even
 struct fixture {
     struct moon_loop *loop;
     struct moon_http_server *server;
-    struct moon_buf cert, key;
+    struct tls_pair pair;
 };
 
 static int setup(void **state) {
@@ -72,11 +71,10 @@ static int setup(void **state) {
     struct moon_err err;
     memset(&f, 0, sizeof f);
     *state = &f;
-    if (moon_file_read(CERT, 1 << 16, &f.cert, &err) != 0 || moon_file_read(KEY, 1 << 16, &f.key, &err) != 0 ||
-        moon_loop_new(&f.loop, NULL, NULL, &err) != 0)
+    if (tls_pair_make(&f.pair) != 0 || moon_loop_new(&f.loop, NULL, NULL, &err) != 0)
         return -1;
     struct moon_http_server_opts o = {
-        .host = "localhost", .tls_cert = f.cert.data, .tls_key = f.key.data, .on_event = on_event};
+        .host = "localhost", .tls_cert = f.pair.cert, .tls_key = f.pair.key, .on_event = on_event};
     return moon_http_server_start(f.loop, &f.server, &o, &err);
 }
 
@@ -84,8 +82,6 @@ static int teardown(void **state) {
     struct fixture *f = *state;
     moon_http_server_free(f->server);
     moon_loop_free(f->loop);
-    moon_buf_release(&f->cert);
-    moon_buf_release(&f->key);
     return 0;
 }
 
@@ -95,6 +91,7 @@ static void get(struct fixture *f, const char *path, long tls_max, struct client
     memset(c, 0, sizeof *c);
     snprintf(url, sizeof url, "%s%s", moon_http_server_url(f->server), path);
     c->url = url;
+    c->pair = &f->pair;
     c->tls_max = tls_max;
     assert_int_equal(pthread_create(&thread, NULL, run_client, c), 0);
     while (!atomic_load(&c->done)) {
@@ -143,7 +140,7 @@ static void a_key_must_fit_its_certificate(void **state) {
     struct fixture *f = *state;
     struct moon_http_server *s = NULL;
     struct moon_err err;
-    struct moon_http_server_opts o = {.tls_cert = f->key.data, .tls_key = f->cert.data, .on_event = on_event};
+    struct moon_http_server_opts o = {.tls_cert = f->pair.key, .tls_key = f->pair.cert, .on_event = on_event};
     assert_int_equal(moon_http_server_start(f->loop, &s, &o, &err), MOON_EINVAL);
     assert_non_null(strstr(err.message, "certificate"));
     assert_null(s);
