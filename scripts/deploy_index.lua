@@ -26,8 +26,19 @@ local function note_write(entry, result)
   entry.audit_seq, entry.rebased, entry.overwrote = result.audit_seq, result.rebased, result.overwrote
 end
 
+local function audit_confirm(run, entry, err)
+  assert(run.audit.event {
+    action = "index_confirm", indexId = entry.index_id, vector_store_id = entry.vector_store_id,
+    status = not err and "confirmed" or err.code == "verify" and "mismatch" or "failed",
+    error_code = err and err.code or nil, error_message = err and err.message or nil,
+  })
+end
+
 local function confirm(run, config, entry, result)
-  local now = index.confirm(run.gateway, run.flags, config, result)
+  local ok, now = pcall(index.confirm, run.gateway, run.flags, config, result)
+  if not ok and not errors.is(now) then error(now, 0) end
+  audit_confirm(run, entry, not ok and now or nil)
+  if not ok then error(now, 0) end
   entry.confirmed = true
   entry.etag, entry.index_status = now.etag or entry.etag, now.status or entry.index_status
   entry.last_update = now.body.updatedAt or entry.last_update

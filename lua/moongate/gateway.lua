@@ -74,6 +74,8 @@ end
 local function add_hint(err, kind, access)
   if err.status == 403 and kind and kind.scopes and kind.scopes[access] then
     err.hint = ("the OAuth client needs the scope %s"):format(kind.scopes[access])
+  elseif err.status == 404 and access == "write" then
+    err.hint = "the gateway does not know the path: check the ids in it"
   end
   return err
 end
@@ -141,7 +143,7 @@ function Gateway:_read(kind, args, opts)
     family = kind.family, deadline = opts.deadline, ok_status = { 404 },
   }
   if not response then
-    local entry = err.code == "breaker_open" and not opts.fresh and self._cache:get(place.path)
+    local entry = err.code == "breaker_open" and not opts.fresh and not opts.query and self._cache:get(place.path)
     if not entry then error(add_hint(err, kind, "read"), 0) end
     self.log.warn("%s: the gateway is unavailable; answering from the state read %.0f s ago", place.path,
       self.clock.monotonic() - entry.at)
@@ -156,7 +158,7 @@ function Gateway:_read(kind, args, opts)
     text = response.body, etag = response.headers["etag"], correlation_id = response.correlation_id,
     at = self.clock.monotonic(),
   }
-  self._cache:put(place.path, entry)
+  if not opts.query then self._cache:put(place.path, entry) end
   return self:_resource(kind, args, entry, false)
 end
 

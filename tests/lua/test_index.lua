@@ -21,7 +21,9 @@ local function faults_of(fn)
 end
 
 -- file -> what is expected: pointer -> pattern of the message (true: any). "file": a fault of the whole file.
-local REQUIRED = { ["/indexId"] = true, ["/dimensions"] = true, ["/similarityMetric"] = true, ["/embeddingFormat"] = true }
+local REQUIRED = {
+  ["/indexId"] = true, ["/dimensions"] = true, ["/similarityMetric"] = true, ["/embeddingFormat"] = true,
+}
 
 local BAD = {
   empty_object = REQUIRED,

@@ -46,7 +46,7 @@ end
 -- ---- compared ----
 
 local function compared(w, next)
-  if w.base and w.base.stale then
+  if w.base and w.base.stale and not w.dry_run then
     error(errors.new {
       code = "breaker_open", path = w.path, outcome = "not_sent",
       message = w.path .. " was read from the cache while the gateway was unavailable; that is no base to write on",
@@ -328,7 +328,7 @@ function M.run(gw, kind, args, opts)
   result.latency_ms = w.latency_ms or 0
   result.audit_seq = w.audit_seq
   result.attempts = result.attempts or 0
-  result.rebased, result.overwrote = w.rebased, w.overwrote
+  result.rebased, result.overwrote, result.stale = w.rebased, w.overwrote, w.base and w.base.stale or nil
   if result.status ~= "unchanged" and result.status ~= "planned" then gw._cache:put(w.path, nil) end
   return result
 end
