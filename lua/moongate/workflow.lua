@@ -99,7 +99,7 @@ local Run = {}
 
 local LAZY = {
   gateway = function(run) return run._session.gateway(run._client_options) end,
-  audit = function() return require "moongate.audit" end,
+  audit = function(run) return run._session.audit or require "moongate.audit" end,
   log = function() return require "moongate.log" end,
 }
 
@@ -191,7 +191,7 @@ end
 
 local SESSION = {
   dry_run = true, json = true, project = true, deadline = true, simulated = true, gateway = true, step = true,
-  progress = true, report = true,
+  progress = true, report = true, audit = true,
 }
 
 local function pick(list, values)
@@ -210,6 +210,7 @@ local function new_run(definition, values, session)
   local run
   local hooks = default_session(function() return run end)
   for key in pairs(hooks) do hooks[key] = session[key] or hooks[key] end
+  hooks.audit = session.audit
   local project = session.project or {}
   run = setmetatable({
     name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),
@@ -270,7 +271,7 @@ end
 --   project                       the project file's table
 --   deadline                      seconds for one call of the gateway
 --   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
---   gateway(client_options), step(run, name, n, fn), report(err, what)   where the default will not do
+--   gateway(client_options), step(run, name, n, fn), report(err, what), audit   where the default will not do
 function M.execute(definition, values, session)
   if not M.is(definition) then error("workflow.execute: not a workflow: workflow.define makes one", 2) end
   local run = new_run(definition, values or {}, session or {})

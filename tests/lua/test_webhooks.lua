@@ -85,11 +85,8 @@ end)
 
 local function run_with(hooks, fn)
   local audit = fake.audit()
-  local definition = workflow.define { name = "w", summary = "s", run = function(run)
-    rawset(run, "audit", audit)
-    return fn(run)
-  end }
-  local out = workflow.execute(definition, {}, { project = { webhooks = hooks } })
+  local definition = workflow.define { name = "w", summary = "s", run = fn }
+  local out = workflow.execute(definition, {}, { project = { webhooks = hooks }, audit = audit })
   return out.data, audit
 end
 
