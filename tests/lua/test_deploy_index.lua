@@ -83,13 +83,14 @@ test("an index is created, changed, and left alone when nothing differs", functi
   t.eq(audit.lines[3].action, "index_confirm")
 
   data, out = deploy(server, { config(nil, { dimensions = 1536 }) })
+  t.eq(out.exit_status, 0)
   t.eq(data.results[1].status, "updated")
   t.eq(data.results[1].changes, json.array { { op = "change", pointer = "/dimensions", from = 768, to = 1536 } })
   t.ok(table.concat(out.lines, "\n"):find("~ dimensions: 768 -> 1536", 1, true))
   t.ok(out.lines[#out.lines]:find("^orders: updated  active  precision 0.98  etag "), out.lines[#out.lines])
 
   local puts = session.count(server, "PUT")
-  data, out, audit = deploy(server, { config(nil, { dimensions = 1536 }) })
+  data, _, audit = deploy(server, { config(nil, { dimensions = 1536 }) })
   t.eq(data.results[1].status, "unchanged")
   t.eq(#audit.lines, 0)
   t.eq(session.count(server, "PUT"), puts)
@@ -268,6 +269,21 @@ test("busy for too long: exit 5", { busy = 30 }, function(server)
   local data, out = deploy(server, { config(nil, { dimensions = 3 }) }, { gateway = { deadline = 0.3 } })
   t.eq(data.results[1].error.code, "conflict")
   t.eq(out.exit_status, 5)
+end)
+
+t.test("tutorial fault 1: the token request has its form body", function()
+  local seen
+  local server = assert(httpd.serve { handler = function(req)
+    if req.path ~= "/oauth/token" then return { status = 404, json = { code = "not.found", message = "none" } } end
+    seen = { body = req.body, type = req.headers["content-type"], authorization = req.headers["authorization"] }
+    return { json = { access_token = "a-token", token_type = "bearer", expires_in = 3600 } }
+  end })
+  local gw = session.gateway { url = server.url, client_id = "an-id", client_secret = "a-secret" }
+  t.ok(gw:get("index", { vectorStoreId = "vs", indexId = "x" }) == nil)
+  server:stop()
+  t.eq(seen.body, "grant_type=client_credentials")
+  t.ok(seen.type:find("application/x-www-form-urlencoded", 1, true))
+  t.eq(seen.authorization, "Basic " .. require("moongate.hash").base64("an-id:a-secret"))
 end)
 
 test("tutorial fault 9: a token that expired is minted anew, and the call goes through", function(server)
