@@ -6,6 +6,7 @@ local fs = require "moongate.fs"
 local json = require "moongate.json"
 local locate = require "moongate.locate"
 local schemas = require "moongate.schemas"
+local suggest = require "moongate.cli.suggest"
 
 local M = {}
 
@@ -87,6 +88,10 @@ end
 
 -- ---- one document ----
 
+local function pointer_of(name)
+  return "/" .. name:gsub("~", "~0"):gsub("/", "~1")
+end
+
 local function is_object(v)
   return type(v) == "table" and not json.is_array(v)
 end
@@ -114,6 +119,26 @@ local function split(document, wanted, report)
   return config, wanted or stated or "standard"
 end
 
+-- Members that are missing, and members that an index does not have: each is a fault at its own place.
+local function member_faults(config, schema, report)
+  local known = {}
+  for name in pairs(schema.properties) do known[#known + 1] = name end
+  table.sort(known)
+  for _, name in ipairs(schema.required) do
+    if config[name] == nil then report("/" .. name, "is missing") end
+  end
+  local unknown = {}
+  for name in pairs(config) do
+    if schema.properties[name] == nil then unknown[#unknown + 1] = name end
+  end
+  table.sort(unknown)
+  for _, name in ipairs(unknown) do
+    report(pointer_of(name), "is not a field of an index configuration" .. suggest.hint(name, known))
+  end
+end
+
+local BY_MEMBER = { required = true, additionalProperties = true }
+
 -- M.check(document [, {precision, limits, text, file}]) -> config as it is sent, precision; or nil, faults. text is
 -- the document's source, for line numbers.
 function M.check(document, opts)
@@ -130,10 +155,12 @@ function M.check(document, opts)
   })
   local valid, faults = schema:check(config)
   for _, f in ipairs(not valid and faults or {}) do
-    found[#found + 1] = { pointer = f.pointer, message = f.message }
-    seen[f.pointer] = true
+    if not BY_MEMBER[f.keyword] then report(f.pointer, f.message) end
   end
-  if is_object(config) then rules(config, precision, limits, report) end
+  if is_object(config) then
+    member_faults(config, schemas.table("index"), report)
+    rules(config, precision, limits, report)
+  end
   if #found == 0 then return config, precision end
   in_order(found, opts.text)
   local list = {}

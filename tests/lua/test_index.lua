@@ -49,7 +49,7 @@ local BAD = {
   url_loopback_lookalike = { ["/webhookSyncUrl"] = "https" },
   url_empty = { ["/webhookSyncUrl"] = true },
   url_list = { ["/webhookSyncUrl"] = "string" },
-  unknown_member = { ["/shards"] = true },
+  unknown_member = { ["/shards"] = "not a field" },
   precision_unknown = { ["/precision"] = "standard" },
   precision_number = { ["/precision"] = "standard" },
   id_empty = { ["/indexId"] = true },
