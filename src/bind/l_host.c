@@ -5,6 +5,7 @@
 #include "moongate/redact.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -109,7 +110,8 @@ static int write_all(int fd, const char *p, size_t len, struct moon_err *err) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN) { /* somebody made our terminal non-blocking */
-            usleep(1000);
+            struct pollfd ready = {.fd = fd, .events = POLLOUT};
+            poll(&ready, 1, -1);
             continue;
         }
         if (n < 0)

@@ -35,11 +35,14 @@ static void catch_signals(struct moon_host *host) {
     sigaction(SIGTERM, &sa, NULL);
 }
 
-/* This process holds secrets: no core file, and no other process of the user may read its memory. */
+/* This process holds secrets: no core file, and no other process of the user may read its memory. (The leak check of a
+ * sanitizer build is such a process.) */
 static void forbid_dumps(void) {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__
     prctl(PR_SET_DUMPABLE, 0);
+#endif
 }
 
 int main(int argc, char **argv) {

@@ -113,6 +113,12 @@ static int put_userinfo(struct moon_buf *b, const char *s) {
     return rc;
 }
 
+static bool valid_port(const char *s) {
+    size_t len = strlen(s);
+    long n = strtol(s, NULL, 10);
+    return len <= 5 && strspn(s, "0123456789") == len && n >= 1 && n <= 65535;
+}
+
 static bool valid_proxy_host(const char *host) {
     for (const char *p = host; *p; p++)
         if (!isalnum((unsigned char)*p) && !strchr("-._:[]", *p))
@@ -143,8 +149,7 @@ static int build_proxy(const struct moon_cred_input *in, const char *host, struc
                             protocol);
     if (!valid_proxy_host(host))
         return moon_err_set(err, MOON_EINVAL, "GENESYSCLOUD_PROXY_HOST: '%.100s' is no host name", host);
-    if (port && (strlen(port) > 5 || strspn(port, "0123456789") != strlen(port) || strtol(port, NULL, 10) < 1 ||
-                 strtol(port, NULL, 10) > 65535))
+    if (port && !valid_port(port))
         return moon_err_set(err, MOON_EINVAL, "GENESYSCLOUD_PROXY_PORT: '%.40s' is no port", port);
     if (password && in->redact && moon_redact_add(in->redact, password, strlen(password)) != 0)
         return no_memory(err);
