@@ -139,7 +139,7 @@ static bool set_letters(struct moon_options *o, const char *letters) {
             if (!opt->name)
                 return false;
             if (pass == 1)
-                set(o, opt, opt->name, NULL);
+                set(o, opt, opt->name, "");
         }
     return *letters != '\0';
 }

@@ -84,8 +84,10 @@ static int l_is_secret(lua_State *L) {
 
 static void load_embedded(lua_State *L, const char *name) {
     const struct moon_embedded *file = moon_embedded_find(name);
-    if (!file)
+    if (!file) {
         luaL_error(L, "%s is not embedded", name);
+        return; /* not reached */
+    }
     if (luaL_loadbufferx(L, (const char *)file->data, file->len, name, "t") != LUA_OK)
         lua_error(L);
     lua_call(L, 0, 1);
@@ -259,6 +261,8 @@ static void secret_at(lua_State *L, int idx, struct moon_project_secret *out) {
     lua_getiuservalue(L, idx, 1);
     out->name = lua_tostring(L, -1);
     out->value = getenv(out->name);
+    if (out->value && !*out->value) /* empty: as if it were not set */
+        out->value = NULL;
     out->len = out->value ? strlen(out->value) : 0;
     lua_pop(L, 1);
 }
@@ -294,7 +298,10 @@ static void copy(lua_State *from, lua_State *to, push_secret_fn *push_secret, in
         return;
     case LUA_TUSERDATA:
         secret_at(from, -1, &secret);
-        push_secret(to, &secret);
+        if (push_secret) /* faults have none */
+            push_secret(to, &secret);
+        else
+            lua_pushnil(to);
         return;
     case LUA_TTABLE:
         lua_newtable(to);

@@ -32,7 +32,7 @@ const char *moon_project_string(struct moon_project *p, const char *section, con
 
 struct moon_project_secret {
     const char *name;  /* of the environment variable */
-    const char *value; /* NULL: the variable is not set */
+    const char *value; /* NULL: the variable is not set, or empty */
     size_t len;
 };
 /* The secret at section.key; false when absent. */

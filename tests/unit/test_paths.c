@@ -14,16 +14,16 @@ static void check(const char *option, const char *project, const char *dir, cons
 
 static void the_nearest_word_counts(void **state) {
     (void)state;
-    setenv("HOME", "/home/u", 1);
+    setenv("HOME", "/nobody", 1);
     unsetenv("XDG_STATE_HOME");
     check("/var/state", "sqlite:x.db", "/p", "/var/state");
     check("here", NULL, "/p", "here");
     check(NULL, "sqlite:.moongate/state.db", "/p", "/p/.moongate");
     check(NULL, "/abs/state", "/p", "/abs/state");
     check(NULL, NULL, "/p", "/p/.moongate");
-    check(NULL, NULL, NULL, "/home/u/.local/state/moongate");
+    check(NULL, NULL, NULL, "/nobody/.local/state/moongate");
     setenv("XDG_STATE_HOME", "relative", 1); /* to be ignored, says XDG */
-    check(NULL, NULL, NULL, "/home/u/.local/state/moongate");
+    check(NULL, NULL, NULL, "/nobody/.local/state/moongate");
     setenv("XDG_STATE_HOME", "/xdg", 1);
     check(NULL, NULL, NULL, "/xdg/moongate");
 }

@@ -126,9 +126,10 @@ static void can_do_nothing_but_data(void **state) {
     static const struct {
         const char *text, *fault;
     } cases[] = {
-        {"return {\n state = 'x' 'y' }", "2 -: '}' expected (to close '{' at line 1) near a string\n"},
-        {"x = 1\nreturn { state = \"canary-9\n", "2 -: unfinished string near a string\n"},
+        {"return {\n state = 'x' 'y' }", "2 -: '}' expected (to close '{' at line 1) near a literal\n"},
+        {"x = 1\nreturn { state = \"canary-9\n", "2 -: unfinished string near a literal\n"},
         {"return 7", "0 -: must return a table\n"},
+        {"return { x = 12canary }", "1 -: malformed number near a literal\n"},
         {"\n\nprint('x')", "3 -: attempt to call a nil value (global 'print')\n"},
         {"return os.execute('true')", "1 -: attempt to index a nil value (global 'os')\n"},
         {"return ('x'):rep(1e9)", "1 -: attempt to index a string value\n"},

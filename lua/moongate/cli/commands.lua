@@ -5,6 +5,7 @@
 -- An argument: {name, summary, optional=, repeated=}.
 -- A flag: {name, summary, type=, value=, letter=, env=, default=, choices=, repeated=, required=, min=, max=}; see
 -- flags.lua.
+-- more: {module, field}, a text that the help of the command ends with, kept where it is implemented.
 -- src/cli/options.c reads the global flags; tests/unit/test_options.c compares it with `globals`.
 
 local globals = {
@@ -93,22 +94,7 @@ local sim = {
     { "rate-limit", "requests a minute a token may make; 0: no limit", type = "integer", min = 0, value = "N",
       default = 300 },
   },
-  more = {
-    title = "Faults: a kind, then what narrows it, joined by commas",
-    rows = {
-      { "status=503", "answer that, with no effect; also retry_after=S, retry_at=S (as a date), body=html or empty" },
-      { "latency=MS", "wait before the request takes effect" },
-      { "late=MS", "take effect, then wait before the answer" },
-      { "close_before", "end the connection before the request is read" },
-      { "close_after", "take effect, then end the connection without an answer" },
-      { "half", "take effect, send half of the answer, end the connection" },
-      { "drip", "send the answer slowly; also bytes=N, ms=N" },
-      { "expire_tokens", "end the life of every token, then go on" },
-      { "method=, path=", "only these requests; `*` in a path stands for anything" },
-      { "rate=0.05", "only so often, drawn from the seed" },
-      { "nth=, every=, times=", "only the Nth match, every Nth, at most N times" },
-    },
-  },
+  more = { "moongate.sim.faults", "help" },
   examples = {
     { "moongate sim --port 8080" },
     { "moongate sim --fault status=503,rate=0.2 --seed 7", "one answer in five is 503" },

@@ -109,6 +109,11 @@ local function example_lines(examples)
   return table.concat(lines, "\n")
 end
 
+-- A text that lies beside what it explains.
+function M.more(spec)
+  return require(spec.more[1])[spec.more[2]]
+end
+
 -- name: as it is typed ("audit show"); spec: an entry of commands.lua or a workflow's definition.
 function M.of(name, spec)
   local parts = { ("Usage: moongate %s\n\n%s\n"):format(flags.synopsis(name, spec), spec.summary or "") }
@@ -126,7 +131,7 @@ function M.of(name, spec)
   end
   add(section("Arguments", text.columns(arg_rows(spec.args), 2)))
   add(section("Flags", text.columns(M.flag_rows(spec.flags), 2)))
-  if spec.more then add(section(spec.more.title, text.columns(spec.more.rows, 2))) end
+  if spec.more then add("\n" .. M.more(spec)) end
   add(section("Examples", example_lines(spec.examples)))
   add("\nThe global flags (--sim, --json, --dry-run, -v, ...) work here too: moongate help\n")
   return table.concat(parts)

@@ -10,7 +10,7 @@ local M = {}
 -- Text as roff: "\" and "-" as they are, no line that begins with a control character.
 local function roff(s)
   s = s:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("'", "\\(aq"):gsub("`", "\\(ga")
-  return (s:gsub("^([.])", "\\&%1"))
+  return (s:gsub("^%.", "\\&."):gsub("\n%.", "\n\\&."))
 end
 
 local Page = {}
@@ -37,10 +37,7 @@ function Page:command(name, spec)
   if description then self:paragraph(type(description) == "table" and table.concat(description, " ") or description) end
   for _, arg in ipairs(spec.args or {}) do self:entry(arg[1]:upper(), arg[2] or "") end
   self:rows(help.flag_rows(spec.flags))
-  if spec.more then
-    self:paragraph(spec.more.title .. ":")
-    self:rows(spec.more.rows)
-  end
+  if spec.more then self:add(".PP\n.EX\n%s\n.EE", roff(help.more(spec))) end
   for i, example in ipairs(spec.examples or {}) do
     self:add("%s\n.EX\n%s\n.EE", i == 1 and ".PP\nExamples:" or "", roff(example[1]))
   end
@@ -75,7 +72,7 @@ function M.page()
   page:rows(commands.files)
   page:section("EXIT STATUS")
   for _, row in ipairs(commands.exit_statuses) do page:entry(tostring(row[1]), row[2]) end
-  return (table.concat(page, "\n"):gsub("\n\n+", "\n")) .. "\n"
+  return table.concat(page, "\n") .. "\n"
 end
 
 return M

@@ -7,7 +7,7 @@ local STRING, INTEGER, SECRET, URL = "a string", "a whole number from 1 on", 'se
 local TABLE = "a table of plain data"
 local PATH_LIST = { list = STRING }
 
--- A field: one of the words above, {list = field}, {map = field}, {or_list = field}, {fields = {…}, required = {…}}.
+-- A field: one of the words above, {list = field}, {map = field}, {or_list = field} or {fields = {…}, required = {…}}.
 local PROJECT = {
   fields = {
     gateway = {
@@ -127,7 +127,7 @@ end
 local function compiler_fault(message, name)
   local line, text = string.match(message, "^.-:(%d+): (.*)$")
   if message == "not enough memory" then text = "needs too much memory: a project file holds data only" end
-  text = string.gsub(text or message, " near '[\"'%[].*$", " near a string")
+  text = string.gsub(text or message, " near '[\"'%[%d].*$", " near a literal")
   return { file = name, line = tonumber(line), message = text }
 end
 

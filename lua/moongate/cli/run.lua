@@ -56,6 +56,7 @@ local function run_workflow(ctx, definition, name, words)
   if not values then
     fail.usage_faults(bundled.exists(name) and "help " .. name or ("run %s --help"):format(name), faults)
   end
+  require("moongate.cli.settings").check_credentials(ctx)
   local outcome = require("moongate.workflow").execute(definition, values, session_of(ctx))
   ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
   return outcome.exit_status

@@ -1,6 +1,7 @@
--- settings.lua - the project file's data for whoever runs with it: raises what is wrong with it, once and in full.
+-- settings.lua - the project file and the credentials, for whoever runs with them: raises what is wrong with them.
 local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
+local log = require "moongate.log"
 
 local M = {}
 
@@ -29,6 +30,16 @@ function M.project()
   table.sort(faults, function(a, b) return a.path < b.path end)
   if #faults > 0 then fail.file_faults(faults) end
   return project.data
+end
+
+-- Raises when it can't be told where the gateway is or who we are; a flag that says so wrongly is a usage error.
+-- Warnings are logged.
+function M.check_credentials(ctx)
+  local c = host.credentials()
+  for _, warning in ipairs(c.warnings) do log.warn("%s", warning) end
+  if not c.error then return end
+  if ctx.opts.region or ctx.opts.login_url or ctx.opts.profile then c.error.code = "usage" end
+  error(c.error, 0)
 end
 
 return M
