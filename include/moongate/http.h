@@ -70,13 +70,14 @@ struct moon_http_request {
     struct moon_buf url;  /* absolute, or "/path?query" below the client's base URL. Already percent-encoded; anything
                              else in it is refused */
     struct moon_buf body; /* sent when has_body; written in place by the encoder */
-    const char *content_type; /* static; NULL: none. A header of that name wins */
+    const char *content_type; /* a literal, "Content-Type: application/json"; NULL: none. A header of that name wins */
     const char *family;       /* breaker's resource family, borrowed until moon_http_start returns; NULL: "" */
     int64_t deadline_ns;      /* 0: the client's */
     size_t max_body;          /* 0: the client's */
     bool has_body;
     bool idempotent;  /* the caller says that sending it twice does no more than once. GET, HEAD, PUT, DELETE, OPTIONS
                          are so by themselves; a call  with the header Idempotency-Key is, too */
+    bool secret;      /* its headers and body are wiped when it is given back */
     bool conditional; /* set by moon_http_header on If-Match and If-None-Match */
 };
 
@@ -108,7 +109,7 @@ struct moon_http_attempt {
 
 struct moon_http_result {
     int code;             /* 0: a complete answer, whatever its status; else why there is none */
-    int status;           /* of the last complete answer, also when code is not 0; 0: none came */
+    int status;           /* of the answer to the last attempt; 0: it got none */
     const char *outcome;  /* static: "final", "refused", "not_sent", "unknown"; see retry.h */
     bool after_ambiguous; /* an earlier attempt may have taken effect: a 412 or 409 may be our own */
     bool conditional;     /* sent with If-Match or If-None-Match */

@@ -1,0 +1,180 @@
+/* curl_easy.c - the options of an easy handle: constant ones once, a request's own when they differ from the one
+ * before; and the callbacks that take the answer. Each of those only moves state. */
+#include "curl_pool.h"
+#include "curl_socket.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define SET(option, value)                                                                                             \
+    do {                                                                                                               \
+        if (curl_easy_setopt(e, option, value) != CURLE_OK)                                                            \
+            return -1;                                                                                                 \
+    } while (0)
+
+/* https://curl.se/libcurl/c/CURLOPT_PREREQFUNCTION.html: called each time a request is about to go out on a connection.
+ *
+ * libcurl sends a request again by itself when a reused connection dies before the answer. A charge would be made
+ * twice, and a write's 412 be taken for somebody else's, so the second time is refused: the loop in http_call.c is the
+ * only one that sends again. (A read callback without a seek callback does the same for bodies, at the price of a
+ * second packet and a buffer for every request.) */
+static int on_prereq(void *ud, char *peer, char *local, int peer_port, int local_port) {
+    struct moon_curl_transfer *t = ud;
+    (void)peer, (void)local, (void)peer_port, (void)local_port;
+    return t->starts++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+static size_t sink(struct moon_curl_transfer *t, struct moon_buf *to, size_t max, const char *data, size_t n) {
+    if (n > max || to->len > max - n)
+        t->sink_code = MOON_ETOOBIG;
+    else if (moon_buf_append(to, data, n) != 0)
+        t->sink_code = MOON_ENOMEM;
+    else
+        return n;
+    return 0;
+}
+
+/* https://curl.se/libcurl/c/CURLOPT_HEADERFUNCTION.html: one call a line, of every answer: also of a 100 or a proxy's.
+ */
+static size_t on_head(char *data, size_t size, size_t count, void *ud) {
+    struct moon_curl_transfer *t = ud;
+    size_t n = size * count;
+    if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
+        moon_buf_clear(t->head);
+        return n;
+    }
+    if (n <= 2) /* the empty line at the end; n is never 0 */
+        return n;
+    return sink(t, t->head, t->head_max, data, n);
+}
+
+/* https://curl.se/libcurl/c/CURLOPT_WRITEFUNCTION.html: decoded bytes; returning fewer ends the transfer. */
+static size_t on_body(char *data, size_t size, size_t count, void *ud) {
+    struct moon_curl_transfer *t = ud;
+    return sink(t, t->body, t->body_max, data, size * count);
+}
+
+static int set_safety(CURL *e) {
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a transfer that is given up must not wait for its resolver thread */
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_FOLLOWLOCATION, 0L); /* libcurl would carry X-Api-Key to another host */
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    return 0;
+}
+
+static int set_env(CURL *e, const struct moon_curl_env *env) {
+    SET(CURLOPT_SHARE, env->share);
+    SET(CURLOPT_OPENSOCKETFUNCTION, moon_curl_on_open);
+    SET(CURLOPT_OPENSOCKETDATA, env->sockets);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, moon_curl_on_close);
+    SET(CURLOPT_CLOSESOCKETDATA, env->sockets);
+    if (env->cacert)
+        SET(CURLOPT_CAINFO, env->cacert);
+    if (env->cert)
+        SET(CURLOPT_SSLCERT, env->cert);
+    if (env->key)
+        SET(CURLOPT_SSLKEY, env->key);
+    if (env->proxy)
+        SET(CURLOPT_PROXY, env->proxy);
+    if (!env->proxies)
+        SET(CURLOPT_NOPROXY, "*"); /* spares libcurl its look at the environment, for each request */
+    return 0;
+}
+
+static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_curl_transfer *t) {
+    SET(CURLOPT_PRIVATE, t);
+    SET(CURLOPT_PREREQFUNCTION, on_prereq);
+    SET(CURLOPT_PREREQDATA, t);
+    SET(CURLOPT_HEADERFUNCTION, on_head);
+    SET(CURLOPT_HEADERDATA, t);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, t);
+    SET(CURLOPT_USERAGENT, "moongate/" MOON_VERSION);
+    SET(CURLOPT_ACCEPT_ENCODING, "gzip");
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (set_safety(e) != 0)
+        return -1;
+    return set_env(e, env);
+}
+
+CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_transfer *t) {
+    CURL *e = curl_easy_init();
+    if (e && set_constant(e, env, t) != 0) {
+        curl_easy_cleanup(e);
+        e = NULL;
+    }
+    return e;
+}
+
+/* HTTP/2 where TLS can offer it, and then one connection for many requests. */
+static int set_https(CURL *e, bool https) {
+    SET(CURLOPT_HTTP_VERSION, (long)(https ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    SET(CURLOPT_PIPEWAIT, https ? 1L : 0L);
+    return 0;
+}
+
+static int set_url(CURL *e, struct moon_curl_transfer *t, const struct moon_buf *url) {
+    if (t->url.len == url->len && memcmp(t->url.data, url->data, url->len) == 0)
+        return 0;
+    moon_buf_clear(&t->url);
+    if (moon_buf_append(&t->url, url->data, url->len) != 0)
+        return -1;
+    if (curl_easy_setopt(e, CURLOPT_URL, t->url.data) != CURLE_OK) {
+        moon_buf_clear(&t->url);
+        return -1;
+    }
+    return 0;
+}
+
+static int set_method(CURL *e, const char *method, bool has_body) {
+    SET(CURLOPT_NOBODY, 0L);
+    if (has_body)
+        SET(CURLOPT_POST, 1L);
+    else
+        SET(CURLOPT_HTTPGET, 1L);
+    SET(CURLOPT_CUSTOMREQUEST, NULL);
+    if (strcmp(method, "HEAD") == 0)
+        SET(CURLOPT_NOBODY, 1L);
+    else if (strcmp(method, has_body ? "POST" : "GET") != 0)
+        SET(CURLOPT_CUSTOMREQUEST, method);
+    return 0;
+}
+
+static int set_body(CURL *e, const struct moon_buf *body) {
+    SET(CURLOPT_POSTFIELDS, body->len ? body->data : "");
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
+    return 0;
+}
+
+int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfer *t,
+                       const struct moon_curl_request *rq) {
+    CURL *e = t->easy;
+    bool has_body = rq->body != NULL;
+    if (set_url(e, t, rq->url) != 0)
+        return -1;
+    if (t->method != rq->method || t->has_body != has_body) {
+        t->method = NULL;
+        if (set_method(e, rq->method, has_body) != 0)
+            return -1;
+        t->method = rq->method;
+        t->has_body = has_body;
+    }
+    if (t->https != rq->https) {
+        if (set_https(e, rq->https) != 0)
+            return -1;
+        t->https = rq->https;
+    }
+    if (env->proxies && t->direct != rq->direct) {
+        SET(CURLOPT_NOPROXY, rq->direct ? "*" : NULL);
+        t->direct = rq->direct;
+    }
+    if (has_body && set_body(e, rq->body) != 0)
+        return -1;
+    SET(CURLOPT_HTTPHEADER, rq->headers);
+    return 0;
+}

@@ -1,0 +1,305 @@
+/* curl_pool.c - see curl_pool.h. Owns the groups, the pooled transfers and what they share. */
+#include "curl_pool.h"
+
+#include "curl_socket.h"
+
+#include "moongate/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GROUP_SIZE 16   /* transfers under way in a group: measured best between 8 and 32 */
+#define SPARE_MAX  1024 /* idle transfers kept */
+#define GROUPS_MAX 4096
+
+struct moon_curl_group {
+    struct moon_curl_sockets *sockets; /* first: see moon_curl_on_socket */
+    struct moon_curl_pool *pool;
+    CURLM *multi;
+    struct moon_timer timer; /* libcurl's, when it is not due at once */
+    struct moon_defer kick;  /* ... when it is */
+    size_t index;
+    size_t live;
+    bool dead; /* a callback failed, and with it the multi handle */
+};
+
+struct moon_curl_pool {
+    struct moon_loop *loop;
+    struct moon_curl_env env;
+    struct moon_curl_sockets sockets;
+    struct moon_curl_group **groups;
+    size_t n_groups, cap_groups;
+    size_t first_room; /* no group below it has room */
+    struct moon_curl_transfer *spare;
+    size_t n_spare, live;
+    bool global; /* curl_global_init was done */
+};
+
+/* ---- a group's turn ---- */
+
+static void leave_group(struct moon_curl_transfer *t) {
+    struct moon_curl_group *g = t->group;
+    curl_multi_remove_handle(g->multi, t->easy);
+    t->group = NULL;
+    g->live--;
+    g->pool->live--;
+    if (g->index < g->pool->first_room)
+        g->pool->first_room = g->index;
+}
+
+/* Hands out what has ended. done may start and stop transfers, also of this group. */
+static void drain(struct moon_curl_group *g) {
+    CURLMsg *m;
+    int left;
+    while ((m = curl_multi_info_read(g->multi, &left))) {
+        struct moon_curl_transfer *t = NULL;
+        CURLcode result = m->data.result;
+        if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t) != CURLE_OK)
+            continue;
+        leave_group(t);
+        t->done(t, result);
+    }
+}
+
+static void act(struct moon_curl_group *g, curl_socket_t fd, int events) {
+    int running;
+    if (curl_multi_socket_action(g->multi, fd, events, &running) == CURLM_ABORTED_BY_CALLBACK)
+        g->dead = true;
+    drain(g);
+}
+
+static void on_ready(void *owner, curl_socket_t fd, int events) {
+    act(owner, fd, events);
+}
+
+static void on_kick(void *ud) {
+    act(ud, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* libcurl only speaks up when its next time changes. When ours came a little before it, it would wait for ever. */
+static void on_due(void *ud) {
+    struct moon_curl_group *g = ud;
+    long ms = -1;
+    act(g, CURL_SOCKET_TIMEOUT, 0);
+    if (g->timer.index == 0 && curl_multi_timeout(g->multi, &ms) == CURLM_OK && ms >= 0)
+        moon_timer_start(g->pool->loop, &g->timer, (ms > 0 ? ms : 1) * MOON_NS_PER_MS, on_due, g);
+}
+
+/* https://curl.se/libcurl/c/CURLMOPT_TIMERFUNCTION.html: note the time; never call curl_multi_socket_action from here.
+ */
+static int on_timer(CURLM *multi, long ms, void *ud) {
+    struct moon_curl_group *g = ud;
+    (void)multi;
+    if (ms != 0)
+        moon_timer_stop(g->pool->loop, &g->timer);
+    if (ms == 0)
+        moon_loop_defer(g->pool->loop, &g->kick, on_kick, g);
+    else if (ms > 0 && moon_timer_start(g->pool->loop, &g->timer, ms * MOON_NS_PER_MS, on_due, g) != 0)
+        return -1;
+    return 0;
+}
+
+/* ---- groups ---- */
+
+static struct moon_curl_group *group_new(struct moon_curl_pool *p) {
+    struct moon_curl_group *g = calloc(1, sizeof *g);
+    CURLM *m = g ? curl_multi_init() : NULL;
+    if (!m) {
+        free(g);
+        return NULL;
+    }
+    g->sockets = &p->sockets;
+    g->pool = p;
+    g->multi = m;
+    if (curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, moon_curl_on_socket) != CURLM_OK ||
+        curl_multi_setopt(m, CURLMOPT_SOCKETDATA, g) != CURLM_OK ||
+        curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
+        curl_multi_setopt(m, CURLMOPT_TIMERDATA, g) != CURLM_OK ||
+        /* by itself it keeps four connections for each transfer of the moment, and closes the rest when a burst ends */
+        curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)GROUP_SIZE) != CURLM_OK) {
+        curl_multi_cleanup(m);
+        free(g);
+        return NULL;
+    }
+    return g;
+}
+
+static void group_free(struct moon_curl_group *g) {
+    curl_multi_cleanup(g->multi);
+    moon_timer_stop(g->pool->loop, &g->timer);
+    moon_loop_undefer(g->pool->loop, &g->kick);
+    free(g);
+}
+
+static int groups_grow(struct moon_curl_pool *p) {
+    size_t cap = p->cap_groups ? p->cap_groups * 2 : 8;
+    if (p->n_groups < p->cap_groups)
+        return 0;
+    struct moon_curl_group **g = realloc(p->groups, cap * sizeof(struct moon_curl_group *));
+    if (!g || cap > GROUPS_MAX) {
+        p->groups = g ? g : p->groups;
+        return -1;
+    }
+    p->groups = g;
+    p->cap_groups = cap;
+    return 0;
+}
+
+/* The lowest group with room, made if there is none. A dead one is replaced once it is empty. */
+static struct moon_curl_group *group_with_room(struct moon_curl_pool *p) {
+    for (; p->first_room < p->n_groups; p->first_room++) {
+        struct moon_curl_group *g = p->groups[p->first_room];
+        if (g->dead && g->live == 0) {
+            struct moon_curl_group *fresh = group_new(p);
+            if (!fresh)
+                return NULL;
+            fresh->index = g->index;
+            p->groups[g->index] = fresh;
+            group_free(g);
+            return fresh;
+        }
+        if (!g->dead && g->live < GROUP_SIZE)
+            return g;
+    }
+    if (groups_grow(p) != 0)
+        return NULL;
+    struct moon_curl_group *g = group_new(p);
+    if (g) {
+        g->index = p->n_groups;
+        p->groups[p->n_groups++] = g;
+    }
+    return g;
+}
+
+/* ---- transfers ---- */
+
+static void transfer_free(struct moon_curl_transfer *t) {
+    curl_easy_cleanup(t->easy);
+    moon_buf_release(&t->url);
+    free(t);
+}
+
+/* The first use of libcurl: it sets up OpenSSL, which a program that makes no request should not wait for. */
+static int set_up(struct moon_curl_pool *p) {
+    if (!p->global && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return -1;
+    p->global = true;
+    CURLSH *share = curl_share_init();
+    if (!share || curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
+        curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK) {
+        curl_share_cleanup(share);
+        return -1;
+    }
+    p->env.share = share;
+    return 0;
+}
+
+struct moon_curl_transfer *moon_curl_get(struct moon_curl_pool *p) {
+    struct moon_curl_transfer *t = p->spare;
+    if (t) {
+        p->spare = t->next;
+        p->n_spare--;
+        return t;
+    }
+    if ((!p->env.share && set_up(p) != 0) || !(t = calloc(1, sizeof *t)))
+        return NULL;
+    t->pool = p;
+    if (!(t->easy = moon_curl_easy_new(&p->env, t))) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void moon_curl_put(struct moon_curl_transfer *t) {
+    if (!t)
+        return;
+    struct moon_curl_pool *p = t->pool;
+    if (t->group)
+        leave_group(t);
+    if (p->n_spare >= SPARE_MAX) {
+        transfer_free(t);
+        return;
+    }
+    t->next = p->spare;
+    p->spare = t;
+    p->n_spare++;
+}
+
+int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request *rq, struct moon_err *err) {
+    struct moon_curl_pool *p = t->pool;
+    struct moon_curl_group *g = group_with_room(p);
+    t->starts = 0;
+    t->sink_code = 0;
+    if (!g || moon_curl_easy_set(&p->env, t, rq) != 0 || curl_multi_add_handle(g->multi, t->easy) != CURLM_OK)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    t->group = g;
+    g->live++;
+    p->live++;
+    return 0;
+}
+
+/* ---- the pool ---- */
+
+static bool env_names_proxy(void) {
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *v = getenv(names[i]);
+        if (v && *v)
+            return true;
+    }
+    return false;
+}
+
+static int copy(char **to, const char *from) {
+    *to = from ? strdup(from) : NULL;
+    return from && !*to ? -1 : 0;
+}
+
+int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts *o, struct moon_err *err) {
+    struct moon_curl_pool *p = calloc(1, sizeof *p);
+    if (!p)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    p->loop = o->loop;
+    p->sockets.loop = o->loop;
+    p->sockets.ready = on_ready;
+    p->env.sockets = &p->sockets;
+    p->env.proxies = o->proxy || env_names_proxy();
+    if (copy(&p->env.cacert, o->cacert) != 0 || copy(&p->env.cert, o->cert) != 0 || copy(&p->env.key, o->key) != 0 ||
+        copy(&p->env.proxy, o->proxy) != 0) {
+        moon_curl_pool_free(p);
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    }
+    *out = p;
+    return 0;
+}
+
+void moon_curl_pool_free(struct moon_curl_pool *p) {
+    if (!p)
+        return;
+    while (p->spare) {
+        struct moon_curl_transfer *t = p->spare;
+        p->spare = t->next;
+        transfer_free(t);
+    }
+    for (size_t i = 0; i < p->n_groups; i++)
+        group_free(p->groups[i]);
+    free(p->groups);
+    moon_curl_sockets_release(&p->sockets);
+    curl_share_cleanup(p->env.share);
+    if (p->global)
+        curl_global_cleanup();
+    if (p->env.proxy)
+        moon_wipe(p->env.proxy, strlen(p->env.proxy));
+    free(p->env.proxy);
+    free(p->env.cacert);
+    free(p->env.cert);
+    free(p->env.key);
+    free(p);
+}
+
+void moon_curl_pool_stats(const struct moon_curl_pool *p, struct moon_curl_stats *out) {
+    out->connections = p->sockets.opened;
+    out->live = p->live;
+    out->groups = p->n_groups;
+}

@@ -1,0 +1,87 @@
+/* curl_pool.h - transfers on libcurl: multi handles, their timers, pooled easy handles. It knows sockets and bytes, and
+ * no HTTP policy: what to send, whether to send again and what an answer means is http_call.c's. Private to src/net.
+ *
+ * libcurl's cost per transfer grows with the transfers on one multi handle, so they are spread over groups, a multi
+ * handle each. A connection belongs to its group; the lowest group with room is taken, so that warm ones come first. */
+#ifndef MOON_NET_CURL_POOL_H
+#define MOON_NET_CURL_POOL_H
+
+#include "moongate/buf.h"
+#include "moongate/err.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct moon_curl_group;
+struct moon_curl_pool;
+struct moon_loop;
+
+struct moon_curl_opts {
+    struct moon_loop *loop;
+    const char *cacert, *cert, *key; /* NULL: libcurl's defaults */
+    const char *proxy;               /* NULL: what libcurl finds in the environment */
+};
+
+/* One request on the wire. Comes from the pool with its constant options set. */
+struct moon_curl_transfer {
+    CURL *easy;
+    struct moon_curl_pool *pool;
+    struct moon_curl_group *group; /* NULL: not under way */
+    struct moon_curl_transfer *next;
+    unsigned starts; /* times libcurl was about to send the request; only the first is let through */
+
+    /* The answer: where to put it, and how much of it. head gets the header lines, without the status line. */
+    struct moon_buf *head, *body;
+    size_t head_max, body_max;
+    int sink_code; /* MOON_ETOOBIG or MOON_ENOMEM, when that ended the transfer */
+
+    /* Called outside libcurl, with the transfer out of its group again. */
+    void (*done)(struct moon_curl_transfer *t, CURLcode result);
+    void *ud;
+
+    /* What the easy handle has set, so that it need not be set again. */
+    struct moon_buf url;
+    const char *method;
+    bool has_body, https, direct;
+};
+
+struct moon_curl_request {
+    const char *method;          /* a literal: compared by address */
+    const struct moon_buf *url;  /* NUL-terminated */
+    const struct moon_buf *body; /* NULL: none. Stays put until the transfer ended */
+    struct curl_slist *headers;  /* stays put, too */
+    bool https;
+    bool direct; /* past any proxy: a loopback address */
+};
+
+int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts *opts, struct moon_err *err);
+/* Every transfer has been put back before. The loop is to be turned once more. NULL-safe. */
+void moon_curl_pool_free(struct moon_curl_pool *p);
+
+struct moon_curl_transfer *moon_curl_get(struct moon_curl_pool *p); /* NULL: out of memory */
+void moon_curl_put(struct moon_curl_transfer *t);                   /* stops it if need be; NULL-safe */
+/* Puts it under way; done comes on a later turn. MOON_ENOMEM. */
+int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request *rq, struct moon_err *err);
+
+struct moon_curl_stats {
+    uint64_t connections; /* opened since the start */
+    size_t live, groups;
+};
+void moon_curl_pool_stats(const struct moon_curl_pool *p, struct moon_curl_stats *out);
+
+/* ---- curl_easy.c, for curl_pool.c ---- */
+
+/* What all easy handles share. */
+struct moon_curl_env {
+    char *cacert, *cert, *key, *proxy;
+    bool proxies;  /* there is one, in proxy or in the environment */
+    CURLSH *share; /* names and TLS sessions */
+    void *sockets; /* struct moon_curl_sockets */
+};
+CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_transfer *t);
+int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfer *t,
+                       const struct moon_curl_request *rq);
+
+#endif

@@ -1,0 +1,191 @@
+/* http_client.c - moon_http (what a session's calls share) and moon_http_client (one base URL and its settings). */
+#include "http_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define DEADLINE_NS        (30 * MOON_NS_PER_S)
+#define CONNECT_TIMEOUT_NS (10 * MOON_NS_PER_S)
+
+static int no_memory(struct moon_err *err) {
+    return moon_err_set(err, MOON_ENOMEM, "out of memory");
+}
+
+/* ---- moon_http ---- */
+
+int moon_http_new(struct moon_http **out, const struct moon_http_opts *o, struct moon_err *err) {
+    struct moon_http *h = calloc(1, sizeof *h);
+    struct moon_curl_opts co = {o->loop, o->cacert, o->cert, o->key, o->proxy};
+    if (!h)
+        return no_memory(err);
+    h->loop = o->loop;
+    h->rng = o->rng;
+    h->log = o->log;
+    int rc = moon_breakers_new(&h->breakers, NULL, NULL, moon_loop_clock(o->loop));
+    if (rc == 0)
+        rc = moon_curl_pool_new(&h->curl, &co, err);
+    else
+        no_memory(err);
+    if (rc != 0) {
+        moon_http_free(h);
+        return rc;
+    }
+    *out = h;
+    return 0;
+}
+
+void moon_http_free(struct moon_http *h) {
+    if (!h)
+        return;
+    while (h->live)
+        moon_http_call_free(h->live);
+    while (h->spare_calls) {
+        struct moon_http_call *c = h->spare_calls;
+        h->spare_calls = c->next;
+        moon_http_call_destroy(c);
+    }
+    struct moon_http_result *r = h->spare_results;
+    h->n_spare_results = SIZE_MAX; /* the pool takes no more: _free means free */
+    while (r) {
+        struct moon_http_result *next = r->next;
+        moon_http_result_free(r);
+        r = next;
+    }
+    while (h->hosts) {
+        struct moon_http_host *host = h->hosts;
+        h->hosts = host->next;
+        free(host);
+    }
+    moon_breakers_free(h->breakers);
+    moon_curl_pool_free(h->curl);
+    free(h);
+}
+
+struct moon_http_host *moon_http_host_get(struct moon_http *h, const char *origin) {
+    struct moon_http_host *host;
+    for (host = h->hosts; host; host = host->next)
+        if (strcmp(host->origin, origin) == 0)
+            return host;
+    if (!(host = calloc(1, sizeof *host)))
+        return NULL;
+    strcpy(host->origin, origin); /* both are MOON_HTTP_ORIGIN_SIZE */
+    host->https = strncmp(origin, "https:", 6) == 0;
+    host->loopback = moon_http_is_loopback(origin);
+    moon_retry_budget_init(&host->budget);
+    moon_pacer_init(&host->pacer);
+    host->next = h->hosts;
+    return h->hosts = host;
+}
+
+void moon_http_stats(const struct moon_http *h, struct moon_http_stats *out) {
+    struct moon_curl_stats s;
+    moon_curl_pool_stats(h->curl, &s);
+    *out = h->stats;
+    out->connections = s.connections;
+    out->live_transfers = s.live;
+    out->groups = s.groups;
+}
+
+const char *moon_http_breaker_state(struct moon_http *h, const char *origin, const char *family, int64_t *retry_in_ns) {
+    struct moon_breaker *b = moon_breakers_find(h->breakers, origin, family);
+    int64_t now = moon_loop_now_ns(h->loop);
+    enum moon_breaker_state s = b ? moon_breaker_state(b, now) : MOON_BREAKER_CLOSED;
+    if (retry_in_ns)
+        *retry_in_ns = s == MOON_BREAKER_OPEN ? b->open_until_ns - now : 0;
+    return moon_breaker_state_name(s);
+}
+
+/* ---- moon_http_client ---- */
+
+static int add_header(struct moon_http_client *c, const char *name, const char *value, struct moon_err *err) {
+    struct moon_buf line = MOON_BUF_INIT;
+    int rc = moon_http_put_line(&line, name, strlen(name), value, strlen(value), err);
+    if (rc == 0) {
+        struct curl_slist *h = curl_slist_append(c->headers, line.data);
+        if (h)
+            c->headers = h;
+        else
+            rc = no_memory(err);
+    }
+    moon_buf_release(&line);
+    c->has_content_type |= strcasecmp(name, "content-type") == 0;
+    c->has_authorization |= strcasecmp(name, "authorization") == 0;
+    return rc;
+}
+
+static int set_base_url(struct moon_http_client *c, const char *url, struct moon_err *err) {
+    char origin[MOON_HTTP_ORIGIN_SIZE];
+    size_t len = strlen(url);
+    int rc = moon_http_check_url(url, len, err);
+    if (rc == 0)
+        rc = moon_http_origin(url, len, origin, err);
+    if (rc != 0)
+        return rc;
+    if (strchr(url, '?'))
+        return moon_err_set(err, MOON_EINVAL, "a base URL has no query: '%s'", url);
+    c->host = moon_http_host_get(c->http, origin);
+    c->base_url = strdup(url);
+    if (!c->host || !c->base_url)
+        return no_memory(err);
+    while (len && c->base_url[len - 1] == '/')
+        c->base_url[--len] = '\0';
+    return 0;
+}
+
+static void set_numbers(struct moon_http_client *c, const struct moon_http_client_opts *o) {
+    const struct moon_retry_policy standard = MOON_RETRY_POLICY_DEFAULT;
+    c->deadline_ns = o->deadline_ns > 0 ? o->deadline_ns : DEADLINE_NS;
+    c->connect_timeout_ns = o->connect_timeout_ns > 0 ? o->connect_timeout_ns : CONNECT_TIMEOUT_NS;
+    c->policy.max_attempts = o->max_attempts > 0 ? o->max_attempts : standard.max_attempts;
+    if (c->policy.max_attempts > MOON_HTTP_ATTEMPTS_MAX)
+        c->policy.max_attempts = MOON_HTTP_ATTEMPTS_MAX;
+    c->policy.base_ns = o->backoff_base_ns > 0 ? o->backoff_base_ns : standard.base_ns;
+    c->policy.cap_ns = o->backoff_cap_ns > 0 ? o->backoff_cap_ns : standard.cap_ns;
+    if (c->policy.cap_ns < c->policy.base_ns)
+        c->policy.cap_ns = c->policy.base_ns;
+    moon_limiter_init(&c->limiter, o->rate_per_second, o->rate_burst > 0 ? o->rate_burst : o->rate_per_second);
+    c->concurrency = o->concurrency;
+    c->max_body = o->max_body && o->max_body < MOON_HTTP_BODY_MAX ? o->max_body : MOON_HTTP_BODY_MAX;
+    c->no_breaker = o->no_breaker;
+}
+
+int moon_http_client_new(struct moon_http_client **out, struct moon_http *http, const struct moon_http_client_opts *o,
+                         struct moon_err *err) {
+    struct moon_http_client *c = calloc(1, sizeof *c);
+    int rc = 0;
+    if (!c)
+        return no_memory(err);
+    c->refs = 1;
+    c->http = http;
+    c->queue_end = &c->queue;
+    c->auth = o->auth ? moon_auth_ref(o->auth) : NULL;
+    set_numbers(c, o);
+    if (o->base_url)
+        rc = set_base_url(c, o->base_url, err);
+    for (const char *const *h = o->headers; rc == 0 && h && h[0]; h += 2)
+        rc = add_header(c, h[0], h[1], err);
+    if (rc != 0) {
+        moon_http_client_free(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+void moon_http_client_unref(struct moon_http_client *c) {
+    if (!c || --c->refs)
+        return;
+    moon_auth_unref(c->auth);
+    curl_slist_free_all(c->headers);
+    free(c->base_url);
+    free(c);
+}
+
+void moon_http_client_free(struct moon_http_client *c) {
+    moon_http_client_unref(c);
+}
+
+const char *moon_http_client_base_url(const struct moon_http_client *c) {
+    return c->base_url;
+}

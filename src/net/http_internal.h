@@ -1,0 +1,142 @@
+/* http_internal.h - the parts of the HTTP client to each other. Private to src/net.
+ *
+ * http_client.c  moon_http and moon_http_client: settings, pools, lists
+ * http_call.c    a call's way: place, token, limiter, breaker, attempts; the one retry loop
+ * http_verdict.c what became of an attempt: class, code, words for a person
+ * http_message.c header lines, URLs, results */
+#ifndef MOON_NET_HTTP_INTERNAL_H
+#define MOON_NET_HTTP_INTERNAL_H
+
+#include "curl_pool.h"
+
+#include "moongate/auth.h"
+#include "moongate/breaker.h"
+#include "moongate/http.h"
+#include "moongate/limiter.h"
+#include "moongate/log.h"
+#include "moongate/loop.h"
+#include "moongate/retry.h"
+#include "moongate/retry_budget.h"
+
+#include <curl/curl.h>
+
+#define HTTP_HEADERS_MAX 30 /* of one request, without the client's constant ones */
+
+/* What all calls to an origin share. Lives as long as the moon_http. */
+struct moon_http_host {
+    struct moon_http_host *next;
+    struct moon_retry_budget budget;
+    struct moon_pacer pacer;
+    bool https, loopback;
+    char origin[MOON_HTTP_ORIGIN_SIZE];
+};
+
+struct moon_http {
+    struct moon_loop *loop;
+    struct moon_rng *rng;
+    struct moon_log *log;
+    struct moon_curl_pool *curl;
+    struct moon_breakers *breakers;
+    struct moon_http_host *hosts;
+    struct moon_http_call *spare_calls;
+    struct moon_http_result *spare_results;
+    size_t n_spare_calls, n_spare_results;
+    struct moon_http_call *live; /* started and not ended */
+    struct moon_http_stats stats;
+};
+
+struct moon_http_client {
+    unsigned refs; /* the user's one, and one a call */
+    struct moon_http *http;
+    struct moon_auth *auth;
+    char *base_url;              /* without a trailing slash; NULL: none */
+    struct moon_http_host *host; /* of base_url */
+    struct curl_slist *headers;  /* constant ones: the shared tail of every call's list */
+    bool has_content_type, has_authorization;
+    int64_t deadline_ns, connect_timeout_ns;
+    struct moon_retry_policy policy;
+    struct moon_limiter limiter;
+    size_t max_body;
+    bool no_breaker;
+    struct moon_breaker *breaker; /* of host and family: the last one asked for */
+    char family[64];
+    int concurrency, busy;                     /* calls that have a place */
+    struct moon_http_call *queue, **queue_end; /* calls that wait for a place, in order */
+};
+
+enum http_state {
+    HTTP_IDLE,    /* being written, or ended */
+    HTTP_QUEUED,  /* waits for a place among its client's calls */
+    HTTP_WAITING, /* for a token, the limiter or the next attempt */
+    HTTP_ON_WIRE,
+    HTTP_ENDED /* its result is there, done is deferred */
+};
+
+struct moon_http_call {
+    struct moon_http_client *client;
+    struct moon_http *http;
+    struct moon_http_request rq;
+    enum http_state state;
+    void (*done)(void *ud);
+    void *ud;
+    struct moon_http_call *next, **prev; /* in http->live, or in the spare list */
+    struct moon_http_call *queue_next, **queue_prev;
+
+    /* The request's headers: text of line i begins at offset[i]. Addresses are filled in when it starts. */
+    struct moon_buf lines;
+    uint32_t offset[HTTP_HEADERS_MAX];
+    int n_lines;
+    bool keyed, has_content_type, has_authorization, has_place;
+    bool taken; /* it has ended, and its result may be taken */
+
+    struct moon_http_host *host;
+    struct moon_breaker *breaker; /* NULL: not asked */
+    uint32_t ticket;
+    bool has_ticket;
+    struct moon_auth *auth; /* when it is for this origin; the client's reference */
+    struct moon_auth_line *line;
+    struct moon_auth_wait token_wait;
+    bool waits_for_token, replayed;
+
+    int64_t started_ns, due_ns;   /* the call */
+    int64_t ready_ns, attempt_ns; /* when this attempt was wanted, when it began */
+    int64_t not_before_ns;        /* back-off's end */
+    bool paced;                   /* this attempt has its place in the limiter */
+    int failures;                 /* attempts that count, for back-off and the limit */
+    bool maybe_applied;
+    struct moon_timer deadline, wait;
+    struct moon_defer defer;
+    struct moon_curl_transfer *transfer;
+    struct moon_http_result *result;
+    /* Last, and not cleared for the next call. */
+    struct curl_slist node[HTTP_HEADERS_MAX + 3]; /* [0]: authorization; then the lines, content type, expect */
+};
+
+/* ---- http_client.c ---- */
+struct moon_http_host *moon_http_host_get(struct moon_http *http, const char *origin);
+void moon_http_client_unref(struct moon_http_client *c);
+void moon_http_call_destroy(struct moon_http_call *call); /* frees an idle one's memory */
+
+/* ---- http_message.c ---- */
+struct moon_http_result *moon_http_result_new(struct moon_http *http);
+bool moon_http_is_loopback(const char *origin);
+/* Visible ASCII only, no fragment: what may stand in a request line. */
+int moon_http_check_url(const char *url, size_t len, struct moon_err *err);
+/* One header as a line for libcurl, appended with its NUL. */
+int moon_http_put_line(struct moon_buf *lines, const char *name, size_t nlen, const char *value, size_t vlen,
+                       struct moon_err *err);
+
+/* ---- http_verdict.c ---- */
+struct moon_http_verdict {
+    enum moon_fail_class cls;
+    int code, status;
+    bool hopeless;          /* another try would fail alike: a certificate that does not verify */
+    int64_t retry_after_ns; /* -1: not asked for */
+};
+void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int64_t wall_ns);
+void moon_http_read_limits(struct moon_http_call *call, int64_t now_ns);
+/* Fills the result's message and hint. */
+void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,
+                       const struct moon_retry_decision *d, CURLcode result);
+
+#endif

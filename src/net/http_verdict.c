@@ -1,0 +1,193 @@
+/* http_verdict.c - what became of an attempt, in the retry policy's classes and in words. No state of its own. */
+#include "http_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Did a byte of the request go out? The start alone does not say so (the connection may have refused the first write),
+ * and the byte count alone neither (a proxy's CONNECT is in it). */
+static bool was_sent(const struct moon_http_call *call) {
+    long bytes = 0;
+    if (!call->transfer || call->transfer->starts == 0)
+        return false;
+    curl_easy_getinfo(call->transfer->easy, CURLINFO_REQUEST_SIZE, &bytes);
+    return bytes > 0;
+}
+
+static int code_of(const struct moon_http_call *call, CURLcode result, bool sent) {
+    switch (result) {
+    case CURLE_OUT_OF_MEMORY:
+        return MOON_ENOMEM;
+    case CURLE_WRITE_ERROR:
+        return call->transfer->sink_code ? call->transfer->sink_code : MOON_EPROTOCOL;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_USE_SSL_FAILED:
+        return MOON_ETLS;
+    case CURLE_OPERATION_TIMEDOUT:
+        return sent ? MOON_ETIMEOUT : MOON_ECONNECT;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        return MOON_EPROTOCOL;
+    default:
+        return sent ? MOON_ENETWORK : MOON_ECONNECT;
+    }
+}
+
+/* Failures that no second try mends. */
+static bool is_hopeless(CURLcode result) {
+    return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE ||
+           result == CURLE_SSL_CERTPROBLEM || result == CURLE_SSL_CIPHER || result == CURLE_UNSUPPORTED_PROTOCOL ||
+           result == CURLE_URL_MALFORMAT || result == CURLE_OUT_OF_MEMORY;
+}
+
+static int64_t retry_after(const struct moon_http_call *call, int64_t wall_ns) {
+    size_t len;
+    int64_t wait = -1;
+    const char *v = moon_http_result_header(call->result, "retry-after", 11, &len);
+    if (v)
+        moon_retry_after_parse(v, len, wall_ns, &wait);
+    return wait;
+}
+
+void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int64_t wall_ns) {
+    long status = 0;
+    *v = (struct moon_http_verdict){.retry_after_ns = -1};
+    if (result == CURLE_OK) {
+        curl_easy_getinfo(call->transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        v->status = (int)status;
+        v->cls = moon_retry_class_of_status(v->status);
+        if (v->status == 429 || v->status == 503)
+            v->retry_after_ns = retry_after(call, wall_ns);
+        return;
+    }
+    bool sent = was_sent(call);
+    v->code = code_of(call, result, sent);
+    v->hopeless = is_hopeless(result);
+    if (call->transfer->sink_code) { /* an answer came, and is of no use to us: another would not be, either */
+        curl_easy_getinfo(call->transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        v->status = (int)status;
+        v->cls = MOON_FAIL_FINAL;
+    } else {
+        v->cls = sent ? MOON_FAIL_AMBIGUOUS : MOON_FAIL_NOT_SENT;
+    }
+}
+
+static int64_t number(const char *s, size_t len) {
+    int64_t n = 0;
+    if (len == 0 || len > 9)
+        return -1;
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] < '0' || s[i] > '9')
+            return -1;
+        n = n * 10 + (s[i] - '0');
+    }
+    return n;
+}
+
+/* Feeds the pacer. Nearly every answer of nearly every server has none of these, so look at the first letter first. */
+void moon_http_read_limits(struct moon_http_call *call, int64_t now_ns) {
+    int64_t count = -1, allowed = -1, remaining = -1, reset = -1;
+    const char *name, *value;
+    size_t pos = 0, nlen, vlen;
+    bool any = false;
+    while (moon_http_result_next(call->result, &pos, &name, &nlen, &value, &vlen)) {
+        int64_t *to = NULL;
+        if ((*name | 32) == 'i' && nlen > 15 && strncasecmp(name, "inin-ratelimit-", 15) == 0)
+            to = nlen == 20 && strncasecmp(name + 15, "count", 5) == 0     ? &count
+                 : nlen == 22 && strncasecmp(name + 15, "allowed", 7) == 0 ? &allowed
+                 : nlen == 20 && strncasecmp(name + 15, "reset", 5) == 0   ? &reset
+                                                                           : NULL;
+        else if ((*name | 32) == 'x' && nlen == 21 && strncasecmp(name, "x-ratelimit-remaining", 21) == 0)
+            to = &remaining;
+        if (to) {
+            *to = number(value, vlen);
+            any = true;
+        }
+    }
+    if (any)
+        moon_pacer_update(&call->host->pacer, now_ns, count, allowed, remaining, reset);
+}
+
+/* ---- words ---- */
+
+static const char *hint_of_status(int status) {
+    switch (status) {
+    case 401:
+        return "check the credentials and that they belong to this region";
+    case 403:
+        return "the credentials lack a scope or permission for this";
+    case 404:
+        return "check the ids in the path";
+    case 409:
+    case 412:
+        return "somebody else has written: read it again and compare";
+    case 413:
+        return "the body is larger than the server takes";
+    case 429:
+        return "slow down: lower the rate or the concurrency";
+    case 502:
+    case 503:
+    case 504:
+        return "the service is not available: try again later";
+    default:
+        return status == 400 || status == 422 ? "mend the fields that are named" : "";
+    }
+}
+
+static const char *hint_of_code(int code, CURLcode result) {
+    switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "check the host's name, or the region";
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return "check the proxy's name";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "check the host, or give its CA with --cacert";
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+        return "check the files given with --cacert, --cert and --key";
+    default:
+        return code == MOON_ECONNECT ? "check that the service runs and can be reached from here" : "";
+    }
+}
+
+/* What is known of a write that got no answer. */
+static const char *effect(const char *outcome) {
+    return strcmp(outcome, "unknown") == 0 ? "it may have taken effect: look before doing it again" : "";
+}
+
+void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,
+                       const struct moon_retry_decision *d, CURLcode result) {
+    struct moon_http_result *r = call->result;
+    char why[200] = "";
+    moon_retry_explain(d, rc, why, sizeof why);
+    moon_buf_clear(&r->message);
+    moon_buf_clear(&r->hint);
+    const char *what = "";
+    if (v->code == MOON_ETOOBIG)
+        what = "the answer is larger than allowed";
+    else if (v->code == MOON_ETIMEOUT)
+        what = "the deadline passed before an answer came";
+    else if (v->code == MOON_ECONNECT && result == CURLE_OPERATION_TIMEDOUT)
+        what = "no connection in the time allowed for it";
+    else if (v->code == MOON_ENOMEM)
+        what = "out of memory";
+    else if (result == CURLE_ABORTED_BY_CALLBACK || result == CURLE_GOT_NOTHING)
+        what = "the connection was closed before an answer came";
+    else if (v->code != 0)
+        what = curl_easy_strerror(result);
+    moon_buf_printf(&r->message, "%s%s%s", what, *what && *why ? "; " : "", why);
+    const char *hint = effect(d->outcome);
+    if (!*hint)
+        hint = v->code ? hint_of_code(v->code, result) : hint_of_status(v->status);
+    moon_buf_puts(&r->hint, hint);
+}
