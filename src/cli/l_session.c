@@ -10,11 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Still to be built. */
-#pragma weak moon_credentials_mask
-#pragma weak moon_cred_field_name
-#pragma weak moon_cred_source_name
-
 static struct moon_session *session_of(lua_State *L) {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
@@ -204,7 +199,7 @@ static int l_credentials(lua_State *L) {
     lua_setfield(L, -2, "warnings");
     lua_newtable(L);
     for (int f = 0; f < MOON_CRED_COUNT; f++) {
-        if (!c->field[f].data || !moon_credentials_mask)
+        if (!c->field[f].data)
             continue;
         moon_credentials_mask(c, (enum moon_cred_field)f, shown);
         lua_createtable(L, 0, 4);

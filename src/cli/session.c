@@ -13,12 +13,8 @@
 #include <unistd.h>
 
 /* Parts that are still to be built: a session is made without them. */
-#pragma weak moon_http_new
-#pragma weak moon_http_free
 #pragma weak moon_audit_queue_new
 #pragma weak moon_audit_queue_free
-#pragma weak moon_credentials_resolve
-#pragma weak moon_credentials_release
 
 /* ---- pieces ---- */
 
@@ -110,8 +106,6 @@ void moon_session_credentials(struct moon_session *s, const char *gateway_url, c
     const struct moon_options *o = s->options;
     struct moon_cred_input in = {.getenv = environment, .redact = s->redact};
     bool simulated = o->sim || gateway_url;
-    if (!moon_credentials_resolve)
-        return;
     moon_credentials_release(&s->credentials);
     s->credentials_err.code = 0;
     if (simulated) {
@@ -140,7 +134,7 @@ static int open_http(struct moon_session *s, struct moon_err *err) {
         .key = s->options->key,
         .proxy = s->credentials.field[MOON_CRED_PROXY].data,
     };
-    return moon_http_new ? moon_http_new(&s->http, &opts, err) : 0;
+    return moon_http_new(&s->http, &opts, err);
 }
 
 static int open_host(struct moon_session *s, struct moon_err *err) {
@@ -263,8 +257,7 @@ void moon_session_close(struct moon_session *s) {
         moon_loop_turn(s->loop, false); /* libuv closes the sockets' handles */
     }
     moon_loop_free(s->loop);
-    if (moon_credentials_release)
-        moon_credentials_release(&s->credentials);
+    moon_credentials_release(&s->credentials);
     moon_project_free(s->project);
     moon_buf_release(&s->state);
     moon_buf_release(&s->audit_path);
