@@ -1,22 +1,26 @@
 /* l_error.c - Lua module "error": error objects made by Lua code.  Types: lua/meta/error.lua */
 #include "moongate/host.h"
 
-static const char *const fields[] = {"code",    "message",  "status",      "method",    "path",  "correlation_id",
-                                     "details", "attempts", "outcome",     "hint",      "where", "gateway_code",
-                                     "value",   "class",    "retry_after", "traceback", NULL};
+/* Raises unless the field of the table at 1 is a string. */
+static void check_text(lua_State *L, const char *name) {
+    lua_getfield(L, 1, name);
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_argerror(L, 1, lua_pushfstring(L, "%s: a string is required", name));
+    lua_pop(L, 1);
+}
 
-/* error.new{code=, message=, ...} -> error object */
+/* error.new{code=, message=, ...} -> error object with all the fields */
 static int l_new(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
-    moon_check_options(L, 1, fields);
-    lua_getfield(L, 1, "code");
-    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 1, "code: a string is required");
-    lua_getfield(L, 1, "message");
-    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 1, "message: a string is required");
+    check_text(L, "code");
+    check_text(L, "message");
+    lua_settop(L, 1);
     lua_newtable(L);
-    for (int i = 0; fields[i]; i++) {
-        lua_getfield(L, 1, fields[i]);
-        lua_setfield(L, -2, fields[i]);
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, 2);
     }
     luaL_setmetatable(L, MOON_ERROR_MT);
     return 1;

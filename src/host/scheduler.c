@@ -472,8 +472,10 @@ static void end_cancelled(lua_State *L, struct moon_task *t) {
 
 /* ---- running ---- */
 
+/* MOONGATE_GC_STRESS: a full collection at each resume, as long as that ends in a reasonable time. */
 static void stress_gc(lua_State *L, struct moon_host *host) {
-    if (host->gc_stress++ < 2000 || host->gc_stress % 128 == 0)
+    size_t mib = (host->memory.used >> 20) + 1;
+    if (host->gc_stress++ % (mib * mib) == 0)
         lua_gc(L, LUA_GCCOLLECT);
 }
 

@@ -53,7 +53,7 @@ int host_setup(lua_State *L) {
     host_scheduler_setup(L);
     lua_gc(L, LUA_GCRESTART);
     if (host->gc_stress)
-        lua_gc(L, LUA_GCINC, 100, 1000, 0);
+        lua_gc(L, LUA_GCINC, 100, 400, 0);
     return 0;
 }
 

@@ -1,0 +1,62 @@
+-- Files.
+local t = require "moongate.test"
+local fs = require "moongate.fs"
+local task = require "moongate.task"
+
+local dir = "build/test-fs-" .. tostring({}):match "0x(%x+)"
+local function at(name) return dir .. "/" .. name end
+
+t.test("mkdir, write, read, stat, list, remove", function()
+  t.eq(fs.mkdir(at "a/b"), true)
+  t.eq(fs.mkdir(at "a/b"), true)
+  t.eq(fs.write(at "a/x", "one\0two\n"), true)
+  t.eq(fs.read(at "a/x"), "one\0two\n")
+  t.eq(fs.write(at "a/x", ""), true)
+  t.eq(fs.read(at "a/x"), "")
+  t.eq(fs.write(at "a/w", "secret", { mode = 0x180 }), true)
+  local s = fs.stat(at "a/w")
+  t.eq({ s.type, s.size, s.mode }, { "file", 6, 0x180 })
+  t.ok(s.mtime > 1.6e9)
+  t.eq(fs.stat(at "a/b").type, "directory")
+  t.eq(fs.list(at "a"), { "b", "w", "x" })
+  t.eq(fs.list(at "a/b"), {})
+  t.eq(fs.remove(at "a/x"), true)
+  t.eq(fs.list(at "a"), { "b", "w" })
+end)
+
+t.test("failures", function()
+  t.fails("not_found", fs.read(at "none"))
+  t.fails("not_found", fs.stat(at "none"))
+  t.fails("not_found", fs.list(at "none"))
+  t.fails("not_found", fs.remove(at "none"))
+  t.fails(fs.write(at "none/x", "x"))
+  t.fails("invalid", fs.read(at "a"))
+  t.fails("too_large", fs.read(at "a/w", 5))
+  t.eq(fs.read(at "a/w", 6), "secret")
+  t.fails(fs.remove(at "a"))
+  t.raises(function() fs.read "" end, "not a path")
+  t.raises(function() fs.read "a\0b" end, "not a path")
+  t.raises(function() fs.write(at "y", "x", { mod = 1 }) end, "unknown option 'mod'; did you mean 'mode'?")
+  t.raises(function() fs.write(at "y", "x", { mode = 0x200 }) end, "mode")
+  t.raises(function() fs.write(at "y") end, "string expected")
+end)
+
+t.test("many at once, and cancelled ones", function()
+  local list = {}
+  for i = 1, 200 do list[i] = i end
+  t.ok(task.map(list, 50, function(i)
+    assert(fs.write(at("n" .. i), ("x"):rep(i * 100)))
+    t.eq(#assert(fs.read(at("n" .. i))), i * 100)
+    assert(fs.remove(at("n" .. i)))
+  end))
+  for _ = 1, 50 do
+    local child = task.spawn(function() fs.read(at "a/w") end)
+    task.yield()
+    child:cancel()
+    t.fails("cancelled", child:join())
+  end
+end)
+
+t.test("tidy up", function()
+  for _, name in ipairs { "a/w", "a/b", "a", "" } do t.eq(fs.remove(at(name)), true) end
+end)
