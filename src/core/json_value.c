@@ -3,49 +3,10 @@
  * piece. */
 #include "moongate/json_value.h"
 
+#include "arena.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- arena ---- */
-
-#define BLOCK_SIZE 4096
-
-struct block {
-    struct block *next;
-    size_t used, size;
-    max_align_t data[];
-};
-
-static void *arena_alloc(void **arena, size_t size) {
-    struct block *b = *arena;
-    size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
-    if (b == NULL || b->size - b->used < size) {
-        size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
-        struct block *fresh = malloc(sizeof *fresh + room);
-        if (fresh == NULL)
-            return NULL;
-        fresh->used = 0;
-        fresh->size = room;
-        if (b != NULL && size > BLOCK_SIZE / 4) { /* keep filling the current block */
-            fresh->next = b->next;
-            b->next = fresh;
-        } else {
-            fresh->next = b;
-            *arena = fresh;
-        }
-        b = fresh;
-    }
-    void *p = (char *)b->data + b->used;
-    b->used += size;
-    return p;
-}
-
-static void arena_free(void *arena) {
-    for (struct block *b = arena, *next; b != NULL; b = next) {
-        next = b->next;
-        free(b);
-    }
-}
 
 /* ---- parsing ---- */
 
@@ -69,15 +30,9 @@ static int next(struct builder *b) {
 }
 
 static int keep_string(struct builder *b, const char **data, size_t *len) {
-    char *copy = arena_alloc(&b->arena, b->token.len + 1);
-    if (copy == NULL)
-        return no_memory(b);
-    if (b->token.len > 0)
-        memcpy(copy, b->token.text, b->token.len);
-    copy[b->token.len] = '\0';
-    *data = copy;
+    *data = moon_arena_copy(&b->arena, b->token.text, b->token.len);
     *len = b->token.len;
-    return 0;
+    return *data != NULL ? 0 : no_memory(b);
 }
 
 /* An empty place on the stack; returns its index. Pointers into the stack don't survive the next call. */
@@ -160,7 +115,7 @@ static int build_object(struct builder *b, struct moon_json_value *out) {
     size_t n = b->len - base;
     out->type = MOON_JSON_OBJECT;
     out->u.object.len = n;
-    out->u.object.members = arena_alloc(&b->arena, n * sizeof *out->u.object.members);
+    out->u.object.members = moon_arena_alloc(&b->arena, n * sizeof *out->u.object.members);
     if (out->u.object.members == NULL)
         return no_memory(b);
     if (n > 0)
@@ -185,7 +140,7 @@ static int build_array(struct builder *b, struct moon_json_value *out) {
     size_t n = b->len - base;
     out->type = MOON_JSON_ARRAY;
     out->u.array.len = n;
-    out->u.array.items = arena_alloc(&b->arena, n * sizeof *out->u.array.items);
+    out->u.array.items = moon_arena_alloc(&b->arena, n * sizeof *out->u.array.items);
     if (out->u.array.items == NULL)
         return no_memory(b);
     for (size_t i = 0; i < n; i++)
@@ -227,7 +182,7 @@ int moon_json_parse(struct moon_json_doc *doc, const char *text, size_t len, str
     moon_json_reader_release(&b.reader);
     free(b.stack);
     if (rc != 0) {
-        arena_free(b.arena);
+        moon_arena_free(&b.arena);
         return rc;
     }
     doc->arena = b.arena;
@@ -235,8 +190,7 @@ int moon_json_parse(struct moon_json_doc *doc, const char *text, size_t len, str
 }
 
 void moon_json_doc_release(struct moon_json_doc *doc) {
-    arena_free(doc->arena);
-    doc->arena = NULL;
+    moon_arena_free(&doc->arena);
     doc->root.type = MOON_JSON_NULL;
 }
 
