@@ -1,8 +1,10 @@
-/* schema.h - JSON Schema 2020-12: a schema is compiled once and checks values of any representation through struct moon_schema_ops.
+/* schema.h - JSON Schema 2020-12: a schema is compiled once and checks values of any representation through struct
+ * moon_schema_ops.
  *
- * $ref finds what is inside the schema, the resources passed in, and the 2020-12 meta-schemas; it never fetches. `format` is an annotation,
- * as the specification says, unless opts.formats is set (date, date-time, email, ipv4, ipv6, json-pointer, regex, time, uri, uri-reference,
- * uuid; other names are ignored). `pattern` follows ECMA-262 with the u flag, by PCRE2 under a limit on its work. */
+ * $ref finds what is inside the schema, the resources passed in, and the 2020-12 meta-schemas; it never fetches.
+ * `format` is an annotation, as the specification says, unless opts.formats is set (date, date-time, email, ipv4, ipv6,
+ * json-pointer, regex, time, uri, uri-reference, uuid; other names are ignored). `pattern` follows ECMA-262 with the u
+ * flag, by PCRE2 under a limit on its work. */
 #ifndef MOONGATE_SCHEMA_H
 #define MOONGATE_SCHEMA_H
 
@@ -24,10 +26,10 @@ struct moon_schema_opts {
     size_t resource_count;
 };
 
-/* The document and the resources may be released afterwards. opts may be NULL. MOON_EINVAL: the schema is wrong, and the message begins with
- * the place in it; MOON_ENOMEM. */
-int moon_schema_compile(struct moon_schema **out, const struct moon_json_value *document, const struct moon_schema_opts *opts,
-                        struct moon_err *err);
+/* The document and the resources may be released afterwards. opts may be NULL. MOON_EINVAL: the schema is wrong, and
+ * the message begins with the place in it; MOON_ENOMEM. */
+int moon_schema_compile(struct moon_schema **out, const struct moon_json_value *document,
+                        const struct moon_schema_opts *opts, struct moon_err *err);
 void moon_schema_free(struct moon_schema *schema); /* NULL-safe */
 
 /* ---- what is checked ---- */
@@ -59,7 +61,8 @@ struct moon_schema_walk {
 struct moon_schema_ops {
     void (*view)(void *ud, struct moon_schema_node node, struct moon_schema_view *out);
     void (*walk)(void *ud, struct moon_schema_node node, bool object, struct moon_schema_walk *w);
-    /* 1: child (and key) set; 0: the end, and the walk is over; <0: the value is neither array nor object after all, and the walk is over */
+    /* 1: child (and key) set; 0: the end, and the walk is over; <0: the value is neither array nor object after all,
+     * and the walk is over */
     int (*next)(void *ud, struct moon_schema_walk *w);
     void (*leave)(void *ud, struct moon_schema_walk *w); /* ends a walk early */
     /* Appends canonical text, for comparing values: integers of 64 bits included. 0, MOON_ENOMEM, MOON_EINVAL */
@@ -92,11 +95,12 @@ struct moon_schema_report {
 void moon_schema_report_init(struct moon_schema_report *report);
 void moon_schema_report_release(struct moon_schema_report *report);
 
-/* 0: valid. MOON_EINVAL: not, and report (cleared first) holds every fault, err the first one. MOON_ENOMEM; MOON_ERANGE: the value or the schema
- * nests too deep; MOON_ETOOBIG: a pattern takes too much work on a text. One check at a time per schema. */
-int moon_schema_check(const struct moon_schema *schema, const struct moon_schema_ops *ops, void *ud, struct moon_schema_node node,
-                      struct moon_schema_report *report, struct moon_err *err);
-int moon_schema_check_tree(const struct moon_schema *schema, const struct moon_json_value *value, struct moon_schema_report *report,
-                           struct moon_err *err);
+/* 0: valid. MOON_EINVAL: not, and report (cleared first) holds every fault, err the first one. MOON_ENOMEM;
+ * MOON_ERANGE: the value or the schema nests too deep; MOON_ETOOBIG: a pattern takes too much work on a text. One check
+ * at a time per schema. */
+int moon_schema_check(const struct moon_schema *schema, const struct moon_schema_ops *ops, void *ud,
+                      struct moon_schema_node node, struct moon_schema_report *report, struct moon_err *err);
+int moon_schema_check_tree(const struct moon_schema *schema, const struct moon_json_value *value,
+                           struct moon_schema_report *report, struct moon_err *err);
 
 #endif

@@ -40,7 +40,7 @@ static bool check_kind(struct schema_checker *c, const struct schema_node *n, co
     case MOON_JSON_OBJECT:
         return !n->about_objects || schema_check_object(c, n, in, ev);
     case MOON_JSON_END:
-        return schema_fault(c, n, "type", in, "is no JSON value");
+        return n->types != 0 || schema_fault(c, n, "type", in, "is no JSON value"); /* `type` has said it */
     default:
         return true;
     }
@@ -118,8 +118,8 @@ static int fail(const struct schema_checker *c, struct moon_err *err) {
     }
 }
 
-int moon_schema_check(const struct moon_schema *schema, const struct moon_schema_ops *ops, void *ud, struct moon_schema_node node,
-                      struct moon_schema_report *report, struct moon_err *err) {
+int moon_schema_check(const struct moon_schema *schema, const struct moon_schema_ops *ops, void *ud,
+                      struct moon_schema_node node, struct moon_schema_report *report, struct moon_err *err) {
     struct schema_checker c = {.schema = schema, .ops = ops, .ud = ud, .report = report};
     struct schema_instance root = {.node = node};
     report->count = 0;
@@ -134,7 +134,8 @@ int moon_schema_check(const struct moon_schema *schema, const struct moon_schema
     schema_faults_sort(report);
     const struct moon_schema_fault *first = &report->faults[0];
     if (report->count == 1)
-        return moon_err_set(err, MOON_EINVAL, "%s%s%s", first->pointer, first->pointer[0] != '\0' ? ": " : "", first->message);
-    return moon_err_set(err, MOON_EINVAL, "%s%s%s (and %zu more)", first->pointer, first->pointer[0] != '\0' ? ": " : "",
-                        first->message, report->count - 1);
+        return moon_err_set(err, MOON_EINVAL, "%s%s%s", first->pointer, first->pointer[0] != '\0' ? ": " : "",
+                            first->message);
+    return moon_err_set(err, MOON_EINVAL, "%s%s%s (and %zu more)", first->pointer,
+                        first->pointer[0] != '\0' ? ": " : "", first->message, report->count - 1);
 }

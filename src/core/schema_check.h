@@ -18,7 +18,7 @@ struct schema_checker {
     const struct schema_scope *scope;
     int quiet; /* > 0: only whether it is valid counts, so the first fault ends it */
     int depth;
-    int rc; /* a failure of the check itself: everything returns false until it is out */
+    int rc;                /* a failure of the check itself: everything returns false until it is out */
     const char *failed_at; /* the node where rc was set, or NULL */
 };
 
@@ -73,18 +73,21 @@ bool schema_check_unevaluated(struct schema_checker *c, const struct schema_node
 void schema_evaluated_init(struct schema_evaluated *ev);
 void schema_evaluated_mark(struct schema_checker *c, struct schema_evaluated *ev, size_t at);
 bool schema_evaluated_has(const struct schema_evaluated *ev, size_t at);
-void schema_evaluated_merge(struct schema_checker *c, struct schema_evaluated *into, const struct schema_evaluated *from);
+void schema_evaluated_merge(struct schema_checker *c, struct schema_evaluated *into,
+                            const struct schema_evaluated *from);
 
 /* ---- schema_fault.c ---- */
 /* Records a fault, unless quiet. Returns false. */
-bool schema_fault(struct schema_checker *c, const struct schema_node *n, const char *keyword, const struct schema_instance *in,
-                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+bool schema_fault(struct schema_checker *c, const struct schema_node *n, const char *keyword,
+                  const struct schema_instance *in, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 #define SCHEMA_PREVIEW 80
 /* The value in few characters, for a message. Returns out. */
 const char *schema_preview(const struct schema_instance *in, char out[SCHEMA_PREVIEW]);
 const char *schema_type_name(enum moon_json_type type); /* "a string" */
 void schema_faults_sort(struct moon_schema_report *report);
-/* Drops the faults from `mark` on, and writes what the first of them says to out, of which len of size bytes are used. The new len. */
-size_t schema_faults_fold(struct schema_checker *c, size_t mark, const struct schema_instance *in, char *out, size_t len, size_t size);
+/* Drops the faults from `mark` on, and writes what the first of them says to out, of which len of size bytes are used.
+ * The new len. */
+size_t schema_faults_fold(struct schema_checker *c, size_t mark, const struct schema_instance *in, char *out,
+                          size_t len, size_t size);
 
 #endif

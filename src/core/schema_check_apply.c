@@ -1,4 +1,5 @@
-/* schema_check_apply.c - subschemas applied to the same value: $ref, allOf, anyOf, oneOf, not, if; and what they leave unevaluated. */
+/* schema_check_apply.c - subschemas applied to the same value: $ref, allOf, anyOf, oneOf, not, if; and what they leave
+ * unevaluated. */
 #include "schema_check.h"
 
 #include "arena.h"
@@ -8,7 +9,8 @@
 #define WHY_SIZE 600
 
 /* Whether n holds, without a word about it; what it evaluated goes to ev only then. */
-static bool holds(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in, struct schema_evaluated *ev) {
+static bool holds(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
+                  struct schema_evaluated *ev) {
     struct schema_evaluated own;
     if (ev != NULL)
         schema_evaluated_init(&own);
@@ -21,8 +23,8 @@ static bool holds(struct schema_checker *c, const struct schema_node *n, const s
 }
 
 /* None of the alternatives holds: one fault that says of each what is wrong first. */
-static bool fault_none(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in, const char *keyword,
-                       const struct schema_list *list) {
+static bool fault_none(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
+                       const char *keyword, const struct schema_list *list) {
     if (schema_enough(c))
         return false;
     if (list->count == 1) /* what the only one says is fault enough */
@@ -62,7 +64,8 @@ static bool check_one(struct schema_checker *c, const struct schema_node *n, con
         return c->rc == 0;
     if (count == 0)
         return fault_none(c, n, in, "oneOf", &n->one_of);
-    return schema_fault(c, n, "oneOf", in, "must match exactly one of the %zu alternatives, matches number %zu and number %zu",
+    return schema_fault(c, n, "oneOf", in,
+                        "must match exactly one of the %zu alternatives, matches number %zu and number %zu",
                         n->one_of.count, which[0], which[1]);
 }
 
@@ -78,7 +81,8 @@ static const struct schema_node *dynamic_target(const struct schema_checker *c, 
     if (n->dynamic_name == 0)
         return found;
     for (const struct schema_scope *s = c->scope; s != NULL; s = s->up) { /* the outermost wins */
-        const struct schema_node *at = c->schema->dynamic[(n->dynamic_name - 1) * c->schema->resource_count + s->resource];
+        const struct schema_node *at =
+            c->schema->dynamic[(n->dynamic_name - 1) * c->schema->resource_count + s->resource];
         if (at != NULL)
             found = at;
     }
@@ -117,10 +121,15 @@ static bool check_rest(struct schema_checker *c, const struct schema_node *n, co
         if (schema_evaluated_has(ev, w.at))
             continue;
         schema_step(c, &child, in, &w);
-        if (!rest->never)
+        if (!rest->never) {
             ok = schema_check_node(c, rest, &child, NULL) && ok;
-        else
-            ok = schema_fault(c, n, keyword, &child, w.object ? "is not a known property" : "is one item too many");
+        } else {
+            const char *near = w.object && c->quiet == 0 ? schema_names_near(&n->names, w.key, w.key_len) : NULL;
+            ok = near != NULL
+                     ? schema_fault(c, n, keyword, &child, "is not a known property; did you mean \"%s\"?", near)
+                     : schema_fault(c, n, keyword, &child,
+                                    w.object ? "is not a known property" : "is one item too many");
+        }
         if (!ok && schema_enough(c)) {
             c->ops->leave(c->ud, &w);
             return false;

@@ -44,14 +44,17 @@ static bool walk_items(struct schema_checker *c, const struct schema_node *n, co
     return more == 0 ? ok : schema_fault(c, n, "type", in, "is an array with gaps or other keys");
 }
 
-static bool check_contains(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in, size_t matched) {
+static bool check_contains(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
+                           size_t matched) {
     if (matched < n->min_contains)
         return n->min_contains == 1
                    ? schema_fault(c, n, "contains", in, "needs an item of the kind that is required, and none is")
-                   : schema_fault(c, n, "minContains", in, "needs at least %zu items of the kind that is required, has %zu",
-                                  n->min_contains, matched);
+                   : schema_fault(c, n, "minContains", in,
+                                  "needs at least %zu items of the kind that is required, has %zu", n->min_contains,
+                                  matched);
     if (matched > n->max_contains)
-        return schema_fault(c, n, "maxContains", in, "must have at most %zu items of a kind, has %zu", n->max_contains, matched);
+        return schema_fault(c, n, "maxContains", in, "must have at most %zu items of a kind, has %zu", n->max_contains,
+                            matched);
     return true;
 }
 
@@ -71,8 +74,8 @@ static int compare(const void *pa, const void *pb) {
     return order != 0 ? order : a->at < b->at ? -1 : a->at > b->at;
 }
 
-static bool collect(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in, struct span *spans,
-                    size_t *count) {
+static bool collect(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
+                    struct span *spans, size_t *count) {
     struct moon_buf *text = &c->report->scratch;
     struct moon_schema_walk w;
     int more, rc = 0;
@@ -104,8 +107,10 @@ static bool check_unique(struct schema_checker *c, const struct schema_node *n, 
     qsort(spans, count, sizeof *spans, compare);
     const char *text = c->report->scratch.data;
     for (size_t i = 1; i < count; i++) {
-        if (spans[i - 1].len == spans[i].len && memcmp(text + spans[i - 1].start, text + spans[i].start, spans[i].len) == 0)
-            return schema_fault(c, n, "uniqueItems", in, "must have no equal items; %zu and %zu are", spans[i - 1].at, spans[i].at);
+        if (spans[i - 1].len == spans[i].len &&
+            memcmp(text + spans[i - 1].start, text + spans[i].start, spans[i].len) == 0)
+            return schema_fault(c, n, "uniqueItems", in, "must have no equal items; %zu and %zu are", spans[i - 1].at,
+                                spans[i].at);
     }
     return true;
 }
@@ -115,8 +120,8 @@ static bool check_unique(struct schema_checker *c, const struct schema_node *n, 
 static bool check_count(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in) {
     size_t len = in->view.len;
     if (len < n->min_items)
-        return schema_fault(c, n, "minItems", in, "needs at least %zu item%s, has %zu", n->min_items, n->min_items == 1 ? "" : "s",
-                            len);
+        return schema_fault(c, n, "minItems", in, "needs at least %zu item%s, has %zu", n->min_items,
+                            n->min_items == 1 ? "" : "s", len);
     if (len > n->max_items)
         return schema_fault(c, n, "maxItems", in, "must have at most %zu item%s, has %zu", n->max_items,
                             n->max_items == 1 ? "" : "s", len);

@@ -20,9 +20,9 @@ static bool check_additional(struct object_check *o, const struct schema_instanc
     if (o->c->quiet > 0)
         return false;
     const char *near = schema_names_near(&n->names, child->key, child->key_len);
-    return near != NULL
-               ? schema_fault(o->c, n, "additionalProperties", child, "is not a known property; did you mean \"%s\"?", near)
-               : schema_fault(o->c, n, "additionalProperties", child, "is not a known property");
+    return near != NULL ? schema_fault(o->c, n, "additionalProperties", child,
+                                       "is not a known property; did you mean \"%s\"?", near)
+                        : schema_fault(o->c, n, "additionalProperties", child, "is not a known property");
 }
 
 static bool check_name(struct object_check *o, const struct schema_instance *child) {
@@ -126,7 +126,8 @@ static bool check_dependents(struct object_check *o) {
             continue;
         for (size_t k = 0; k < name->need_count; k++) {
             if (!has(o, name->needs[k]))
-                ok = schema_fault(o->c, o->n, "dependentRequired", o->in, "needs the property \"%s\", because \"%s\" is there",
+                ok = schema_fault(o->c, o->n, "dependentRequired", o->in,
+                                  "needs the property \"%s\", because \"%s\" is there",
                                   o->n->names.list[name->needs[k]].key, name->key);
         }
         if (name->dependent != NULL && (ok || !schema_enough(o->c)))
@@ -143,8 +144,8 @@ static bool check_count(const struct object_check *o) {
         return schema_fault(o->c, n, "minProperties", o->in, "needs at least %zu propert%s, has %zu", n->min_properties,
                             n->min_properties == 1 ? "y" : "ies", o->count);
     if (o->count > n->max_properties)
-        return schema_fault(o->c, n, "maxProperties", o->in, "must have at most %zu propert%s, has %zu", n->max_properties,
-                            n->max_properties == 1 ? "y" : "ies", o->count);
+        return schema_fault(o->c, n, "maxProperties", o->in, "must have at most %zu propert%s, has %zu",
+                            n->max_properties, n->max_properties == 1 ? "y" : "ies", o->count);
     return true;
 }
 

@@ -33,7 +33,8 @@ static unsigned types_of(const struct moon_schema_view *v) {
 }
 
 bool schema_check_type(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in) {
-    static const char *const names[] = {"null", "a boolean", "an integer", "a number", "a string", "an array", "an object"};
+    static const char *const names[] = {"null",     "a boolean", "an integer", "a number",
+                                        "a string", "an array",  "an object"};
     char wanted[128] = "", preview[SCHEMA_PREVIEW];
     size_t len = 0;
     if ((types_of(&in->view) & n->types) != 0)
@@ -42,7 +43,11 @@ bool schema_check_type(struct schema_checker *c, const struct schema_node *n, co
         return false;
     for (unsigned i = 0, left = n->types; left != 0; i++, left >>= 1) {
         if ((left & 1) != 0)
-            len += (size_t)snprintf(wanted + len, sizeof wanted - len, "%s%s", len == 0 ? "" : left == 1 ? " or " : ", ", names[i]);
+            len += (size_t)snprintf(wanted + len, sizeof wanted - len, "%s%s",
+                                    len == 0    ? ""
+                                    : left == 1 ? " or "
+                                                : ", ",
+                                    names[i]);
     }
     if (in->view.type == MOON_JSON_END)
         return schema_fault(c, n, "type", in, "must be %s, is no JSON value", wanted);
@@ -69,7 +74,8 @@ static bool equals(struct schema_checker *c, const struct schema_constant *k, co
     switch (v->type) {
     case MOON_JSON_INT:
     case MOON_JSON_NUMBER:
-        return (k->type == MOON_JSON_INT || k->type == MOON_JSON_NUMBER) && schema_number_cmp(k->number, number_of(v)) == 0;
+        return (k->type == MOON_JSON_INT || k->type == MOON_JSON_NUMBER) &&
+               schema_number_cmp(k->number, number_of(v)) == 0;
     case MOON_JSON_STRING:
         return k->type == MOON_JSON_STRING && k->len == v->len && memcmp(k->text, v->text, v->len) == 0;
     case MOON_JSON_ARRAY:
@@ -97,7 +103,8 @@ static bool fault_choices(struct schema_checker *c, const struct schema_node *n,
     size_t len = 0, shown = 0;
     for (; shown < n->choice_count && len < 240; shown++) {
         const struct schema_constant *k = &n->choices[shown];
-        len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", shown > 0 ? ", " : "", constant_text(k, preview));
+        len +=
+            (size_t)snprintf(list + len, sizeof list - len, "%s%s", shown > 0 ? ", " : "", constant_text(k, preview));
     }
     if (shown < n->choice_count)
         snprintf(list + len, sizeof list - len, " and %zu more", n->choice_count - shown);
@@ -105,10 +112,12 @@ static bool fault_choices(struct schema_checker *c, const struct schema_node *n,
         if (n->choices[i].type == MOON_JSON_STRING)
             names[strings.count++] = (struct schema_name){.key = n->choices[i].text, .len = n->choices[i].len};
     }
-    const char *near = in->view.type == MOON_JSON_STRING ? schema_names_near(&strings, in->view.text, in->view.len) : NULL;
+    const char *near =
+        in->view.type == MOON_JSON_STRING ? schema_names_near(&strings, in->view.text, in->view.len) : NULL;
     schema_preview(in, preview);
-    return near != NULL ? schema_fault(c, n, "enum", in, "must be one of %s; is %s; did you mean \"%s\"?", list, preview, near)
-                        : schema_fault(c, n, "enum", in, "must be one of %s; is %s", list, preview);
+    return near != NULL
+               ? schema_fault(c, n, "enum", in, "must be one of %s; is %s; did you mean \"%s\"?", list, preview, near)
+               : schema_fault(c, n, "enum", in, "must be one of %s; is %s", list, preview);
 }
 
 bool schema_check_constants(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in) {
@@ -128,19 +137,21 @@ bool schema_check_constants(struct schema_checker *c, const struct schema_node *
     if (!ok)
         fault_choices(c, n, in);
     if (!same)
-        schema_fault(c, n, "const", in, "must be %s, is %s", constant_text(n->constant, wanted), schema_preview(in, preview));
+        schema_fault(c, n, "const", in, "must be %s, is %s", constant_text(n->constant, wanted),
+                     schema_preview(in, preview));
     return false;
 }
 
 /* ---- numbers ---- */
 
-static bool number_fault(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in, const char *keyword,
-                         const char *what, const struct schema_number *limit) {
+static bool number_fault(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
+                         const char *keyword, const char *what, const struct schema_number *limit) {
     char preview[SCHEMA_PREVIEW], text[SCHEMA_PREVIEW];
     struct schema_constant k = {.type = limit->is_int ? MOON_JSON_INT : MOON_JSON_NUMBER, .number = *limit};
     if (c->quiet > 0)
         return false;
-    return schema_fault(c, n, keyword, in, "must be %s %s, is %s", what, constant_text(&k, text), schema_preview(in, preview));
+    return schema_fault(c, n, keyword, in, "must be %s %s, is %s", what, constant_text(&k, text),
+                        schema_preview(in, preview));
 }
 
 bool schema_check_number(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in) {
@@ -169,7 +180,8 @@ static bool check_length(struct schema_checker *c, const struct schema_node *n, 
     size_t count = moon_utf8_count(v->text, v->len);
     if (count < n->min_length)
         ok = count == 0 ? schema_fault(c, n, "minLength", in, "must not be empty")
-                        : schema_fault(c, n, "minLength", in, "must be at least %zu characters long, is %zu", n->min_length, count);
+                        : schema_fault(c, n, "minLength", in, "must be at least %zu characters long, is %zu",
+                                       n->min_length, count);
     if (count > n->max_length)
         ok = schema_fault(c, n, "maxLength", in, "must be at most %zu character%s long, is %zu", n->max_length,
                           n->max_length == 1 ? "" : "s", count);
@@ -189,7 +201,8 @@ bool schema_check_string(struct schema_checker *c, const struct schema_node *n, 
         if (found < 0)
             return schema_give_up(c, found == MOON_ERANGE ? MOON_ETOOBIG : found, n);
         if (found == 0) {
-            ok = schema_fault(c, n, "pattern", in, "must match the pattern %s, is %s", n->pattern_source, schema_preview(in, preview));
+            ok = schema_fault(c, n, "pattern", in, "must match the pattern %s, is %s", n->pattern_source,
+                              schema_preview(in, preview));
             if (schema_enough(c))
                 return false;
         }

@@ -1,4 +1,5 @@
-/* schema_compile.c - from a JSON document to a graph of nodes. A work list instead of recursion: schemas refer to each other in circles. */
+/* schema_compile.c - from a JSON document to a graph of nodes. A work list instead of recursion: schemas refer to each
+ * other in circles. */
 #include "schema_compile.h"
 
 #include "arena.h"
@@ -59,8 +60,8 @@ static int compile_all(struct schema_compiler *c) {
     return rc;
 }
 
-/* For every name that a $dynamicRef uses, the nodes of all $dynamicAnchors of that name. Compiling those can bring new names and resources,
- * so this is done until nothing is new. */
+/* For every name that a $dynamicRef uses, the nodes of all $dynamicAnchors of that name. Compiling those can bring new
+ * names and resources, so this is done until nothing is new. */
 static int compile_dynamic(struct schema_compiler *c) {
     struct schema_registry *r = &c->registry;
     for (size_t known = SIZE_MAX, count = 0; known != count; known = count) {
@@ -107,8 +108,8 @@ static int compile(struct schema_compiler *c, const struct moon_json_value *docu
     return rc != 0 ? rc : compile_dynamic(c);
 }
 
-int moon_schema_compile(struct moon_schema **out, const struct moon_json_value *document, const struct moon_schema_opts *opts,
-                        struct moon_err *err) {
+int moon_schema_compile(struct moon_schema **out, const struct moon_json_value *document,
+                        const struct moon_schema_opts *opts, struct moon_err *err) {
     static const struct moon_schema_opts none = {.formats = false};
     struct schema_compiler c = {.err = err};
     c.schema = calloc(1, sizeof *c.schema);

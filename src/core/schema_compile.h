@@ -1,4 +1,5 @@
-/* schema_compile.h - shared by schema_compile.c (the graph) and schema_keywords.c (what each keyword means). Private to core. */
+/* schema_compile.h - shared by schema_compile.c (the graph) and schema_keywords.c (what each keyword means). Private to
+ * core. */
 #ifndef MOONGATE_CORE_SCHEMA_COMPILE_H
 #define MOONGATE_CORE_SCHEMA_COMPILE_H
 

@@ -1,14 +1,17 @@
-/* schema_ecma.c - ECMA-262 regular expressions rewritten for PCRE2. What the two read differently is spelled out (\s . \v \u escapes, property
- * names), what only PCRE2 has is refused (inline flags, possessive quantifiers, \A \Z \K, verbs, POSIX classes). */
+/* schema_ecma.c - ECMA-262 regular expressions rewritten for PCRE2. What the two read differently is spelled out (\s .
+ * \v \u escapes, property names), what only PCRE2 has is refused (inline flags, possessive quantifiers, \A \Z \K,
+ * verbs, POSIX classes). */
 #include "schema_ecma.h"
 
 #include "schema_property.h"
 
 #include <string.h>
 
-#define SPACES     "\\x{9}-\\x{d}\\x{20}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}"
+#define SPACES                                                                                                         \
+    "\\x{9}-\\x{d}\\x{20}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}"
 #define NOT_SPACES                                                                                                     \
-    "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}"    \
+    "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{"  \
+    "202e}"                                                                                                            \
     "\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{fefe}\\x{ff00}-\\x{10ffff}"
 
 struct ecma {
@@ -93,7 +96,8 @@ static int property(struct ecma *e, char letter) {
     return moon_buf_printf(e->out, "\\%c{%s}", letter, name);
 }
 
-/* The character an escape stands for; -1: it stands for a class (or is an assertion or a reference); -2: wrong. p is after the letter. */
+/* The character an escape stands for; -1: it stands for a class (or is an assertion or a reference); -2: wrong. p is
+ * after the letter. */
 static long escaped_char(struct ecma *e, char c, bool in_class) {
     static const char names[] = "tnvfr", codes[] = "\t\n\v\f\r";
     const char *at = c != '\0' ? strchr(names, c) : NULL;

@@ -36,7 +36,8 @@ bool schema_evaluated_has(const struct schema_evaluated *ev, size_t at) {
     return at / 64 < ev->words && (ev->bits[at / 64] >> at % 64 & 1) != 0;
 }
 
-void schema_evaluated_merge(struct schema_checker *c, struct schema_evaluated *into, const struct schema_evaluated *from) {
+void schema_evaluated_merge(struct schema_checker *c, struct schema_evaluated *into,
+                            const struct schema_evaluated *from) {
     into->all |= from->all;
     if (from->first > into->first)
         into->first = from->first;

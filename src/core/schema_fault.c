@@ -39,7 +39,8 @@ static char *put_token(char *end, const struct schema_instance *in) {
 }
 
 /* The JSON Pointer from below `top` (NULL: the root) to in. */
-static const char *pointer_to(struct schema_checker *c, const struct schema_instance *in, const struct schema_instance *top) {
+static const char *pointer_to(struct schema_checker *c, const struct schema_instance *in,
+                              const struct schema_instance *top) {
     size_t len = 0;
     for (const struct schema_instance *i = in; i != top && i->up != NULL; i = i->up)
         len += 1 + token_len(i);
@@ -115,8 +116,8 @@ static const char *schema_pointer(struct schema_checker *c, const struct schema_
     return path;
 }
 
-bool schema_fault(struct schema_checker *c, const struct schema_node *n, const char *keyword, const struct schema_instance *in,
-                  const char *fmt, ...) {
+bool schema_fault(struct schema_checker *c, const struct schema_node *n, const char *keyword,
+                  const struct schema_instance *in, const char *fmt, ...) {
     struct moon_schema_report *r = c->report;
     char text[900];
     va_list ap;
@@ -142,7 +143,8 @@ bool schema_fault(struct schema_checker *c, const struct schema_node *n, const c
     return false;
 }
 
-size_t schema_faults_fold(struct schema_checker *c, size_t mark, const struct schema_instance *in, char *out, size_t len, size_t size) {
+size_t schema_faults_fold(struct schema_checker *c, size_t mark, const struct schema_instance *in, char *out,
+                          size_t len, size_t size) {
     struct moon_schema_report *r = c->report;
     const char *top = c->rc == 0 ? pointer_to(c, in, NULL) : NULL;
     if (top != NULL && r->count > mark) {

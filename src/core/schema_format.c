@@ -1,4 +1,5 @@
-/* schema_format.c - the formats of JSON Schema 2020-12, section 7.3, that are asserted. Each follows the RFC named beside it. */
+/* schema_format.c - the formats of JSON Schema 2020-12, section 7.3, that are asserted. Each follows the RFC named
+ * beside it. */
 #include "schema_format.h"
 
 #include "schema_regex.h"

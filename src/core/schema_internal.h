@@ -1,6 +1,7 @@
 /* schema_internal.h - a compiled schema, as schema_compile*.c makes it and schema_check*.c reads it. Private to core.
  *
- * A schema is a graph of nodes, one for each subschema that can be reached. All of it lies in one arena but the regular expressions. */
+ * A schema is a graph of nodes, one for each subschema that can be reached. All of it lies in one arena but the regular
+ * expressions. */
 #ifndef MOONGATE_CORE_SCHEMA_INTERNAL_H
 #define MOONGATE_CORE_SCHEMA_INTERNAL_H
 
@@ -10,13 +11,13 @@
 #include "schema_regex.h"
 
 enum { /* bits of schema_node.types */
-    TYPE_NULL = 1,
-    TYPE_BOOLEAN = 2,
-    TYPE_INTEGER = 4,
-    TYPE_NUMBER = 8,
-    TYPE_STRING = 16,
-    TYPE_ARRAY = 32,
-    TYPE_OBJECT = 64
+       TYPE_NULL = 1,
+       TYPE_BOOLEAN = 2,
+       TYPE_INTEGER = 4,
+       TYPE_NUMBER = 8,
+       TYPE_STRING = 16,
+       TYPE_ARRAY = 32,
+       TYPE_OBJECT = 64
 };
 
 struct schema_number {
@@ -71,7 +72,7 @@ struct schema_node {
     bool never;        /* the schema `false` */
 
     /* any value */
-    unsigned types; /* 0: any */
+    unsigned types;                         /* 0: any */
     const struct schema_constant *constant; /* const; or NULL */
     const struct schema_constant *choices;  /* enum; or NULL */
     size_t choice_count;

@@ -1,5 +1,5 @@
-/* schema_keywords.c - what each keyword means: one small function a keyword, one line a keyword in the table at the end. Keywords that are not
- * there are annotations, as the specification wants it. */
+/* schema_keywords.c - what each keyword means: one small function a keyword, one line a keyword in the table at the
+ * end. Keywords that are not there are annotations, as the specification wants it. */
 #include "schema_compile.h"
 
 #include "arena.h"
@@ -205,7 +205,8 @@ static int compile_dynamic_ref(struct schema_compiler *c, const struct moon_json
     if (rc != 0 || anchor == NULL || !anchor->dynamic)
         return rc;
     size_t i = 0;
-    while (i < c->name_count && (c->names[i].len != anchor->len || memcmp(c->names[i].name, anchor->name, anchor->len) != 0))
+    while (i < c->name_count &&
+           (c->names[i].len != anchor->len || memcmp(c->names[i].name, anchor->name, anchor->len) != 0))
         i++;
     if (i == c->name_count) {
         if (schema_grow(&c->names, c->name_count, &c->name_cap, sizeof *c->names) != 0)
@@ -221,7 +222,7 @@ static int compile_dynamic_ref(struct schema_compiler *c, const struct moon_json
 static const struct keyword {
     const char *name;
     enum schema_holds holds;
-    bool validation; /* of the vocabulary that a meta-schema may leave out */
+    bool validation;     /* of the vocabulary that a meta-schema may leave out */
     keyword_fn *compile; /* NULL: compiled with others, or an annotation that holds schemas */
 } keywords[] = {
     {"$defs", HOLDS_MAP, false, NULL},

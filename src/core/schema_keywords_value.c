@@ -1,4 +1,5 @@
-/* schema_keywords_value.c - the keywords that list values or names: type, enum, const; properties and what else speaks of them. */
+/* schema_keywords_value.c - the keywords that list values or names: type, enum, const; properties and what else speaks
+ * of them. */
 #include "schema_compile.h"
 
 #include "arena.h"
@@ -22,7 +23,8 @@ static int add_type(struct schema_compiler *c, const struct moon_json_value *v) 
             return 0;
         }
     }
-    return schema_bad(c, "\"%.40s\" is none of null, boolean, integer, number, string, array, object", v->u.string.data);
+    return schema_bad(c, "\"%.40s\" is none of null, boolean, integer, number, string, array, object",
+                      v->u.string.data);
 }
 
 int schema_type_keyword(struct schema_compiler *c, const struct moon_json_value *v) {

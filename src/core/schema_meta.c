@@ -1,5 +1,5 @@
-/* schema_meta.c - the meta-schemas of JSON Schema 2020-12, so that a schema can refer to them. Copied from json-schema.org (which grants
- * use under the Academic Free License or the BSD license), in compact form. */
+/* schema_meta.c - the meta-schemas of JSON Schema 2020-12, so that a schema can refer to them. Copied from
+ * json-schema.org (which grants use under the Academic Free License or the BSD license), in compact form. */
 #include "schema_registry.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* schema_names.c - the property names a schema node knows: looked up for each member of each object, and suggested for misspelt ones. */
+/* schema_names.c - the property names a schema node knows: looked up for each member of each object, and suggested for
+ * misspelt ones. */
 #include "schema_internal.h"
 
 #include "arena.h"

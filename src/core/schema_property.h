@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes PCRE2's name for the inside of \p{...}; false: too long, or no name at all. Whether it exists is PCRE2's to say. */
+/* Writes PCRE2's name for the inside of \p{...}; false: too long, or no name at all. Whether it exists is PCRE2's to
+ * say. */
 bool moon_property_name(char *out, size_t size, const char *name, size_t len);
 
 #endif

@@ -1,8 +1,8 @@
 /* schema_regex.c - `pattern` by PCRE2, hang-proof.
  *
- * Short texts run compiled (JIT where there is one) under PCRE2's match limit, which counts for each start position apart; the length bounds
- * the rest. For long texts that is no bound, so they use a second form, with a callout at every item, that counts steps and the
- * characters passed over in all. */
+ * Short texts run compiled (JIT where there is one) under PCRE2's match limit, which counts for each start position
+ * apart; the length bounds the rest. For long texts that is no bound, so they use a second form, with a callout at
+ * every item, that counts steps and the characters passed over in all. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "schema_regex.h"
 
@@ -13,12 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHORT_TEXT  1024                   /* bytes */
-#define MATCH_LIMIT 15000                  /* steps from one start position of a short text */
-#define HEAP_LIMIT  16384                  /* KiB, for backtracking */
-#define WORK_LIMIT  UINT64_C(50000000)     /* steps and characters in a long text, about a second */
-#define OPTIONS     (PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALLOW_EMPTY_CLASS | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C)
-#define COUNTED     (PCRE2_AUTO_CALLOUT | PCRE2_NO_AUTO_POSSESS | PCRE2_NO_DOTSTAR_ANCHOR)
+#define SHORT_TEXT  1024               /* bytes */
+#define MATCH_LIMIT 15000              /* steps from one start position of a short text */
+#define HEAP_LIMIT  16384              /* KiB, for backtracking */
+#define WORK_LIMIT  UINT64_C(50000000) /* steps and characters in a long text, about a second */
+#define OPTIONS                                                                                                        \
+    (PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALLOW_EMPTY_CLASS | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C)
+#define COUNTED (PCRE2_AUTO_CALLOUT | PCRE2_NO_AUTO_POSSESS | PCRE2_NO_DOTSTAR_ANCHOR)
 
 struct moon_regex {
     pcre2_code *code;    /* for short texts */
@@ -55,8 +56,8 @@ static int compile(struct moon_regex *re, pcre2_code **out, uint32_t options, in
     pcre2_compile_context *context = pcre2_compile_context_create(re->memory);
     if (context == NULL)
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
-    *out = pcre2_compile((PCRE2_SPTR)(re->pattern.data != NULL ? re->pattern.data : ""), re->pattern.len, options, why, &offset,
-                         context);
+    *out = pcre2_compile((PCRE2_SPTR)(re->pattern.data != NULL ? re->pattern.data : ""), re->pattern.len, options, why,
+                         &offset, context);
     pcre2_compile_context_free(context);
     if (*out != NULL)
         return 0;
@@ -84,7 +85,7 @@ static int make(struct moon_regex *re, const char *source, size_t len, int *why,
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     pcre2_set_match_limit(re->limits, MATCH_LIMIT);
     pcre2_set_heap_limit(re->limits, HEAP_LIMIT);
-    pcre2_set_callout(re->limits, count_work, re); /* called by the counted form only */
+    pcre2_set_callout(re->limits, count_work, re);   /* called by the counted form only */
     pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE); /* without it, matching is slower and no less right */
     return 0;
 }

@@ -66,7 +66,8 @@ static int grow_slots(struct schema_registry *r) {
     return 0;
 }
 
-static int add_place(struct schema_registry *r, const struct moon_json_value *value, size_t resource, const char *where) {
+static int add_place(struct schema_registry *r, const struct moon_json_value *value, size_t resource,
+                     const char *where) {
     int rc;
     if (r->place_count * 2 >= r->slot_count && (rc = grow_slots(r)) != 0)
         return rc;
@@ -110,7 +111,8 @@ static int scan_step(struct schema_registry *r, const struct moon_json_value *v,
     return path == NULL ? no_memory(r) : scan(r, v, resource, path);
 }
 
-static int scan_keyword(struct schema_registry *r, const struct moon_json_member *m, size_t resource, const char *where) {
+static int scan_keyword(struct schema_registry *r, const struct moon_json_member *m, size_t resource,
+                        const char *where) {
     const struct moon_json_value *v = &m->value;
     enum schema_holds holds = schema_keyword_holds(m->key);
     int rc = 0;
@@ -180,7 +182,8 @@ static int add_resource(struct schema_registry *r, const struct moon_json_value 
     return 0;
 }
 
-/* v is at `where`, in `resource`; SIZE_MAX: it is the root of the newest one. Recursion is bounded by the depth of documents. */
+/* v is at `where`, in `resource`; SIZE_MAX: it is the root of the newest one. Recursion is bounded by the depth of
+ * documents. */
 static int scan(struct schema_registry *r, const struct moon_json_value *v, size_t resource, const char *where) {
     int rc;
     if (resource == SIZE_MAX) {
@@ -203,14 +206,16 @@ static int scan(struct schema_registry *r, const struct moon_json_value *v, size
     return rc;
 }
 
-int schema_registry_add(struct schema_registry *r, const char *uri, const struct moon_json_value *document, const char *prefix) {
+int schema_registry_add(struct schema_registry *r, const char *uri, const struct moon_json_value *document,
+                        const char *prefix) {
     int rc = add_resource(r, document, uri, prefix, NULL);
     return rc != 0 ? rc : scan(r, document, SIZE_MAX, prefix);
 }
 
 /* ---- finding ---- */
 
-const struct schema_anchor *schema_registry_anchor(const struct schema_registry *r, size_t resource, const char *name, size_t len) {
+const struct schema_anchor *schema_registry_anchor(const struct schema_registry *r, size_t resource, const char *name,
+                                                   size_t len) {
     for (size_t i = 0; i < r->anchor_count; i++) {
         const struct schema_anchor *a = &r->anchors[i];
         if (a->resource == resource && a->len == len && memcmp(a->name, name, len) == 0)
@@ -346,7 +351,8 @@ int schema_registry_resolve(struct schema_registry *r, size_t resource, const ch
     if ((rc = load(r, uri, &target)) != 0)
         return rc;
     if (target == SIZE_MAX)
-        return moon_err_set(r->err, MOON_EINVAL, "there is no schema \"%s\" here, and references are never fetched", uri);
+        return moon_err_set(r->err, MOON_EINVAL, "there is no schema \"%s\" here, and references are never fetched",
+                            uri);
     if (n == 0 || fragment[0] == '/') {
         if ((rc = follow(r, target, fragment, n, place)) != 0)
             return rc;

@@ -1,5 +1,5 @@
-/* schema_registry.h - which schemas there are while one is compiled: documents, the resources ($id) in them, anchors, and each place that
- * holds a subschema. Private to core. */
+/* schema_registry.h - which schemas there are while one is compiled: documents, the resources ($id) in them, anchors,
+ * and each place that holds a subschema. Private to core. */
 #ifndef MOONGATE_CORE_SCHEMA_REGISTRY_H
 #define MOONGATE_CORE_SCHEMA_REGISTRY_H
 
@@ -48,10 +48,12 @@ struct schema_registry {
 
 void schema_registry_release(struct schema_registry *r);
 /* Adds a document and all that is in it. prefix goes before the JSON Pointers in it. */
-int schema_registry_add(struct schema_registry *r, const char *uri, const struct moon_json_value *document, const char *prefix);
+int schema_registry_add(struct schema_registry *r, const char *uri, const struct moon_json_value *document,
+                        const char *prefix);
 /* The place of a value; SIZE_MAX when it is none. */
 size_t schema_registry_place(const struct schema_registry *r, const struct moon_json_value *value);
-const struct schema_anchor *schema_registry_anchor(const struct schema_registry *r, size_t resource, const char *name, size_t len);
+const struct schema_anchor *schema_registry_anchor(const struct schema_registry *r, size_t resource, const char *name,
+                                                   size_t len);
 /* The place that a reference in `resource` leads to. *anchor: the anchor it named, or NULL. */
 int schema_registry_resolve(struct schema_registry *r, size_t resource, const char *ref, size_t len, size_t *place,
                             const struct schema_anchor **anchor);

@@ -59,8 +59,8 @@ static int tree_canonical(void *ud, struct moon_schema_node node, struct moon_bu
     return json_tree_write_wide(out, node.ptr);
 }
 
-int moon_schema_check_tree(const struct moon_schema *schema, const struct moon_json_value *value, struct moon_schema_report *report,
-                           struct moon_err *err) {
+int moon_schema_check_tree(const struct moon_schema *schema, const struct moon_json_value *value,
+                           struct moon_schema_report *report, struct moon_err *err) {
     static const struct moon_schema_ops ops = {tree_view, tree_walk, tree_next, tree_leave, tree_canonical, true};
     return moon_schema_check(schema, &ops, NULL, (struct moon_schema_node){.ptr = value}, report, err);
 }

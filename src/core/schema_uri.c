@@ -190,7 +190,8 @@ bool moon_uri_check(const char *text, size_t len, bool relative) {
         if (!relative)
             return false;
         const char *colon = u.path.len > 0 ? memchr(u.path.text, ':', u.path.len) : NULL;
-        if (u.authority.text == NULL && colon != NULL && memchr(u.path.text, '/', (size_t)(colon - u.path.text)) == NULL)
+        if (u.authority.text == NULL && colon != NULL &&
+            memchr(u.path.text, '/', (size_t)(colon - u.path.text)) == NULL)
             return false; /* a first segment with a colon would be a scheme */
     } else {
         for (size_t i = 0; i < u.scheme.len; i++) {

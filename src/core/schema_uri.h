@@ -16,7 +16,8 @@ struct uri {
 
 /* Splits any string (RFC 3986, appendix B); checks nothing. */
 void moon_uri_split(const char *text, size_t len, struct uri *out);
-/* Resolves a reference against a base (section 5.2). The result lies in the arena, without its fragment; NULL: out of memory. */
+/* Resolves a reference against a base (section 5.2). The result lies in the arena, without its fragment; NULL: out of
+ * memory. */
 char *moon_uri_resolve(void **arena, const char *base, const char *ref, size_t len);
 bool moon_uri_check(const char *text, size_t len, bool relative); /* the grammar of URI, or of URI-reference */
 

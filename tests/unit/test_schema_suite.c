@@ -1,6 +1,6 @@
-/* test_schema_suite.c - the official JSON-Schema-Test-Suite, draft 2020-12: all required tests, and the optional ones about the formats that
- * are asserted and about ECMA-262 patterns. The suite is not part of this repository: $MOONGATE_JSON_SCHEMA_SUITE, or a sibling folder, names
- * it; where it is missing the test is skipped. */
+/* test_schema_suite.c - the official JSON-Schema-Test-Suite, draft 2020-12: all required tests, and the optional ones
+ * about the formats that are asserted and about ECMA-262 patterns. The suite is not part of this repository:
+ * $MOONGATE_JSON_SCHEMA_SUITE, or a sibling folder, names it; where it is missing the test is skipped. */
 #include "unit.h"
 
 #include "moongate/file.h"
@@ -143,8 +143,9 @@ static void required(void **state) {
 }
 
 static void formats(void **state) {
-    static const char *const names[] = {"date",  "date-time",    "ecmascript-regex", "email", "ipv4", "ipv6",
-                                        "regex", "json-pointer", "time",             "uri",   "uri-reference", "uuid", "unknown"};
+    static const char *const names[] = {"date",          "date-time", "ecmascript-regex", "email", "ipv4",
+                                        "ipv6",          "regex",     "json-pointer",     "time",  "uri",
+                                        "uri-reference", "uuid",      "unknown"};
     (void)state;
     if (root == NULL)
         skip();
@@ -159,10 +160,16 @@ static void formats(void **state) {
 }
 
 static void optional(void **state) {
-    static const char *const files[] = {"anchor.json",           "dynamicRef.json",
-                                        "ecmascript-regex.json", "non-bmp-regex.json", "format-assertion.json",
-                                        "float-overflow.json",   "id.json",           "no-schema.json",
-                                        "refOfUnknownKeyword.json", "unknownKeyword.json"};
+    static const char *const files[] = {"anchor.json",
+                                        "dynamicRef.json",
+                                        "ecmascript-regex.json",
+                                        "non-bmp-regex.json",
+                                        "format-assertion.json",
+                                        "float-overflow.json",
+                                        "id.json",
+                                        "no-schema.json",
+                                        "refOfUnknownKeyword.json",
+                                        "unknownKeyword.json"};
     (void)state;
     if (root == NULL)
         skip();
