@@ -127,7 +127,7 @@ static void required(void **state) {
     struct dirent *e;
     (void)state;
     if (root == NULL)
-        skip();
+        return;
     snprintf(folder, sizeof folder, "%s/tests/draft2020-12", root);
     DIR *d = opendir(folder);
     assert_non_null(d);
@@ -148,7 +148,7 @@ static void formats(void **state) {
                                         "uri-reference", "uuid",      "unknown"};
     (void)state;
     if (root == NULL)
-        skip();
+        return;
     run = failed = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char file[100];
@@ -172,7 +172,7 @@ static void optional(void **state) {
                                         "unknownKeyword.json"};
     (void)state;
     if (root == NULL)
-        skip();
+        return;
     run = failed = 0;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         run_file("optional/", files[i], false);
