@@ -1,0 +1,247 @@
+/* audit_queue.c - group commit. Entries wait in a list; one batch at a time goes to the pool and is written with one write
+ * and, if anyone in it needs that, one sync. The pool thread sees only the batch; the list is the loop's. */
+#include "moongate/audit_queue.h"
+
+#include "moongate/buf.h"
+#include "moongate/clock.h"
+#include "moongate/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_MAX   4096
+#define BATCH_BYTES (4 * 1024 * 1024)
+
+struct moon_audit_ticket {
+    struct moon_audit_ticket *next;
+    struct moon_audit_record record; /* fields point into text */
+    struct moon_buf text;
+    moon_audit_done *done;
+    void *ud;
+    bool sync;
+};
+
+struct moon_audit_queue {
+    struct moon_loop *loop;
+    const struct moon_redact *redact;
+    char *path;
+    struct moon_audit_ops ops;
+    bool own_ops;
+
+    struct moon_audit_ticket *first, **last; /* waiting */
+    struct moon_defer start;
+
+    /* The batch: the pool's from start to done. */
+    bool busy;
+    struct moon_work work;
+    struct moon_audit_log *log; /* opened by the first batch */
+    struct moon_audit_ticket *batch;
+    struct moon_audit_record *records;
+    size_t nrecords;
+    bool sync;
+    int rc;
+    struct moon_err err;
+
+    struct moon_audit_stats stats;
+};
+
+static int no_memory(struct moon_err *err) {
+    return moon_err_set(err, MOON_ENOMEM, "out of memory");
+}
+
+int moon_audit_queue_new(struct moon_audit_queue **out, struct moon_loop *loop, const struct moon_redact *redact,
+                         const char *path, const struct moon_audit_ops *ops, struct moon_err *err) {
+    struct moon_audit_queue *q = calloc(1, sizeof *q);
+    if (!q || !(q->path = strdup(path))) {
+        free(q);
+        return no_memory(err);
+    }
+    q->loop = loop;
+    q->redact = redact;
+    q->last = &q->first;
+    q->own_ops = ops != NULL;
+    if (ops)
+        q->ops = *ops;
+    *out = q;
+    return 0;
+}
+
+static void free_ticket(struct moon_audit_ticket *t) {
+    moon_buf_release(&t->text);
+    free(t);
+}
+
+/* ---- a batch ---- */
+
+/* Moves what waits to the batch. */
+static int take_batch(struct moon_audit_queue *q) {
+    size_t n = 0, bytes = 0;
+    struct moon_audit_ticket *t;
+    for (t = q->first; t && n < BATCH_MAX && bytes < BATCH_BYTES; t = t->next, n++)
+        bytes += t->text.len;
+    q->records = malloc(n * sizeof *q->records);
+    if (!q->records)
+        return MOON_ENOMEM;
+    q->nrecords = n;
+    q->sync = false;
+    q->batch = q->first;
+    for (size_t i = 0; i < n; i++) {
+        t = q->first;
+        q->records[i] = t->record;
+        q->sync |= t->sync;
+        q->first = t->next;
+        if (i + 1 == n)
+            t->next = NULL;
+    }
+    if (!q->first)
+        q->last = &q->first;
+    return 0;
+}
+
+/* On a pool thread. A log that could not be opened is tried again by the next batch; one that failed stays refused. */
+static void write_batch(void *ud) {
+    struct moon_audit_queue *q = ud;
+    q->rc = q->log ? 0 : moon_audit_open(&q->log, q->path, q->own_ops ? &q->ops : NULL, &q->err);
+    if (q->rc == 0)
+        q->rc = moon_audit_append(q->log, q->records, q->nrecords, q->sync, &q->err);
+}
+
+/* Tells everyone how the batch ended. A callback may submit, forget others, or run anything but _free. */
+static void settle_batch(struct moon_audit_queue *q) {
+    struct moon_audit_record *records = q->records;
+    size_t i = 0;
+    q->stats.batches++;
+    q->stats.syncs += q->rc == 0 && q->sync;
+    while (q->batch) {
+        struct moon_audit_ticket *t = q->batch;
+        const struct moon_audit_record *r = &records[i++];
+        struct moon_err failed = q->err;
+        q->batch = t->next;
+        if (q->rc == 0 && r->status != 0 && failed.code != r->status)
+            moon_err_set(&failed, r->status, "the audit event could not be written");
+        q->stats.events += r->seq > 0;
+        if (t->done)
+            t->done(t->ud, r->seq, r->seq > 0 ? NULL : &failed);
+        free_ticket(t);
+    }
+    free(records);
+    q->records = NULL;
+}
+
+static void start_batch(void *ud);
+
+static void batch_done(void *ud, bool cancelled) {
+    struct moon_audit_queue *q = ud;
+    if (cancelled) {
+        q->rc = moon_err_set(&q->err, MOON_ECANCELLED, "the audit log was not written: cancelled");
+        for (size_t i = 0; i < q->nrecords; i++)
+            q->records[i].seq = 0;
+    }
+    settle_batch(q);
+    q->busy = false;
+    if (q->first)
+        moon_loop_defer(q->loop, &q->start, start_batch, q);
+}
+
+static void fail_waiting(struct moon_audit_queue *q) {
+    struct moon_audit_ticket *t = q->first;
+    struct moon_err err;
+    no_memory(&err);
+    q->first = NULL;
+    q->last = &q->first;
+    while (t) {
+        struct moon_audit_ticket *next = t->next;
+        if (t->done)
+            t->done(t->ud, 0, &err);
+        free_ticket(t);
+        t = next;
+    }
+}
+
+static void start_batch(void *ud) {
+    struct moon_audit_queue *q = ud;
+    if (q->busy || !q->first)
+        return;
+    if (take_batch(q) != 0) {
+        fail_waiting(q);
+        return;
+    }
+    q->busy = true;
+    q->err = (struct moon_err){0, ""};
+    if (moon_work_start(q->loop, &q->work, write_batch, batch_done, q, &q->err) != 0) {
+        q->rc = q->err.code;
+        for (size_t i = 0; i < q->nrecords; i++)
+            q->records[i].seq = 0;
+        settle_batch(q);
+        q->busy = false;
+    }
+}
+
+/* ---- what others call ---- */
+
+int moon_audit_submit(struct moon_audit_queue *q, enum moon_audit_phase phase, uint64_t intent, const char *fields,
+                      size_t len, bool sync, moon_audit_done *done, void *ud, struct moon_audit_ticket **ticket,
+                      struct moon_err *err) {
+    struct moon_audit_ticket *t = calloc(1, sizeof *t);
+    if (!t)
+        return no_memory(err);
+    int rc = moon_audit_redact(q->redact, fields, len, &t->text, err);
+    if (rc != 0) {
+        free_ticket(t);
+        return rc;
+    }
+    t->record = (struct moon_audit_record){.phase = phase,
+                                           .intent = intent,
+                                           .wall_ns = moon_wall_ns(moon_loop_clock(q->loop)),
+                                           .fields = t->text.data,
+                                           .fields_len = t->text.len};
+    t->sync = sync;
+    t->done = done;
+    t->ud = ud;
+    *q->last = t;
+    q->last = &t->next;
+    if (!q->busy) /* deferred, so that all who submit in this turn go together */
+        moon_loop_defer(q->loop, &q->start, start_batch, q);
+    if (ticket)
+        *ticket = t;
+    return 0;
+}
+
+void moon_audit_forget(struct moon_audit_ticket *ticket) {
+    ticket->done = NULL;
+}
+
+static void forget_all(struct moon_audit_ticket *t) {
+    for (; t; t = t->next)
+        t->done = NULL;
+}
+
+void moon_audit_queue_free(struct moon_audit_queue *q) {
+    if (!q)
+        return;
+    forget_all(q->batch);
+    forget_all(q->first);
+    while (q->busy)
+        moon_loop_turn(q->loop, true);
+    moon_loop_undefer(q->loop, &q->start);
+    while (q->first && take_batch(q) == 0) {
+        write_batch(q);
+        settle_batch(q);
+    }
+    fail_waiting(q);
+    moon_audit_close(q->log);
+    free(q->path);
+    free(q);
+}
+
+const char *moon_audit_queue_path(const struct moon_audit_queue *q) {
+    return q->path;
+}
+
+bool moon_audit_queue_idle(const struct moon_audit_queue *q) {
+    return !q->busy && !q->first;
+}
+
+struct moon_audit_stats moon_audit_queue_stats(const struct moon_audit_queue *q) {
+    return q->stats;
+}
