@@ -1,5 +1,5 @@
-/* audit_queue.c - group commit. Entries wait in a list; one batch at a time goes to the pool and is written with one write
- * and, if anyone in it needs that, one sync. The pool thread sees only the batch; the list is the loop's. */
+/* audit_queue.c - group commit. Entries wait in a list; one batch at a time goes to the pool and is written with one
+ * write and, if anyone in it needs that, one sync. The pool thread sees only the batch; the list is the loop's. */
 #include "moongate/audit_queue.h"
 
 #include "moongate/buf.h"

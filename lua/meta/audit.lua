@@ -1,0 +1,96 @@
+---@meta moongate.audit
+
+---The audit log: a file of JSON lines, each bound to the one before by a hash (include/moongate/audit_log.h has the form). What a
+---thousand tasks write at once shares one sync. Secrets are replaced by `***` before anything is written.
+---
+---An event is a table with `action`, a string, and whatever else is worth keeping; `seq`, `time`, `phase`, `prev`, `hash` and `intent` are the
+---log's own members and refused. All of these functions wait, so they work inside a task only.
+---@class moongate.audit
+local audit = {}
+
+---@class moongate.audit.fields
+---@field action string what is, or was, done
+---@field [string] moongate.json.value
+
+---An event of the log, as audit.read gives it.
+---@class moongate.audit.line: moongate.audit.fields
+---@field seq integer the line's number, from 1
+---@field time string when it was submitted: RFC 3339, UTC, milliseconds
+---@field phase "event"|"intent"|"outcome"
+---@field intent? integer of an outcome: the seq of its intent
+---@field prev string the hash of the line before
+---@field hash string
+
+---Writes an event. It is in the file when this returns, though not necessarily synced to the disk.
+---
+---Errors: `invalid` (no action, a member of the log's own, no JSON form), `too_large` (more than 1 MiB), `io` (the disk), `corrupt` (the log is
+---damaged: nothing is appended), `timeout` (another process holds the log), `closed` (the session has no log).
+---@param fields moongate.audit.fields
+---@return integer? seq
+---@return moongate.error? err
+function audit.event(fields) end
+
+---Writes what is about to be done, synced to the disk before this returns. What can't be audited must not be done: check the result.
+---
+---Errors: as audit.event.
+---@param fields moongate.audit.fields
+---@return moongate.audit.entry? entry
+---@return moongate.error? err
+function audit.intent(fields) end
+
+---An intent that waits for its outcome. One that never gets it is an open intent: audit.verify lists them.
+---@class moongate.audit.entry
+---@field seq integer
+local entry = {}
+
+---Writes what became of it, synced to the disk. `action` is the intent's unless it is given. Raises when it was told already.
+---
+---Errors: as audit.event; it may be tried again.
+---@param fields table<string, moongate.json.value>
+---@return true? written
+---@return moongate.error? err
+function entry:outcome(fields) end
+
+---The session's log, which need not exist yet; nil when it has none.
+---@return string?
+function audit.path() end
+
+---@class moongate.audit.report
+---@field lines integer good ones, from the first
+---@field first_bad? integer number of the first bad line
+---@field reason? string why it is bad
+---@field torn boolean the only fault is the last line, which a crash cut short; the next event sets it aside
+---@field torn_bytes? integer
+---@field set_aside integer torn lines that were set aside before
+---@field open_intents integer[] seqs of intents without an outcome
+---@field last_hash string of the last good line; 64 zeros when there is none
+
+---Checks a whole log. A broken one is a result, not an error.
+---
+---Errors: `not_found`, `denied`, `invalid` (no regular file), `io`, `timeout`.
+---@param path? string default: the session's log
+---@return moongate.audit.report? report
+---@return moongate.error? err
+function audit.verify(path) end
+
+---What must be so for a line to be picked; what is absent is anything.
+---@class moongate.audit.filter
+---@field action? string
+---@field outcome? string the member `outcome` or `status`
+---@field correlation_id? string the member `correlation_id` or `correlationId`
+---@field run? string
+---@field phase? "event"|"intent"|"outcome"
+---@field since? string|number a UTC time or the beginning of one ("2026-11-20", "2026-11-20T07:31"), or seconds since 1970; inclusive
+---@field until? string|number as since; "2026-11-20" includes that day
+---@field last? integer only the last so many of those that match
+
+---The events of a log, in order. Hashes are not checked: see audit.verify.
+---
+---Errors: as audit.verify; `too_large` (more than 256 MiB match).
+---@param path? string default: the session's log
+---@param filter? moongate.audit.filter
+---@return moongate.audit.line[]? events
+---@return integer|moongate.error skipped how many lines were no JSON; or the error
+function audit.read(path, filter) end
+
+return audit

@@ -1,0 +1,11 @@
+/* l_audit.h - the parts of module "audit": l_audit.c (writing), l_audit_file.c (verifying and reading files). */
+#ifndef MOONGATE_L_AUDIT_H
+#define MOONGATE_L_AUDIT_H
+
+#include "moongate/host.h"
+
+int l_audit_verify(lua_State *L);
+int l_audit_read(lua_State *L);
+void l_audit_file_setup(lua_State *L);
+
+#endif

@@ -1,0 +1,268 @@
+/* l_audit_file.c - audit.verify and audit.read: whole files, on the pool.  Types: lua/meta/audit.lua
+ *
+ * A job owns copies of all it works on, so that a cancelled task can go while the pool is still at it: the job is then
+ * an orphan, and its end frees it. */
+#include "l_audit.h"
+
+#include "l_json.h"
+#include "moongate/audit_queue.h"
+#include "moongate/clock.h"
+#include "moongate/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define L_JOB    "moongate.audit.job"
+#define READ_MAX ((size_t)256 << 20)
+
+enum text {
+    TEXT_PATH,
+    TEXT_ACTION,
+    TEXT_OUTCOME,
+    TEXT_CORRELATION,
+    TEXT_RUN,
+    TEXT_PHASE,
+    TEXT_SINCE,
+    TEXT_UNTIL,
+    TEXTS
+};
+
+struct job {
+    struct moon_work work;
+    struct moon_wake wake;
+    bool busy, orphan;
+    char *text[TEXTS]; /* the path and the filter's strings */
+    size_t last;
+    struct moon_audit_report report;
+    struct moon_buf lines;
+    uint64_t skipped;
+    int rc;
+    struct moon_err err;
+};
+
+struct l_job {
+    struct job *job;
+};
+
+static void job_free(struct job *j) {
+    if (!j)
+        return;
+    for (int i = 0; i < TEXTS; i++)
+        free(j->text[i]);
+    moon_audit_report_release(&j->report);
+    moon_buf_release(&j->lines);
+    free(j);
+}
+
+static void job_done(void *ud, bool cancelled) {
+    struct job *j = ud;
+    j->busy = false;
+    if (cancelled)
+        j->rc = moon_err_set(&j->err, MOON_ECANCELLED, "cancelled");
+    if (j->orphan)
+        job_free(j);
+    else
+        moon_task_wake(j->wake);
+}
+
+static int l_job_close(lua_State *L) {
+    struct l_job *h = luaL_checkudata(L, 1, L_JOB);
+    struct job *j = h->job;
+    h->job = NULL;
+    if (j && j->busy) {
+        j->orphan = true;
+        moon_work_cancel(moon_host_services(moon_host_of(L))->loop, &j->work);
+    } else {
+        job_free(j);
+    }
+    return 0;
+}
+
+static void run_verify(void *ud) {
+    struct job *j = ud;
+    j->rc = moon_audit_verify(j->text[TEXT_PATH], &j->report, &j->err);
+}
+
+static void run_read(void *ud) {
+    struct job *j = ud;
+    const struct moon_audit_filter f = {.action = j->text[TEXT_ACTION],
+                                        .outcome = j->text[TEXT_OUTCOME],
+                                        .correlation_id = j->text[TEXT_CORRELATION],
+                                        .run = j->text[TEXT_RUN],
+                                        .phase = j->text[TEXT_PHASE],
+                                        .since = j->text[TEXT_SINCE],
+                                        .until = j->text[TEXT_UNTIL],
+                                        .last = j->last};
+    j->rc = moon_audit_read(j->text[TEXT_PATH], &f, READ_MAX, &j->lines, &j->skipped, &j->err);
+}
+
+/* The path at 1 or the session's log. Raises. [-0, +0, e] */
+static const char *path_arg(lua_State *L) {
+    size_t len;
+    const struct moon_audit_queue *queue = moon_host_services(moon_host_of(L))->audit;
+    if (lua_isnoneornil(L, 1))
+        return queue ? moon_audit_queue_path(queue) : (luaL_argerror(L, 1, "this session has no audit log"), NULL);
+    const char *path = luaL_checklstring(L, 1, &len);
+    luaL_argcheck(L, len > 0 && strlen(path) == len, 1, "not a path");
+    return path;
+}
+
+/* A job with copies of the texts, closed when the function ends; it is at the top. NULL: nil, err were pushed. */
+static struct job *make_job(lua_State *L, const char *const text[TEXTS]) {
+    struct moon_err err;
+    struct l_job *h = lua_newuserdatauv(L, sizeof *h, 0);
+    h->job = NULL;
+    luaL_setmetatable(L, L_JOB);
+    lua_toclose(L, -1);
+    struct job *j = h->job = calloc(1, sizeof *j);
+    bool ok = j != NULL;
+    for (int i = 0; i < TEXTS && ok; i++)
+        ok = !text[i] || (j->text[i] = strdup(text[i]));
+    if (ok)
+        return j;
+    moon_err_set(&err, MOON_ENOMEM, "out of memory");
+    moon_fail(L, &err);
+    return NULL;
+}
+
+static int start(lua_State *L, struct job *j, void (*run)(void *ud), lua_KFunction then) {
+    struct moon_err err;
+    int at = lua_gettop(L);
+    if (moon_work_start(moon_host_services(moon_host_of(L))->loop, &j->work, run, job_done, j, &err) != 0)
+        return moon_fail(L, &err);
+    j->busy = true;
+    j->wake = moon_task_park(L);
+    return lua_yieldk(L, 0, (lua_KContext)at, then);
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t n) {
+    lua_pushinteger(L, (lua_Integer)n);
+    lua_setfield(L, -2, name);
+}
+
+static int verify_k(lua_State *L, int status, lua_KContext ctx) {
+    const struct job *j = ((struct l_job *)lua_touserdata(L, (int)ctx))->job;
+    const struct moon_audit_report *r = &j->report;
+    (void)status;
+    if (j->rc != 0 && j->rc != MOON_EVERIFY)
+        return moon_fail(L, &j->err);
+    lua_createtable(L, 0, 8);
+    set_count(L, "lines", r->lines);
+    set_count(L, "set_aside", r->set_aside);
+    lua_pushboolean(L, r->torn);
+    lua_setfield(L, -2, "torn");
+    lua_pushstring(L, r->last_hash);
+    lua_setfield(L, -2, "last_hash");
+    if (r->bad_line > 0) {
+        set_count(L, "first_bad", r->bad_line);
+        lua_pushstring(L, r->reason);
+        lua_setfield(L, -2, "reason");
+    }
+    if (r->torn)
+        set_count(L, "torn_bytes", r->torn_bytes);
+    lua_createtable(L, r->nopen < 100000 ? (int)r->nopen : 0, 0);
+    for (size_t i = 0; i < r->nopen; i++) {
+        lua_pushinteger(L, (lua_Integer)r->open_intents[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    moon_lua_json_push_array_mt(L);
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, "open_intents");
+    return 1;
+}
+
+/* audit.verify([path]) -> report | nil, err */
+int l_audit_verify(lua_State *L) {
+    struct moon_err err;
+    const char *text[TEXTS] = {path_arg(L)};
+    moon_task_check(L, "audit.verify");
+    if (moon_host_permit(L, "read", text[TEXT_PATH], &err) != 0)
+        return moon_fail(L, &err);
+    struct job *j = make_job(L, text);
+    return j ? start(L, j, run_verify, verify_k) : 2;
+}
+
+static int read_k(lua_State *L, int status, lua_KContext ctx) {
+    struct job *j = ((struct l_job *)lua_touserdata(L, (int)ctx))->job;
+    const char *p = j->lines.data, *end = p ? p + j->lines.len : NULL;
+    lua_Integer n = 0;
+    (void)status;
+    if (j->rc != 0)
+        return moon_fail(L, &j->err);
+    lua_newtable(L);
+    moon_lua_json_push_array_mt(L);
+    lua_setmetatable(L, -2);
+    while (p && p < end) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p));
+        size_t len = (size_t)((nl ? nl : end) - p);
+        if (moon_lua_json_decode(L, p, len, 0, &j->err) != 0)
+            return moon_fail(L, &j->err);
+        lua_rawseti(L, -2, ++n);
+        p += len + 1;
+    }
+    lua_pushinteger(L, (lua_Integer)j->skipped);
+    return 2;
+}
+
+/* A string option, or NULL. The value stays on the stack. [-0, +1, e] */
+static const char *text_option(lua_State *L, const char *name) {
+    int type = lua_getfield(L, 2, name);
+    const char *s = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    if (type != LUA_TSTRING && type != LUA_TNIL)
+        luaL_argerror(L, 2, lua_pushfstring(L, "%s: string expected, got %s", name, luaL_typename(L, -1)));
+    return s;
+}
+
+/* A number is seconds since 1970. [-0, +1, e] */
+static const char *time_option(lua_State *L, const char *name, char out[MOON_TIME_SIZE]) {
+    if (lua_getfield(L, 2, name) != LUA_TNUMBER) {
+        lua_pop(L, 1);
+        return text_option(L, name);
+    }
+    lua_Number s = lua_tonumber(L, -1);
+    luaL_argcheck(L, s >= 0 && s < 9e9, 2, "since, until: seconds since 1970, or a time as text");
+    moon_time_format((int64_t)(s * 1e3) * MOON_NS_PER_MS, out);
+    return out;
+}
+
+/* audit.read([path [, filter]]) -> events, skipped | nil, err */
+int l_audit_read(lua_State *L) {
+    static const char *const options[] = {"action", "outcome", "correlation_id", "run", "phase",
+                                          "since",  "until",   "last",           NULL};
+    char since[MOON_TIME_SIZE], until[MOON_TIME_SIZE];
+    struct moon_err err;
+    lua_Integer last = 0;
+    const char *text[TEXTS] = {path_arg(L)};
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        moon_check_options(L, 2, options);
+        text[TEXT_ACTION] = text_option(L, "action");
+        text[TEXT_OUTCOME] = text_option(L, "outcome");
+        text[TEXT_CORRELATION] = text_option(L, "correlation_id");
+        text[TEXT_RUN] = text_option(L, "run");
+        text[TEXT_PHASE] = text_option(L, "phase");
+        text[TEXT_SINCE] = time_option(L, "since", since);
+        text[TEXT_UNTIL] = time_option(L, "until", until);
+        int is_int = 1;
+        if (lua_getfield(L, 2, "last") != LUA_TNIL)
+            last = lua_tointegerx(L, -1, &is_int);
+        luaL_argcheck(L, is_int && last >= 0, 2, "last: a count expected");
+        lua_pop(L, 1);
+    }
+    moon_task_check(L, "audit.read");
+    if (moon_host_permit(L, "read", text[TEXT_PATH], &err) != 0)
+        return moon_fail(L, &err);
+    struct job *j = make_job(L, text);
+    if (!j)
+        return 2;
+    j->last = (size_t)last;
+    return start(L, j, run_read, read_k);
+}
+
+void l_audit_file_setup(lua_State *L) {
+    static const luaL_Reg meta[] = {{"__gc", l_job_close}, {"__close", l_job_close}, {NULL, NULL}};
+    luaL_newmetatable(L, L_JOB);
+    luaL_setfuncs(L, meta, 0);
+    lua_pop(L, 1);
+}
