@@ -264,9 +264,9 @@ local function outcome_of(run, returned)
   return { data = data, lines = lines, exit_status = status or 0 }
 end
 
--- workflow.execute(definition, values, session) -> {data, lines, exit_status}: data is what --json prints (nil: nothing),
--- lines what is printed otherwise. Raises what the workflow raises. values: as moongate.cli.flags parses them. session,
--- every field optional:
+-- workflow.execute(definition, values, session) -> {data, lines, exit_status}: data is what --json prints (nil:
+-- nothing), lines what is printed otherwise. Raises what the workflow raises. values: as moongate.cli.flags parses
+-- them. session, every field optional:
 --   dry_run, json, simulated      booleans
 --   project                       the project file's table
 --   deadline                      seconds for one call of the gateway

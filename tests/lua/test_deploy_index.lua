@@ -63,7 +63,7 @@ end
 -- ---- the plain ways ----
 
 test("an index is created, changed, and left alone when nothing differs", function(server)
-  local data, out, audit = deploy(server, { config() })
+  local data, out, audit, _ = deploy(server, { config() })
   local made = data.results[1]
   t.eq(made.status, "created")
   t.eq(out.exit_status, 0)

@@ -16,7 +16,8 @@ function M.gateway(run, options)
   for k, v in pairs(options) do client_options[k] = v end
   return gateway.open {
     client = assert(http.client(client_options)), dialect = declared.dialect, kinds = declared.kinds,
-    limits = run.limits, audit = run.audit, dry_run = run.dry_run, on_conflict = run.flags.on_conflict, deadline = run.deadline,
+    limits = run.limits, audit = run.audit, dry_run = run.dry_run, on_conflict = run.flags.on_conflict,
+    deadline = run.deadline,
   }
 end
 
