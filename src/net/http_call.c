@@ -300,7 +300,8 @@ static void retry_or_fail(struct moon_http_call *c, const struct moon_http_verdi
         again(c, d.wait_ns, now);
         return;
     }
-    r->code = v->code;
+    /* A lost connection is how it ended; that nobody knows what it did is what matters. */
+    r->code = v->code == MOON_ENETWORK && strcmp(d.outcome, "unknown") == 0 ? MOON_EUNKNOWN : v->code;
     r->status = v->status;
     r->outcome = d.outcome;
     r->retry_after_ns = v->retry_after_ns;

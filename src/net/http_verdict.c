@@ -185,6 +185,8 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
         what = "the connection was closed before an answer came";
     else if (v->code != 0)
         what = curl_easy_strerror(result);
+    if (*what)
+        moon_buf_printf(&r->message, "%s: ", call->host->origin);
     moon_buf_printf(&r->message, "%s%s%s", what, *what && *why ? "; " : "", why);
     const char *hint = effect(d->outcome);
     if (!*hint)
