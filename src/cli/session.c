@@ -12,10 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Parts that are still to be built: a session is made without them. */
-#pragma weak moon_audit_queue_new
-#pragma weak moon_audit_queue_free
-
 /* ---- pieces ---- */
 
 static enum moon_log_level log_level(const struct moon_options *o) {
@@ -205,8 +201,7 @@ int moon_session_open(struct moon_session *s, const struct moon_options *o, stru
     moon_session_credentials(s, NULL, NULL, NULL);
     if ((rc = moon_loop_new(&s->loop, &s->clock, s->clock.is_virtual ? &s->vclock : NULL, err)) != 0 ||
         (rc = open_http(s, err)) != 0 ||
-        (moon_audit_queue_new &&
-         (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0))
+        (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0)
         return rc;
     return open_host(s, err);
 }

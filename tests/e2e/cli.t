@@ -88,7 +88,7 @@ subtest 'help' => sub {
         write_file('moongate.1', $man->{out});
         my $r = run('groff', '-ww', '-man', '-Tutf8', 'moongate.1');
         is($r->{err}, '', 'groff has nothing to warn of');
-        like($r->{out}, qr/--sim-fault/, 'hyphens are hyphens');
+        like($r->{out}, qr/moongate sim --fault/, 'hyphens are hyphens');
     }
 };
 
@@ -176,13 +176,52 @@ subtest 'check' => sub {
     is($r->{out}, <<'TEXT', 'every fault of every file') or diag($r->{err});
 lua/a.lua:2:1: unknown global 'prnit' (did you mean 'print'?)
 lua/a.lua:3:27: unknown global 'y'
-lua/b.lua:4: '}' expected (to close '{' at line 1) near <eof>
+lua/b.lua:3: '}' expected (to close '{' at line 1) near <eof>
 TEXT
     my $doc = one_document(moon('check', '--json', 'lua'), 'check');
-    is_deeply([ map { "$_->{file}:$_->{line}" } @{ $doc->{error}{details} } ], [qw(lua/a.lua:2 lua/a.lua:3 lua/b.lua:4)]);
+    is_deeply([ map { "$_->{file}:$_->{line}" } @{ $doc->{error}{details} } ], [qw(lua/a.lua:2 lua/a.lua:3 lua/b.lua:3)]);
     is(moon('check', 'lua/c.lua')->{status}, 0);
     is(moon('check', 'nothing.lua')->{status}, 3);
     is(moon('check', "$root/scripts")->{status}, 0, 'the bundled workflows pass') or diag(moon('check', "$root/scripts")->{out});
+};
+
+subtest 'audit' => sub {
+    my $r = moon('audit', 'verify');
+    is($r->{status}, 0, 'nothing logged is no fault');
+    like($r->{out}, qr/nothing was logged yet/);
+    is(moon('--json', 'audit', 'show')->{out}, "[]\n");
+    moon('--audit-log', 'a.jsonl', '-e', <<'LUA');
+local audit = require "moongate.audit"
+audit.event { action = "one", status = "DONE" }
+local entry = audit.intent { action = "two", indexId = "a b" }
+entry:outcome { status = "UPDATED" }
+audit.event { action = "three" }
+LUA
+    $r = moon('audit', 'verify', 'a.jsonl');
+    is($r->{status}, 0);
+    is($r->{out}, "a.jsonl: 4 lines, every hash is good\n");
+    is(one_document(moon('audit', 'verify', '--json', 'a.jsonl'), 'verify')->{lines}, 4);
+    my $shown = sub { my $r = moon('audit', 'show', 'a.jsonl', '--json', @_); is($r->{status}, 0, "show @_"); [ map { $_->{seq} } @{ json($r->{out}) } ] };
+    is_deeply($shown->(), [ 1, 2, 3, 4 ]);
+    is_deeply($shown->('--action', 'two'), [ 2, 3 ]);
+    is_deeply($shown->('--action', 'two', '--action', 'one'), [ 1, 2, 3 ]);
+    is_deeply($shown->('--action', 'two', '--action', 'one', '--last', 2), [ 2, 3 ]);
+    is_deeply($shown->('--outcome', 'UPDATED'), [3]);
+    is_deeply($shown->('--last', 1), [4]);
+    is_deeply($shown->('--since', '1h', '--until', '2999'), [ 1, 2, 3, 4 ]);
+    is_deeply($shown->('--until', '2001-01-01T00:00'), []);
+    like(moon('audit', 'show', 'a.jsonl')->{out}, qr/^\d{4}-\S+Z  3 outcome of 2  two  status=UPDATED$/m, 'for people');
+    is(moon('audit', 'show', 'a.jsonl', '--since', 'yesterday')->{status}, 2);
+    my $log = read_file('a.jsonl');
+    write_file('bad.jsonl', $log =~ s/"a b"/"a c"/r);
+    $r = moon('audit', 'verify', 'bad.jsonl');
+    is($r->{status}, 8, 'a changed line: 8');
+    like($r->{err}, qr/bad\.jsonl:2: /, 'and where');
+    is(one_document(moon('--json', 'audit', 'verify', 'bad.jsonl'), 'a bad log')->{first_bad}, 2);
+    write_file('torn.jsonl', substr $log, 0, -20);
+    is(one_document(moon('--json', 'audit', 'verify', 'torn.jsonl'), 'a torn log')->{torn}, JSON::PP::true);
+    is(moon('audit', 'verify', 'no.jsonl')->{status}, 3, 'no such file: 3');
+    is(moon('audit', 'show', '.')->{status}, 3, 'a folder: 3');
 };
 
 # Starts moongate, waits for the line "here", sends signals.

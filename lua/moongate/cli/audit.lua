@@ -39,7 +39,7 @@ function M.verify(ctx, args)
   r.path = path
   if not r.first_bad then return ctx:result(r, M.verdict(path, r)) end
   local failure = errors.new {
-    code = "verify", message = M.verdict(path, r), where = ("%s:%d"):format(path, r.first_bad),
+    code = "verify", message = r.reason .. "; the lines before it are good", where = ("%s:%d"):format(path, r.first_bad),
     hint = r.torn and "a crash cut the last line short; the next event sets it aside and goes on"
       or "keep a copy of the file; nothing more is written to it until it is moved away",
   }
@@ -78,24 +78,28 @@ function M.line(entry)
     table.concat(parts, " "))
 end
 
--- Events of a log; each filter that can be several times is asked in turn, since the log's own filter takes one.
+local function any(list, value)
+  for _, wanted in ipairs(list) do if wanted == value then return true end end
+  return #list == 0
+end
+
+-- Events of a log. The log's own filter takes one action and one outcome; several are told apart here.
 local function matching(path, args)
-  local function any(list, value)
-    if #list == 0 then return true end
-    for _, wanted in ipairs(list) do if wanted == value then return true end end
-    return false
-  end
-  local filter = { since = moment("since", args.since), ["until"] = moment("until", args["until"]) }
-  local entries, err = audit.read(path, filter)
+  local single = #args.action < 2 and #args.outcome < 2
+  local entries, err = audit.read(path, {
+    since = moment("since", args.since), ["until"] = moment("until", args["until"]),
+    action = single and args.action[1] or nil, outcome = single and args.outcome[1] or nil,
+    last = single and args.last or nil,
+  })
   if not entries then error(err, 0) end
+  if single then return entries end
   local out = {}
   for _, entry in ipairs(entries) do
     if any(args.action, entry.action) and (any(args.outcome, entry.outcome) or any(args.outcome, entry.status)) then
       out[#out + 1] = entry
     end
   end
-  if args.last and #out > args.last then out = table.move(out, #out - args.last + 1, #out, 1, {}) end
-  return out
+  return args.last and #out > args.last and table.move(out, #out - args.last + 1, #out, 1, {}) or out
 end
 
 function M.show(ctx, args)
