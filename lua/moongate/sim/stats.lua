@@ -7,7 +7,7 @@ local M = {}
 M.__index = M
 
 local kept_requests = 1000  -- the last so many are shown
-local kept_bytes = 65536    -- of each body
+local kept_bytes = 16384    -- of each body
 local kept_keys = 100000    -- ids and body hashes remembered for duplicates; beyond it new ones are not counted
 
 function M.new()
