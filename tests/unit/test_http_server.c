@@ -387,6 +387,22 @@ static void faults_are_served_as_asked(void **state) {
     close(fd);
 }
 
+static void a_silent_connection_is_closed(void **state) {
+    (void)state;
+    struct fixture f;
+    start(&f, (struct moon_http_server_opts){.idle_s = 1});
+    int idle = dial(&f), slow = ask(&f, "GET / HTT"), waits = ask(&f, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    WAIT(&f, f.kept_count == 1);
+    hear(&f, idle, NULL);
+    hear(&f, slow, NULL);
+    answer(&f, 0, "here"); /* an owner that thinks is not idle */
+    hear(&f, waits, "here");
+    close(idle);
+    close(slow);
+    close(waits);
+    finish(&f);
+}
+
 /* Hours of dripping, and no idle connection that moves the clock. */
 static void time_may_be_virtual(void **state) {
     (void)state;
@@ -546,6 +562,7 @@ int main(void) {
         cmocka_unit_test(the_owner_may_decide_on_the_headers),
         cmocka_unit_test(a_client_may_leave),
         cmocka_unit_test(faults_are_served_as_asked),
+        cmocka_unit_test(a_silent_connection_is_closed),
         cmocka_unit_test(time_may_be_virtual),
         cmocka_unit_test(a_stop_lets_answers_out),
         cmocka_unit_test(a_stop_does_not_wait_for_ever),
