@@ -27,18 +27,22 @@ function M.mint(server, call, scope, authorization)
   }))
 end
 
--- start(opts) -> server, api(method, path, opts), call: the same without a token
-function M.start(opts, scope)
-  local server = assert(sim.start(opts or {}))
-  local call = plain_client.new(server.url)
-  local token = M.mint(server, call, scope):json().access_token
-  local function api(method, path, o)
+-- call with a token -> the same with one
+function M.with_token(call, token)
+  return function(method, path, o)
     o = copy(o)
     o.headers = copy(o.headers)
     o.headers["Authorization"] = "Bearer " .. token
     return call(method, path, o)
   end
-  return server, api, call
+end
+
+-- start(opts) -> server, api(method, path, opts), call: the same without a token; the token
+function M.start(opts, scope)
+  local server = assert(sim.start(opts or {}))
+  local call = plain_client.new(server.url)
+  local token = M.mint(server, call, scope):json().access_token
+  return server, M.with_token(call, token), call, token
 end
 
 -- A good index configuration, changed by the fields given.

@@ -106,7 +106,7 @@ t.test("unknown paths and methods are said to be so", function()
 end)
 
 t.test("the rate limit counts, refuses, and says when to come back", function()
-  local server <close>, api, call = f.start { rate_limit = 3 }
+  local server <close>, api, _, token = f.start { rate_limit = 3 }
   for n = 1, 3 do
     local res = assert(api("GET", f.indexes))
     t.eq(res.status, 200)
@@ -115,10 +115,11 @@ t.test("the rate limit counts, refuses, and says when to come back", function()
     local reset = tonumber(res.headers["inin-ratelimit-reset"])
     t.ok(reset > 55 and reset <= 60)
   end
-  local res = assert(api("GET", f.indexes))
+  -- Under this name the client does not know yet that it should wait.
+  local again = f.with_token(plain_client.new("http://localhost:" .. server.port), token)
+  local res = assert(again("GET", f.indexes))
   error_form(res, 429, "too.many.requests")
   t.eq(res.headers["retry-after"], res.headers["inin-ratelimit-reset"])
-  t.eq(f.mint(server, call).status, 200)
 end)
 
 t.test("an index is created, read, replaced", function()

@@ -31,7 +31,7 @@ t.test("close_before has no effect, close_after, half and drip have", function()
   local server <close>, api = f.start()
   for kind, effect in pairs { close_before = false, close_after = true, half = true } do
     t.ok(server:fault(kind .. ",method=PUT,times=1"))
-    t.fails("network", api("PUT", f.indexes .. "/" .. kind, { json = f.config(kind) }))
+    t.fails("unknown_outcome", api("PUT", f.indexes .. "/" .. kind, { json = f.config(kind) }))
     t.eq(assert(api("GET", f.indexes .. "/" .. kind)).status, effect and 200 or 404, kind)
   end
   t.ok(server:fault "drip,bytes=20,ms=1")

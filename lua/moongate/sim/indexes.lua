@@ -17,7 +17,7 @@ local M = { name = "indexes" }
 
 local collection = "/api/v2/ai/vectorstores/{vectorStoreId}/indexes"
 local item = collection .. "/{indexId}"
-local schema = assert(validate.compile(host.embedded "moongate/schemas/sim_index.json"))
+local schema = assert(validate.compile(host.embedded "moongate/schemas/sim_index.json", { formats = true }))
 local precision = { float32 = 0.98, int8 = 0.95, binary = 0.9 }
 
 function M.new()
