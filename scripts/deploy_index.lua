@@ -76,6 +76,9 @@ local function deploy_one(run, item, progress)
     if not errors.is(err) then error(err, 0) end
     entry.written = CHANGED[entry.status] and entry.status or nil -- it took effect; what came after failed
     entry.status, entry.failure = "failed", err
+    for _, field in ipairs { "audit_seq", "latency_ms", "correlation_id", "attempts" } do
+      entry[field] = entry[field] or err[field]
+    end
     run:report(err, entry.index_id)
   end
   progress.advance(1, ("%s: %s"):format(entry.index_id, entry.status))
@@ -89,11 +92,16 @@ local function final_line(entry)
   local function add(fmt, value)
     if value ~= nil and value ~= json.null then parts[#parts + 1] = fmt:format(value) end
   end
-  add("%s", entry.failure and entry.failure.code or entry.index_status)
-  add("but was %s before that", entry.written)
+  if entry.failure then
+    parts[1] = parts[1] .. ": " .. entry.failure.message
+    add("status %s", entry.failure.status)
+    add("(it was %s before that)", entry.written)
+  else
+    add("%s", entry.index_status)
+  end
   add("precision %s", entry.retrieval_precision)
   add("etag %s", entry.etag)
-  if CHANGED[entry.status] then add("%d ms", entry.latency_ms) end
+  if CHANGED[entry.status] then add("%s ms", entry.latency_ms) end
   add("correlation %s", entry.correlation_id)
   add("audit %d", entry.audit_seq)
   for _, hook in ipairs(entry.webhooks or {}) do

@@ -46,7 +46,8 @@ local function deploy(server, what, opts)
 end
 
 local function held(server, id)
-  return server:state().indexes[session.STORE][id or "orders"]
+  local store = server:state().indexes[session.STORE]
+  return store and store[id or "orders"]
 end
 
 -- Each test gets a server, and it is stopped.
@@ -79,7 +80,7 @@ test("an index is created, changed, and left alone when nothing differs", functi
   t.eq({ outcome.indexId, outcome.vector_store_id, outcome.dimensions, outcome.similarity_metric,
     outcome.retrieval_precision, outcome.status, outcome.correlationId },
     { "orders", "vs", 768, "cosine", 0.98, "created", made.correlation_id })
-  t.ok(math.type(outcome.latency_ms) == "integer")
+  t.ok(outcome.latency_ms > 0)
   t.eq(audit.lines[3].action, "index_confirm")
 
   data, out = deploy(server, { config(nil, { dimensions = 1536 }) })
@@ -123,6 +124,20 @@ test("bad files: all faults of all files at once, exit 3, and nothing is sent", 
   t.eq(err.code, "invalid")
   t.ok(#err.details > 80, #err.details)
   t.eq(require("moongate.cli.exit_status").of(err), 3)
+  t.eq(server:stats().requests, 0)
+end)
+
+test("each bad file by itself: exit 3, and nothing is sent", function(server)
+  local names = assert(fs.list("tests/lua/fixtures/bad_index"))
+  for _, name in ipairs(names) do
+    local ok, err = pcall(deploy, server, { "tests/lua/fixtures/bad_index/" .. name })
+    t.ok(not ok, name)
+    t.eq(require("moongate.cli.exit_status").of(err), 3, name)
+    for _, detail in ipairs(err.details) do
+      t.ok(detail.pointer or detail.message:find("not valid JSON", 1, true), name)
+    end
+  end
+  t.ok(#names >= 25)
   t.eq(server:stats().requests, 0)
 end)
 

@@ -46,7 +46,8 @@ end
 -- The place of the fault, unless it is one of ours: what a user did wrong is not to be found there.
 function M.where(err)
   local where = err.where
-  if err.code ~= "bug" and tostring(where):find("^moongate/") then return nil end
+  local file = tostring(where):match("^(.*):%d+$")
+  if err.code ~= "bug" and file and host.embedded(file) then return nil end
   return where
 end
 

@@ -53,8 +53,11 @@ local function compared(w, next)
       hint = "try again when the gateway answers",
     }, 0)
   end
-  w.changes = diff.compare(w.base and kinds.normal(w.kind, w.base_content), w.content ~= nil
-    and kinds.normal(w.kind, w.content) or nil)
+  if w.base and w.content ~= nil then -- a member that is absent is as good as one at its default
+    w.changes = diff.compare(kinds.normal(w.kind, w.base_content), kinds.normal(w.kind, w.content))
+  else
+    w.changes = diff.compare(w.base_content, w.content)
+  end
   if #w.changes == 0 and w.base and w.method ~= "POST" then return { status = "unchanged", etag = w.base.etag } end
   return next(w)
 end
@@ -112,6 +115,12 @@ end
 
 -- ---- recorded ----
 
+-- With one decimal, an integer where that is 0.
+local function milliseconds(seconds)
+  local ms = math.floor(seconds * 10000 + 0.5) / 10
+  return math.tointeger(ms) or ms
+end
+
 local function recorded(w, next)
   local entry, why = w.gw.audit.intent(audit_fields.intent(w))
   if not entry then
@@ -124,7 +133,7 @@ local function recorded(w, next)
   w.audit_seq = entry.seq
   local started = w.gw.clock.monotonic()
   local ok, result = pcall(next, w)
-  w.latency_ms = math.floor((w.gw.clock.monotonic() - started) * 1000 + 0.5)
+  w.latency_ms = milliseconds(w.gw.clock.monotonic() - started)
   local written, fault = entry:outcome(audit_fields.outcome(w, ok, result))
   if not written then
     error(errors.new {
@@ -135,7 +144,10 @@ local function recorded(w, next)
         fault and fault.message or "?"),
     }, 0)
   end
-  if not ok then error(result, 0) end
+  if not ok then
+    if errors.is(result) then result.audit_seq, result.latency_ms = w.audit_seq, w.latency_ms end
+    error(result, 0)
+  end
   return result
 end
 
