@@ -49,7 +49,6 @@ struct moon_host {
     pthread_t thread;
     atomic_int interrupted;
     _Atomic(lua_State *) running; /* the coroutine that runs Lua now: where a signal puts its hook */
-    int raised;                   /* how often the interrupt has been raised */
 };
 
 /* vm.c */

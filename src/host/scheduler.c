@@ -332,8 +332,17 @@ static void finish(lua_State *L, struct moon_task *t) {
     host->live--;
 }
 
+/* Undoes a wait that lies in the task itself: one it was cancelled in, or one that an error has cut short. */
+static void leave_wait(struct moon_task *t) {
+    void (*leave)(struct moon_task *task) = t->leave;
+    t->leave = NULL;
+    if (leave)
+        leave(t);
+}
+
 /* The task's function has ended, with t->outcome. */
 static void complete(lua_State *L, struct moon_task *t) {
+    leave_wait(t);
     t->state = MOON_TASK_ENDING;
     cancel_children(t);
     while (t && t->state == MOON_TASK_ENDING && !t->children) {
@@ -447,9 +456,7 @@ static void end_failed(lua_State *L, struct moon_task *t) {
 
 static void end_cancelled(lua_State *L, struct moon_task *t) {
     struct moon_host *host = t->host;
-    if (t->leave)
-        t->leave(t);
-    t->leave = NULL;
+    leave_wait(t); /* before the coroutine's stack, which holds what was waited on, is gone */
     if (lua_status(t->co) == LUA_YIELD) {
         host->current = t;
         t->state = MOON_TASK_RUNNING;
@@ -481,7 +488,7 @@ static void stress_gc(lua_State *L, struct moon_host *host) {
 
 static void step(lua_State *L, struct moon_host *host, struct moon_task *t) {
     int status, n = 0;
-    if (t->cancelled) {
+    if (t->cancelled || atomic_load_explicit(&host->interrupted, memory_order_relaxed)) {
         end_cancelled(L, t);
         return;
     }
@@ -500,8 +507,8 @@ static void step(lua_State *L, struct moon_host *host, struct moon_task *t) {
         end_failed(L, t);
     } else {
         lua_pop(t->co, n);
-        if (t->state == MOON_TASK_RUNNING) /* yielded without a park: only a bug in a binding does that */
-            make_ready(t);
+        if (t->state == MOON_TASK_RUNNING) /* not parked: the interrupt's hook has yielded */
+            end_cancelled(L, t);
     }
 }
 

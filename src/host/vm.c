@@ -189,7 +189,7 @@ static int main_outcome(lua_State *L) {
     luaL_unref(L, LUA_REGISTRYINDEX, a->ref);
     if (a->root->state == MOON_TASK_DONE) {
         int ok = 1;
-        lua_Integer status = n ? lua_tointegerx(L, base + 1, &ok) : 0;
+        lua_Integer status = n && !lua_isnil(L, base + 1) ? lua_tointegerx(L, base + 1, &ok) : 0;
         *a->status = ok && status >= 0 && status <= 255 ? (int)status : 1;
     } else {
         const char *code;
