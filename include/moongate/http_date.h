@@ -9,7 +9,7 @@
 
 /* Accepts IMF-fixdate and the obsolete RFC 850 and asctime forms; the day's name is not checked against the date. A
  * two-digit year is taken as the one nearest to now_wall_ns. Spaces around it are ignored. 0 or MOON_EPARSE. */
-int moon_http_date_parse(const char *s, size_t len, int64_t now_wall_ns, int64_t *wall_ns);
+int moon_http_date_parse(const char *text, size_t len, int64_t now_wall_ns, int64_t *wall_ns);
 /* "Sun, 06 Nov 1994 08:49:37 GMT". wall_ns is cut to the second and to the years 1970 to 9999. */
 void moon_http_date_format(int64_t wall_ns, char out[MOON_HTTP_DATE_SIZE]);
 

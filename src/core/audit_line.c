@@ -52,7 +52,7 @@ static int parse_fields(const char *fields, size_t len, struct moon_json_doc *do
 }
 
 int moon_audit_check_fields(const char *fields, size_t len, struct moon_err *err) {
-    struct moon_json_doc doc;
+    struct moon_json_doc doc = {.arena = NULL};
     int rc = parse_fields(fields, len, &doc, err);
     if (rc == 0)
         moon_json_doc_release(&doc);
@@ -89,7 +89,7 @@ static int write_line(struct moon_hasher *h, struct moon_json_value *line, struc
 
 int audit_line_make(struct moon_hasher *h, const struct moon_audit_record *r, struct audit_chain *chain,
                     struct moon_buf *out, struct moon_err *err) {
-    struct moon_json_doc doc;
+    struct moon_json_doc doc = {.arena = NULL};
     size_t before = out->len;
     char time[MOON_TIME_SIZE], hash[MOON_SHA256_HEX];
     int rc = parse_fields(r->fields, r->fields_len, &doc, err);
@@ -216,7 +216,7 @@ static int check_members(const struct moon_json_value *v, const struct audit_cha
 
 int audit_line_check(struct moon_hasher *h, const char *line, size_t len, struct audit_chain *chain,
                      struct audit_facts *facts, struct moon_err *err) {
-    struct moon_json_doc doc;
+    struct moon_json_doc doc = {.arena = NULL};
     struct moon_err why;
     struct audit_facts unused;
     if (len + 1 > MOON_AUDIT_LINE_MAX)

@@ -47,7 +47,7 @@ struct keep {
 static int keep_line(struct keep *k, struct moon_buf *out, size_t before, const char *line, size_t len) {
     if (moon_buf_append(out, line, len) != 0 || moon_buf_putc(out, '\n') != 0)
         return MOON_ENOMEM;
-    if (k->max == 0)
+    if (!k->len)
         return 0;
     if (k->count == k->max) {
         k->dropped += k->len[k->first];

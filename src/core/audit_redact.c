@@ -97,7 +97,7 @@ static int redact_value(struct redaction *x, struct moon_json_value *v) {
 int moon_audit_redact(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out,
                       struct moon_err *err) {
     struct redaction x = {.redact = redact};
-    struct moon_json_doc doc;
+    struct moon_json_doc doc = {.arena = NULL};
     int rc = moon_audit_check_fields(fields, len, err);
     if (rc != 0)
         return rc;

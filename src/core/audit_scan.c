@@ -25,7 +25,7 @@ void audit_scan_release(struct audit_scan *s) {
 /* Moves what is left to the front and reads a block behind it. 0 also at the end. */
 static int fill(struct audit_scan *s, struct moon_err *err) {
     size_t left = s->buf.len - s->used;
-    if (left > 0)
+    if (left > 0 && s->buf.data)
         memmove(s->buf.data, s->buf.data + s->used, left);
     s->buf.len = left;
     s->used = 0;

@@ -7,7 +7,6 @@
 #include "moongate/redact.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,14 +189,11 @@ static int find_proxy(struct moon_credentials *c, const struct moon_cred_input *
 
 /* ---- the gc profile ---- */
 
-__attribute__((format(printf, 2, 3))) static void warn(struct moon_credentials *c, const char *fmt, ...);
-static void warn(struct moon_credentials *c, const char *fmt, ...) {
-    if (c->nwarnings == MOON_CRED_WARNINGS)
-        return;
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(c->warnings[c->nwarnings++], sizeof c->warnings[0], fmt, ap);
-    va_end(ap);
+/* Where the next warning goes; the last one gives its place to what comes after it. */
+static char *next_warning(struct moon_credentials *c) {
+    if (c->nwarnings < MOON_CRED_WARNINGS)
+        c->nwarnings++;
+    return c->warnings[c->nwarnings - 1];
 }
 
 static int profile_path(const struct moon_cred_input *in, struct moon_buf *path, struct moon_err *err) {
@@ -221,7 +217,9 @@ static int use_profile(struct moon_credentials *c, const struct moon_cred_input 
     const struct moon_cred_value *id = &c->field[MOON_CRED_CLIENT_ID];
     bool other_id = id->data && p->client_id.len > 0 && strcmp(id->data, p->client_id.data) != 0;
     if (other_id && !is_set(c, MOON_CRED_CLIENT_SECRET) && p->client_secret.len > 0)
-        warn(c, "the client id comes from %s, its secret from %s, which is another client's", id->origin, origin);
+        snprintf(next_warning(c), sizeof c->warnings[0],
+                 "the client id comes from %.90s, its secret from %.90s, which is another client's", id->origin,
+                 origin);
     int rc = 0;
     for (size_t i = 0; i < sizeof map / sizeof map[0] && rc == 0; i++)
         if (!is_set(c, map[i].field) && map[i].value->len > 0)
@@ -268,7 +266,8 @@ static int from_profile(struct moon_credentials *c, const struct moon_cred_input
     }
     struct stat st;
     if (stat(path.data, &st) == 0 && (st.st_mode & (S_IRGRP | S_IROTH)))
-        warn(c, "%s can be read by others: chmod 600 %s", path.data, path.data);
+        snprintf(next_warning(c), sizeof c->warnings[0], "%s can be read by others: chmod 600 %s", path.data,
+                 path.data);
     rc = parse_profile(c, in, path.data, &text, err);
 out:
     moon_wipe(text.data, text.cap);

@@ -10,7 +10,8 @@ t.test("SHA-256 and HMAC give the published values", function()
   t.eq(hash.sha256 "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
   t.eq(hash.sha256 "a\0b", hash.sha256("a\0" .. "b"))
   t.ok(hash.sha256 "a\0b" ~= hash.sha256 "a")
-  t.eq(hash.hmac_sha256("Jefe", "what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+  t.eq(hash.hmac_sha256("Jefe", "what do ya want for nothing?"),
+    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
   t.raises(hash.sha256, "string expected")
 end)
 
