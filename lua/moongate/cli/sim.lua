@@ -35,6 +35,9 @@ local function instructions(server, cacert)
 end
 
 function M.run(ctx, args)
+  for _, spec in ipairs(args.fault or {}) do
+    if spec == "help" then return assert(host.write(sim.fault_help)) and nil end
+  end
   local tls = args.tls and { cert = args.tls[1], key = args.tls[2] } or nil
   local faults = rules_of(ctx, args)
   local server, err = sim.start {
