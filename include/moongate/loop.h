@@ -64,6 +64,7 @@ struct moon_work {
 int moon_work_start(struct moon_loop *loop, struct moon_work *w, void (*run)(void *ud),
                     void (*done)(void *ud, bool cancelled), void *ud, struct moon_err *err);
 void moon_work_cancel(struct moon_loop *loop, struct moon_work *w); /* best effort: one that runs already goes on */
+size_t moon_loop_works(const struct moon_loop *loop);               /* started, and done not yet called */
 
 /* Wakes a loop that waits, from any thread or a signal handler. */
 void moon_loop_wake(struct moon_loop *loop);

@@ -87,17 +87,19 @@ local function report(name, err)
   if err.traceback then comment(err.traceback) end
 end
 
+-- What lives now and did not before, after a little time to go.
 local function leftovers(before)
+  local left
   for _ = 1, 100 do
     local now = host.stats()
-    local left
-    for k, v in next, before do
-      if k ~= "memory" and now[k] > v then left = ("%d %s left over"):format(now[k] - v, k) end
+    left = nil
+    for _, k in ipairs { "tasks", "transfers", "works" } do
+      if now[k] > before[k] then left = ("%d %s left over"):format(now[k] - before[k], k) end
     end
     if not left then return nil end
     task.yield()
-    if _ == 100 then return left end
   end
+  return left
 end
 
 function M.test(name, fn)

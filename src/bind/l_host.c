@@ -1,6 +1,7 @@
 /* l_host.c - Lua module "moongate.host": what trusted code needs of the host. Never given to scripts. */
 #include "moongate/file.h"
 #include "moongate/host.h"
+#include "moongate/http.h"
 #include "moongate/loop.h"
 #include "moongate/redact.h"
 
@@ -161,14 +162,23 @@ static int l_width(lua_State *L) {
     return 1;
 }
 
-/* host.stats() -> {tasks, memory} */
+static void count(lua_State *L, const char *name, size_t n) {
+    lua_pushinteger(L, (lua_Integer)n);
+    lua_setfield(L, -2, name);
+}
+
+/* host.stats() -> {tasks, transfers, works, memory}: what lives now */
 static int l_stats(lua_State *L) {
     struct moon_host_stats s = moon_host_stats(moon_host_of(L));
-    lua_createtable(L, 0, 2);
-    lua_pushinteger(L, (lua_Integer)s.tasks);
-    lua_setfield(L, -2, "tasks");
-    lua_pushinteger(L, (lua_Integer)s.memory);
-    lua_setfield(L, -2, "memory");
+    const struct moon_services *services = moon_host_services(moon_host_of(L));
+    struct moon_http_stats http = {0};
+    if (services->http)
+        moon_http_stats(services->http, &http);
+    lua_createtable(L, 0, 4);
+    count(L, "tasks", s.tasks);
+    count(L, "transfers", http.live_calls);
+    count(L, "works", moon_loop_works(services->loop));
+    count(L, "memory", s.memory);
     return 1;
 }
 

@@ -50,17 +50,17 @@ static bool field(lua_State *L, const char *name) {
     return false;
 }
 
-static void part(lua_State *L, luaL_Buffer *b, bool *open, const char *before, const char *name, const char *after) {
+static void part(lua_State *L, luaL_Buffer *b, bool *open, const char *before, const char *name) {
     if (!field(L, name))
         return;
     lua_tostring(L, -1);
-    lua_pushfstring(L, "%s%s%s%s", *open ? ", " : " (", before, lua_tostring(L, -1), after);
+    lua_pushfstring(L, "%s%s%s", *open ? ", " : " (", before, lua_tostring(L, -1));
     lua_remove(L, -2);
     luaL_addvalue(b);
     *open = true;
 }
 
-/* "message (METHOD path, status 409, correlation abc, 3 attempts)" */
+/* "message (METHOD path, status 409, correlation abc, 3 attempts)"; one attempt goes without saying */
 static int error_tostring(lua_State *L) {
     luaL_Buffer b;
     bool open = false;
@@ -74,7 +74,7 @@ static int error_tostring(lua_State *L) {
         luaL_addvalue(&b);
     if (field(L, "method")) {
         lua_pop(L, 1);
-        part(L, &b, &open, "", "method", "");
+        part(L, &b, &open, "", "method");
         if (field(L, "path")) {
             lua_pushliteral(L, " ");
             lua_insert(L, -2);
@@ -82,11 +82,20 @@ static int error_tostring(lua_State *L) {
             luaL_addvalue(&b);
         }
     } else {
-        part(L, &b, &open, "", "path", "");
+        part(L, &b, &open, "", "path");
     }
-    part(L, &b, &open, "status ", "status", "");
-    part(L, &b, &open, "correlation ", "correlation_id", "");
-    part(L, &b, &open, "", "attempts", " attempts");
+    part(L, &b, &open, "status ", "status");
+    part(L, &b, &open, "correlation ", "correlation_id");
+    lua_pushliteral(L, "attempts");
+    lua_rawget(L, 1);
+    if (lua_type(L, -1) == LUA_TNUMBER && lua_tointeger(L, -1) > 1) {
+        lua_pushfstring(L, "%s%I attempts", open ? ", " : " (", (LUAI_UACINT)lua_tointeger(L, -1));
+        lua_remove(L, -2);
+        luaL_addvalue(&b);
+        open = true;
+    } else {
+        lua_pop(L, 1);
+    }
     if (open)
         luaL_addchar(&b, ')');
     luaL_pushresult(&b);

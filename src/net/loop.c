@@ -166,6 +166,10 @@ void moon_work_cancel(struct moon_loop *loop, struct moon_work *w) {
         uv_cancel((uv_req_t *)&((struct work_req *)w->priv)->uv);
 }
 
+size_t moon_loop_works(const struct moon_loop *loop) {
+    return loop->works;
+}
+
 /* ---- a turn ---- */
 
 /* Handles and requests of others keep libuv's loop alive; our async handle does not count. */

@@ -24,6 +24,7 @@ t.test("one line", function()
   t.eq(tostring(errors.new { code = "x", message = "no", method = "GET" }), "no (GET)")
   t.eq(tostring(errors.new { code = "x", message = ("m"):rep(5000), path = ("p"):rep(5000), method = "GET" }),
     ("m"):rep(5000) .. " (GET " .. ("p"):rep(5000) .. ")")
+  t.eq(tostring(errors.new { code = "x", message = "no", attempts = 1 }), "no")
   local e = errors.new { code = "x", message = "no" }
   t.eq("failed: " .. e .. "!", "failed: no!")
   e.message = nil
