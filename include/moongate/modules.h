@@ -4,6 +4,6 @@
 
 #include <lauxlib.h>
 
-extern const luaL_Reg moon_modules[]; /* ended by {NULL, NULL}; an entry without a function is not built in */
+extern const luaL_Reg moon_modules[]; /* ended by {NULL, NULL} */
 
 #endif

@@ -70,9 +70,11 @@ function M.new(folder, globals)
   end
 
   function env.getmetatable(v)
-    local mt = getmetatable(v)
-    if type(mt) == "table" and not ours[mt] and rawget(mt, "__metatable") == nil then return false end
-    return mt
+    local mt = host.raw_getmetatable(v)
+    if mt == nil then return nil end
+    local shown = rawget(mt, "__metatable")
+    if shown ~= nil then return shown end
+    return ours[mt] and mt or false
   end
 
   local function load_public(name)

@@ -182,7 +182,7 @@ static int l_stats(lua_State *L) {
     return 1;
 }
 
-/* host.native(name) -> whether a native module of that name is built in */
+/* host.raw_setmetatable(t, mt) -> t: not stopped by __metatable */
 static int l_set_metatable(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -191,9 +191,27 @@ static int l_set_metatable(lua_State *L) {
     return 1;
 }
 
+/* host.raw_getmetatable(v) -> metatable | nil: not stopped by __metatable */
 static int l_get_metatable(lua_State *L) {
     luaL_checkany(L, 1);
     return lua_getmetatable(L, 1);
+}
+
+/* host.metatables() -> {name = metatable}: of the native modules' objects, for the test that compares them with
+ * lua/meta */
+static int l_metatables(lua_State *L) {
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, LUA_REGISTRYINDEX)) {
+        if (lua_type(L, -2) == LUA_TSTRING && lua_istable(L, -1) && strncmp(lua_tostring(L, -2), "moongate.", 9) == 0) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, -4);
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    return 1;
 }
 
 static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
@@ -205,6 +223,7 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"isatty", l_isatty},
                                  {"width", l_width},
                                  {"stats", l_stats},
+                                 {"metatables", l_metatables},
                                  {"raw_setmetatable", l_set_metatable},
                                  {"raw_getmetatable", l_get_metatable},
                                  {NULL, NULL}};

@@ -1,7 +1,7 @@
 /* modules.c - the list of the native modules: name and opener. A new module is one line in each block. */
 #include "moongate/modules.h"
 
-#define MODULE(name) int luaopen_moongate_##name(lua_State *L) __attribute__((weak));
+#define MODULE(name) int luaopen_moongate_##name(lua_State *L);
 
 MODULE(audit)
 MODULE(auth)
@@ -19,7 +19,7 @@ MODULE(time)
 MODULE(uuid)
 MODULE(validate)
 MODULE(webhook)
-int luaopen_moongate_cjson(lua_State *L) __attribute__((weak));
+int luaopen_moongate_cjson(lua_State *L);
 
 const luaL_Reg moon_modules[] = {
     {"cjson", luaopen_moongate_cjson},

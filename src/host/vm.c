@@ -39,7 +39,8 @@ static int on_panic(lua_State *L) {
 }
 
 static void on_warning(void *ud, const char *msg, int tocont) {
-    (void)tocont;
+    if (!tocont && msg[0] == '@')
+        return; /* "@on" and "@off" are not for us */
     moon_log_write(((struct moon_host *)ud)->services.log, MOON_LOG_WARN, "%s", msg);
 }
 
