@@ -196,21 +196,25 @@ static int encode_array(struct encoder *e, int idx, const struct level *up) {
 
 /* ---- objects ---- */
 
+/* {"key": or ,"key": */
+static int put_key(struct encoder *e, const struct moon_json_entry *key, char before, const struct level *at) {
+    struct moon_buf *b = e->out;
+    if (moon_buf_reserve(b, key->len + 4) != 0)
+        return no_memory(e);
+    b->data[b->len++] = before;
+    int rc = put_string(e, key->key, key->len, at, "the key");
+    return rc != 0 ? rc : put(e, ':');
+}
+
 static int encode_members(struct encoder *e, struct moon_json_entry *entries, size_t n, int idx, struct level *at) {
     lua_State *L = e->L;
-    int rc = put(e, '{');
+    int rc = n == 0 ? put(e, '{') : 0;
     moon_json_sort(entries, n);
     for (size_t i = 0; i < n && rc == 0; i++) {
         at->key = entries[i].key;
         at->len = entries[i].len;
-        if (i > 0)
-            rc = put(e, ',');
-        if (rc == 0)
-            rc = put_string(e, entries[i].key, entries[i].len, at, "the key");
-        if (rc == 0)
-            rc = put(e, ':');
-        if (rc != 0)
-            break;
+        if ((rc = put_key(e, &entries[i], i == 0 ? '{' : ',', at)) != 0)
+            return rc;
         if (idx == 0) { /* the value itself lies at the slot */
             rc = encode_value(e, entries[i].slot, at);
         } else { /* the slot is the key's place in the table at idx + 1 */
@@ -268,7 +272,7 @@ static int encode_object(struct encoder *e, int idx, const struct level *up) {
             return encode_large(e, idx, up, &at);
         }
         entries[n].key = lua_tolstring(L, -2, &entries[n].len);
-        entries[n].slot = lua_gettop(L);
+        entries[n].slot = top + 2 * (int)n + 2;
         lua_pushvalue(L, -2); /* key and value stay; the copy is lua_next's */
     }
     int rc = encode_members(e, entries, n, 0, &at);

@@ -26,11 +26,21 @@ int moon_json_key_cmp(const char *a, size_t alen, const char *b, size_t blen) {
 
 /* The first eight bytes as a number that sorts as they do. */
 static uint64_t prefix_of(const char *key, size_t len) {
+    const unsigned char *k = (const unsigned char *)key;
     uint64_t v = 0;
-    size_t n = len < 8 ? len : 8;
-    for (size_t i = 0; i < n; i++)
-        v = v << 8 | rank((unsigned char)key[i]);
-    return n == 0 ? 0 : v << (8 * (8 - n));
+    if (len >= 8) {
+        v = (uint64_t)k[0] << 56 | (uint64_t)k[1] << 48 | (uint64_t)k[2] << 40 | (uint64_t)k[3] << 32 |
+            (uint64_t)k[4] << 24 | (uint64_t)k[5] << 16 | (uint64_t)k[6] << 8 |
+            k[7]; /* one load and a byte swap to the compiler */
+    } else {
+        for (size_t i = 0; i < len; i++)
+            v |= (uint64_t)k[i] << (56 - 8 * i);
+    }
+    if ((v & UINT64_C(0x8080808080808080)) == 0)
+        return v;
+    for (int shift = 0; shift < 64; shift += 8)
+        v = (v & ~(UINT64_C(0xff) << shift)) | (uint64_t)rank((unsigned char)(v >> shift)) << shift;
+    return v;
 }
 
 static int entry_cmp(const struct moon_json_entry *a, const struct moon_json_entry *b) {

@@ -14,8 +14,9 @@ static inline int json_is_plain(unsigned char c) {
 #define JSON_ONES  UINT64_C(0x0101010101010101)
 #define JSON_HIGHS UINT64_C(0x8080808080808080)
 
-/* Nonzero when one of the eight bytes of w is not plain. */
-static inline uint64_t json_any_special(uint64_t w) {
+/* Nonzero when one of the eight bytes of w is not plain. The lowest bit set is in the first such byte (from the low
+ * end); bits above it may be wrong. */
+static inline uint64_t json_specials(uint64_t w) {
     uint64_t quote = w ^ (JSON_ONES * '"');
     uint64_t slash = w ^ (JSON_ONES * '\\');
     uint64_t found = (w - JSON_ONES * 0x20) & ~w;
@@ -24,17 +25,54 @@ static inline uint64_t json_any_special(uint64_t w) {
     return (found | w) & JSON_HIGHS;
 }
 
-/* The first byte of [p, end) that is not plain, or end. Eight at a time, and independent of the byte order. */
+#if defined __BYTE_ORDER__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define JSON_FIRST(mask) ((size_t)__builtin_ctzll(mask) / 8) /* plain bytes before the first that is not */
+#else
+#define JSON_FIRST(mask) ((void)(mask), (size_t)0) /* the loop over bytes finds it */
+#endif
+
+/* The first byte of [p, end) that is not plain, or end. */
 static inline const char *json_skip_plain(const char *p, const char *end) {
     while (end - p >= 8) {
-        uint64_t w;
+        uint64_t w, m;
         memcpy(&w, p, sizeof w);
-        if (json_any_special(w))
+        m = json_specials(w);
+        if (m != 0) {
+            p += JSON_FIRST(m);
             break;
+        }
         p += 8;
     }
     while (p < end && json_is_plain((unsigned char)*p))
         p++;
+    return p;
+}
+
+/* As json_skip_plain, copying what it passes to *out, which moves on; *out has room for end - p bytes. */
+static inline const char *json_copy_plain(char **out, const char *p, const char *end) {
+    const char *start = p;
+    char *o = *out;
+    uint64_t w, m = 0;
+    for (; end - p >= 8; p += 8, o += 8) {
+        memcpy(&w, p, sizeof w);
+        memcpy(o, &w, sizeof w);
+        if ((m = json_specials(w)) != 0) {
+            p += JSON_FIRST(m);
+            o += JSON_FIRST(m);
+            break;
+        }
+    }
+    if (m == 0 && p < end && end - start >= 8) { /* the rest, together with bytes that are done */
+        memcpy(&w, end - 8, sizeof w);
+        if (json_specials(w) == 0) {
+            o += end - p;
+            memcpy(o - 8, &w, sizeof w);
+            p = end;
+        }
+    }
+    while (p < end && json_is_plain((unsigned char)*p))
+        *o++ = *p++;
+    *out = o;
     return p;
 }
 

@@ -28,10 +28,7 @@ int moon_json_put_string(struct moon_buf *b, const char *s, size_t len) {
     char *out = b->data + b->len;
     *out++ = '"';
     for (;;) {
-        const char *run = p;
-        p = json_skip_plain(p, end);
-        memcpy(out, run, (size_t)(p - run));
-        out += p - run;
+        p = json_copy_plain(&out, p, end);
         if (p == end)
             break;
         if ((unsigned char)*p >= 0x80) {

@@ -46,9 +46,17 @@ static bool check_kind(struct schema_checker *c, const struct schema_node *n, co
     }
 }
 
+/* The types that a token's kind alone settles; whether a NUMBER is an integer, schema_check_type looks up. */
+static const unsigned certain_types[] = {
+    [MOON_JSON_NULL] = TYPE_NULL,     [MOON_JSON_TRUE] = TYPE_BOOLEAN,
+    [MOON_JSON_FALSE] = TYPE_BOOLEAN, [MOON_JSON_INT] = TYPE_INTEGER | TYPE_NUMBER,
+    [MOON_JSON_NUMBER] = TYPE_NUMBER, [MOON_JSON_STRING] = TYPE_STRING,
+    [MOON_JSON_ARRAY] = TYPE_ARRAY,   [MOON_JSON_OBJECT] = TYPE_OBJECT,
+};
+
 static bool check_all(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
                       struct schema_evaluated *ev) {
-    bool ok = n->types == 0 || schema_check_type(c, n, in);
+    bool ok = n->types == 0 || (n->types & certain_types[in->view.type]) != 0 || schema_check_type(c, n, in);
     if (ok && (n->choices != NULL || n->constant != NULL))
         ok = schema_check_constants(c, n, in);
     if (!ok && schema_enough(c))

@@ -141,11 +141,13 @@ static bool is_alnum(char c) {
 static bool check_chars(struct uri_part part, const char *also) {
     for (size_t i = 0; i < part.len; i++) {
         char c = part.text[i];
+        if (is_alnum(c))
+            continue;
         if (c == '%') {
             if (part.len - i < 3 || !is_hex(part.text[i + 1]) || !is_hex(part.text[i + 2]))
                 return false;
             i += 2;
-        } else if (c == '\0' || (!is_alnum(c) && strchr("-._~!$&'()*+,;=", c) == NULL && strchr(also, c) == NULL)) {
+        } else if (c == '\0' || (strchr("-._~!$&'()*+,;=", c) == NULL && strchr(also, c) == NULL)) {
             return false;
         }
     }
