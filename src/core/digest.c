@@ -2,6 +2,7 @@
 #include "moongate/digest.h"
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,12 @@ struct moon_hasher {
     EVP_MD_CTX *ctx;
 };
 
+/* What OpenSSL noted about a failure must not be taken for the next TLS connection's. */
+static int failed(void) {
+    ERR_clear_error();
+    return MOON_ENOMEM;
+}
+
 int moon_hasher_new(struct moon_hasher **out) {
     struct moon_hasher *h = calloc(1, sizeof *h);
     if (!h)
@@ -21,7 +28,7 @@ int moon_hasher_new(struct moon_hasher **out) {
     h->ctx = EVP_MD_CTX_new();
     if (!h->md || !h->ctx) {
         moon_hasher_free(h);
-        return MOON_ENOMEM;
+        return failed();
     }
     *out = h;
     return 0;
@@ -38,7 +45,7 @@ void moon_hasher_free(struct moon_hasher *h) {
 int moon_sha256(struct moon_hasher *h, const void *data, size_t len, unsigned char out[MOON_SHA256_SIZE]) {
     if (EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1 || EVP_DigestUpdate(h->ctx, data, len) != 1 ||
         EVP_DigestFinal_ex(h->ctx, out, NULL) != 1)
-        return MOON_ENOMEM;
+        return failed();
     return 0;
 }
 
@@ -72,17 +79,17 @@ int moon_hmac_sha256(struct moon_hasher *h, const void *key, size_t key_len, con
     for (size_t i = 0; i < BLOCK; i++)
         block[i] ^= 0x36;
     if (rc == 0 && (EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1 || EVP_DigestUpdate(h->ctx, block, BLOCK) != 1))
-        rc = MOON_ENOMEM;
+        rc = failed();
     for (size_t i = 0; i < parts && rc == 0; i++)
         if (EVP_DigestUpdate(h->ctx, data[i], len[i]) != 1)
-            rc = MOON_ENOMEM;
+            rc = failed();
     if (rc == 0 && EVP_DigestFinal_ex(h->ctx, inner, NULL) != 1)
-        rc = MOON_ENOMEM;
+        rc = failed();
     for (size_t i = 0; i < BLOCK; i++)
         block[i] ^= 0x36 ^ 0x5c;
     if (rc == 0 && (EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1 || EVP_DigestUpdate(h->ctx, block, BLOCK) != 1 ||
                     EVP_DigestUpdate(h->ctx, inner, sizeof inner) != 1 || EVP_DigestFinal_ex(h->ctx, out, NULL) != 1))
-        rc = MOON_ENOMEM;
+        rc = failed();
     moon_wipe(block, sizeof block);
     moon_wipe(inner, sizeof inner);
     return rc;
