@@ -1,6 +1,7 @@
-/* test_core_oom.c - credentials, digests, webhooks, breakers, tokens and the audit log with the Nth allocation failing.
+/* test_core_torture.c - credentials, digests, webhooks, breakers, tokens and the audit log with the Nth allocation
+ * failing.
  */
-#include "oom.h"
+#include "torture.h"
 
 #include "moongate/audit_log.h"
 #include "moongate/breaker.h"
@@ -174,5 +175,5 @@ int main(void) {
         cmocka_unit_test(sweep_breakers),
         cmocka_unit_test(sweep_audit_log),
     };
-    return cmocka_run_group_tests_name("core_oom", tests, setup, teardown);
+    return cmocka_run_group_tests_name("core_torture", tests, setup, teardown);
 }

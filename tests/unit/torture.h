@@ -1,10 +1,11 @@
-/* oom.h - torture: the Nth allocation fails, N = 0, 1, 2, ... until everything goes well, once and for good, and
+/* torture.h - torture: the Nth allocation fails, N = 0, 1, 2, ... until everything goes well, once and for good, and
  * nothing may leak.
  *
- * Include it in one test program only: it replaces malloc. Under a sanitizer, which brings its own, the sweep runs
- * without failures. */
-#ifndef MOONGATE_TESTS_OOM_H
-#define MOONGATE_TESTS_OOM_H
+ * It replaces malloc for the whole program, so that allocations inside libc and OpenSSL fail too. (Tests named *_oom
+ * wrap only our own calls, and so work under a sanitizer as well; under one, this sweep runs without failures.)
+ */
+#ifndef MOONGATE_TESTS_TORTURE_H
+#define MOONGATE_TESTS_TORTURE_H
 
 #include "unit.h"
 
