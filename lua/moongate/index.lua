@@ -173,6 +173,7 @@ end
 local READ_FAULTS = {
   not_found = "there is no such file",
   denied = "can't be read: permission denied",
+  invalid = "is no regular file",
 }
 
 local function size(bytes)
@@ -227,8 +228,10 @@ end
 local function expand(paths, faults)
   local files = {}
   for _, path in ipairs(paths) do
-    local info = fs.stat(path)
-    if info and info.type == "directory" then
+    local info = path ~= "" and fs.stat(path)
+    if path == "" then
+      add(faults, '""', nil, "is the name of no file")
+    elseif info and info.type == "directory" then
       local found = json_files(path, faults)
       table.move(found, 1, #found, #files + 1, files)
     else

@@ -329,6 +329,8 @@ static void finish(lua_State *L, struct moon_task *t) {
             }
         }
     }
+    if (!parent) /* the loop may be about to wait for a timer or a socket that matters to nobody any more */
+        moon_loop_wake(host->services.loop);
     slot_release(L, host, t->slot);
     lua_pop(L, 1); /* the handle */
     host->live--;
