@@ -145,6 +145,9 @@ int moon_http_escape(struct moon_buf *out, const char *text, size_t len);
  * http(s) URL, or one with user info. */
 int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE], struct moon_err *err);
 
+/* "7.88.1 OpenSSL/3.0.11 ...": libcurl's version and what it was built with. */
+const char *moon_http_version(void);
+
 /* ---- what it holds ---- */
 struct moon_http_stats {
     uint64_t calls, attempts, connections; /* since the start; connections: sockets opened */

@@ -51,6 +51,7 @@ struct moon_timer {
 };
 int moon_timer_start(struct moon_loop *loop, struct moon_timer *t, int64_t delay_ns, void (*fn)(void *ud), void *ud);
 void moon_timer_stop(struct moon_loop *loop, struct moon_timer *t); /* no-op when inactive */
+const char *moon_loop_version(void);                                /* libuv's */
 int64_t moon_loop_now_ns(const struct moon_loop *loop);             /* monotonic, read afresh */
 
 /* Work on libuv's pool: run(ud) on a pool thread, then done(ud, cancelled) on the loop. The node is the caller's and

@@ -168,7 +168,7 @@ static int l_state(lua_State *L) {
     return 1;
 }
 
-/* host.access(path) -> {mode, writable, mine} of what is there | nil */
+/* host.access(path) -> {mode, writable, folder} of what is there | nil */
 static int l_access(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
     struct stat st;
@@ -179,8 +179,8 @@ static int l_access(lua_State *L) {
     lua_setfield(L, -2, "mode");
     lua_pushboolean(L, access(path, W_OK) == 0);
     lua_setfield(L, -2, "writable");
-    lua_pushboolean(L, st.st_uid == geteuid());
-    lua_setfield(L, -2, "mine");
+    lua_pushboolean(L, S_ISDIR(st.st_mode));
+    lua_setfield(L, -2, "folder");
     return 1;
 }
 
@@ -202,14 +202,15 @@ static int l_credentials(lua_State *L) {
         if (!c->field[f].data)
             continue;
         moon_credentials_mask(c, (enum moon_cred_field)f, shown);
+        bool where = f == MOON_CRED_REGION || f == MOON_CRED_LOGIN_URL; /* where to is no secret; who is */
         lua_createtable(L, 0, 4);
         lua_pushstring(L, moon_cred_field_name((enum moon_cred_field)f));
         lua_setfield(L, -2, "name");
         lua_pushstring(L, moon_cred_source_name(c->field[f].source));
         lua_setfield(L, -2, "source");
-        lua_pushstring(L, c->field[f].origin);
+        lua_pushstring(L, s->simulated ? "the simulated gateway" : c->field[f].origin);
         lua_setfield(L, -2, "origin");
-        lua_pushstring(L, shown);
+        lua_pushstring(L, where ? c->field[f].data : shown);
         lua_setfield(L, -2, "shown");
         lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     }
@@ -242,6 +243,10 @@ static int l_version(lua_State *L) {
     lua_setfield(L, -2, "moongate");
     lua_pushliteral(L, LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
     lua_setfield(L, -2, "lua");
+    lua_pushstring(L, moon_http_version());
+    lua_setfield(L, -2, "libcurl");
+    lua_pushstring(L, moon_loop_version());
+    lua_setfield(L, -2, "libuv");
     return 1;
 }
 

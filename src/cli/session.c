@@ -101,10 +101,10 @@ void moon_session_credentials(struct moon_session *s, const char *gateway_url, c
                               const char *client_secret) {
     const struct moon_options *o = s->options;
     struct moon_cred_input in = {.getenv = environment, .redact = s->redact};
-    bool simulated = o->sim || gateway_url;
+    s->simulated = o->sim || gateway_url;
     moon_credentials_release(&s->credentials);
     s->credentials_err.code = 0;
-    if (simulated) {
+    if (s->simulated) {
         in.getenv = no_environment;
         in.profile_path = "";
         in.flag[MOON_CRED_REGION] = gateway_url ? gateway_url : "http://127.0.0.1:1"; /* replaced before it is used */

@@ -30,6 +30,7 @@ struct moon_session {
     struct moon_err state_err;         /* code 0, or what is wrong with --state */
     struct moon_credentials credentials;
     struct moon_err credentials_err; /* code 0, or why they can't be resolved */
+    bool simulated;                  /* the credentials are a simulated gateway's */
     struct moon_http *http;
     struct moon_audit_queue *audit;
     struct moon_host *host;

@@ -3,6 +3,7 @@
 
 #include "curl_socket.h"
 
+#include "moongate/http.h"
 #include "moongate/loop.h"
 
 #include <stdlib.h>
@@ -302,4 +303,8 @@ void moon_curl_pool_stats(const struct moon_curl_pool *p, struct moon_curl_stats
     out->connections = p->sockets.opened;
     out->live = p->live;
     out->groups = p->n_groups;
+}
+
+const char *moon_http_version(void) {
+    return curl_version() + sizeof "libcurl/" - 1;
 }

@@ -252,3 +252,7 @@ bool moon_loop_turn(struct moon_loop *loop, bool wait) {
     }
     return false;
 }
+
+const char *moon_loop_version(void) {
+    return uv_version_string();
+}

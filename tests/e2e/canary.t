@@ -171,8 +171,8 @@ for my $file (split /\0/, `find . -type f -print0`) {
     push @texts, [ "file $file", read_file($file) ];
 }
 cmp_ok(scalar @canaries, '>=', 40, 'forty canaries at the least: ' . join ', ', map { "$used{$_} $_" } sort keys %used);
-cmp_ok(scalar(grep { $_->[0] =~ /audit\.jsonl/ && length $_->[1] } @texts), '>=', 4, 'audit logs were searched');
-cmp_ok(scalar(grep { $_->[0] =~ /deploy.*stdout/ && $_->[1] =~ /orders/ } @texts), '>=', 4, 'and runs that succeeded');
+cmp_ok(scalar(grep { $_->[0] =~ /audit\.jsonl/ && length $_->[1] } @texts), '>=', 2, 'audit logs were searched');
+cmp_ok(scalar(grep { $_->[0] =~ /deploy.*stdout/ && $_->[1] =~ /orders: (?:created|updated|unchanged)/ } @texts), '>=', 5, 'and runs that succeeded');
 
 # Each as it is, percent-encoded, as JSON, and the whole groups of its base64, at every offset.
 my %forms;

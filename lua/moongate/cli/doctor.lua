@@ -45,7 +45,7 @@ local function credentials(found)
   local c = host.credentials()
   for _, warning in ipairs(c.warnings) do found:warn("credentials", warning) end
   if c.error then
-    found:fail("credentials", c.error)
+    found:fail("credentials", c.error, "mend it where it says it is from")
     return false
   end
   local has = {}
@@ -74,13 +74,24 @@ local function probe(found, what, url)
     return found:fail(what, err, err.code == "tls"
       and "check --cacert, and that nothing on the way breaks the connection open" or "check the region and the proxy")
   end
+  local tls = (", TLS 1.2 or later, certificate verified by %s"):format(host.options().cacert or "the system's CAs")
   found:ok(what, "%s answers in %.0f ms%s", url, response.elapsed * 1000,
-    url:find("^https:") and ", TLS 1.2 or later, certificate verified" or " (no TLS)")
+    url:find("^https:") and tls or " (no TLS)")
   return response.headers["Date"], (sent + time.now()) / 2
 end
 
+local MONTHS = {
+  Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12,
+}
+
+-- "Fri, 20 Nov 2026 08:34:52 GMT" -> seconds, or nil.
+local function http_time(text)
+  local day, month, year, clock = text:match("^%a+, (%d+) (%a+) (%d+) (%d+:%d+:%d+) GMT$")
+  return day and MONTHS[month] and time.parse(("%s-%02d-%sT%sZ"):format(year, MONTHS[month], day, clock))
+end
+
 local function clock(found, date, at)
-  local theirs = date and time.parse(date)
+  local theirs = date and http_time(date)
   if not theirs then return found:warn("clock", "the gateway sent no Date to compare with") end
   local skew = at - theirs - 0.5 -- Date has whole seconds, cut off
   local message = ("%.0f s %s the gateway's"):format(math.abs(skew), skew < 0 and "behind" or "ahead of")
@@ -106,9 +117,9 @@ local function parent(path) return path:match("^(.*)/[^/]+/?$") or "." end
 
 local function state(found)
   local s = host.state()
-  if s.error then return found:fail("state folder", s.error) end
+  if s.error then return found:fail("state folder", s.error, "give --state a folder") end
   local there = host.access(s.dir)
-  if there and not there.writable then
+  if there and not (there.writable and there.folder) then
     found:fail("state folder", { code = "io", message = s.dir .. " can't be written" }, "check its owner and mode")
   elseif there and there.mode & 63 ~= 0 then -- 077: group and others
     found:warn("state folder", ("%s is open to other users (mode %o)"):format(s.dir, there.mode), "chmod 700 " .. s.dir)
@@ -118,7 +129,7 @@ local function state(found)
     local above = s.dir
     repeat above = parent(above) until host.access(above) or above == "" or above == "."
     local writable = host.access(above == "" and "/" or above)
-    if writable and writable.writable then
+    if writable and writable.writable and writable.folder then
       found:ok("state folder", "%s (made when it is first needed)", s.dir)
     else
       found:fail("state folder", { code = "io", message = s.dir .. " can't be made" }, "set --state or XDG_STATE_HOME")
@@ -146,7 +157,7 @@ local function token(found)
   local gateway, err = auth.gateway()
   local got
   if gateway then got, err = auth.token(gateway) end
-  if not got then return found:fail("token", err) end
+  if not got then return found:fail("token", err, "check the client and its secret, and that the region is theirs") end
   if got.source == "given" then return found:ok("token", "given by the user; not checked") end
   local left = got.expires_at and (", valid for %d s"):format(math.floor(got.expires_at - time.now())) or ""
   found:ok("token", "minted%s", left)
