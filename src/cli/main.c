@@ -52,6 +52,7 @@ int main(int argc, char **argv) {
     int status;
     forbid_dumps();
     signal(SIGPIPE, SIG_IGN); /* a write fails instead, and says so */
+    signal(SIGXFSZ, SIG_IGN); /* so does one beyond a limit of the file size */
     if (!moon_options_parse(&options, argc, argv)) {
         fputs("moongate: out of memory\n", stderr);
         return 1;
