@@ -196,6 +196,7 @@ return workflow.define {
     local items = index.load_all(args.config, { precision = args.precision, limits = run.limits })
     name_store(run)
     if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end
+    local _ = run.gateway -- what is wrong with its declaration is wrong for every index
     local progress = run:progress(#items, "indexes")
     local entries = assert(task.map(items, args.concurrency, function(item)
       return deploy_one(run, item, progress)

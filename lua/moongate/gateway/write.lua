@@ -71,9 +71,12 @@ end
 
 -- ---- reading again ----
 
+local READ_ANYWAY = 5 -- seconds that looking a write up may take when its own time is over
+
 -- The resource as it is now, or nil. A failure is the read's own.
 local function reread(w)
-  return w.gw:_read(w.kind, w.args, { fresh = true })
+  local left = w.deadline - w.gw.clock.monotonic()
+  return w.gw:_read(w.kind, w.args, { fresh = true, deadline = math.max(left, READ_ANYWAY) })
 end
 
 local function holds_ours(w, theirs)
@@ -243,17 +246,21 @@ local function precondition(w, headers)
   end
 end
 
--- Where no ETag guards the write, the resource is read once more and must be as it was.
+-- Where no ETag guards the write, the resource is read once more and must be as it was. -> a result when it holds
+-- already what was to be written
 local function guard_by_content(w)
-  if w.unconditional or not w.base or w.method == "POST" then return end
-  if w.kind.lock == "etag" and w.base.etag then return end
+  if w.unconditional or w.method == "POST" then return end
+  if w.kind.lock == "etag" and (not w.base or w.base.etag) then return end
   local theirs = reread(w)
-  if theirs and diff.equal(theirs.content, w.base_content) then return end
-  error(conflict.error(w, theirs, { method = w.method, path = w.path, outcome = "not_sent" }), 0)
+  if not theirs and not w.base then return end
+  if theirs and w.base and diff.equal(theirs.content, w.base_content) then return end
+  if holds_ours(w, theirs) then return found(w, theirs, {}) end
+  error(conflict.error(w, theirs, { method = w.method, path = w.path }), 0)
 end
 
 local function sent(w)
-  guard_by_content(w)
+  local there = guard_by_content(w)
+  if there then return there end
   local headers = {}
   for name, value in pairs(w.headers or {}) do headers[name] = value end
   precondition(w, headers)
