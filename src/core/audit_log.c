@@ -1,7 +1,7 @@
 /* audit_log.c - appending: under the lock, after a look at what others have added, one write and one sync a batch. */
 #include "moongate/audit_log.h"
 
-#include "audit_line.h"
+#include "audit_log_private.h"
 #include "moongate/file.h"
 
 #include <errno.h>
@@ -13,30 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct moon_audit_log {
-    char *path;
-    int fd;
-    dev_t dev;
-    ino_t ino;
-    off_t good_end; /* where the last good line ends */
-    struct audit_chain chain;
-    struct moon_hasher *hasher;
-    struct moon_audit_ops ops;
-    bool refused;         /* a sync failed, or a partial line could not be cut off: nothing is known any more */
-    bool folder_unsynced; /* the file's name is not safely in its folder yet */
-    off_t torn_end;       /* > good_end: there is a torn line up to here */
-    char torn_file[64];   /* base name of the side file that is not recorded yet; "" */
-    size_t torn_bytes;
-    char torn_hash[MOON_SHA256_HEX];
-};
-
 static int no_memory(struct moon_err *err) {
     return moon_err_set(err, MOON_ENOMEM, "out of memory");
-}
-
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
 }
 
 /* ---- the file and its folder ---- */
@@ -96,153 +74,6 @@ static int lock_current(struct moon_audit_log *log, struct moon_err *err) {
     return moon_err_set(err, MOON_EIO, "the audit log %s is being replaced all the time", log->path);
 }
 
-/* ---- what is in the file beyond what we know ---- */
-
-static int damaged(struct moon_audit_log *log, const char *why, struct moon_err *err) {
-    char where[40] = "a line near its end";
-    if (!log->chain.open)
-        snprintf(where, sizeof where, "line %llu", (unsigned long long)log->chain.seq + 1);
-    return moon_err_set(err, MOON_ECORRUPT, "the audit log %s is damaged: %s: %s; nothing is appended to it", log->path,
-                        where, why);
-}
-
-/* Checks the lines from good_end to size and moves good_end on. A torn last line stays beyond it. */
-static int check_new_lines(struct moon_audit_log *log, off_t size, struct moon_err *err) {
-    struct audit_scan scan;
-    struct moon_err why;
-    const char *line;
-    size_t len;
-    int rc;
-    audit_scan_init(&scan, log->fd, log->good_end, size);
-    while ((rc = audit_scan_next(&scan, &line, &len, err)) == 1) {
-        struct audit_chain before = log->chain;
-        int bad = audit_line_check(log->hasher, line, len, &log->chain, NULL, &why);
-        bool last = scan.line_end >= size;
-        if (bad == MOON_ENOMEM) {
-            rc = no_memory(err);
-            break;
-        }
-        if (bad == 0 && scan.terminated) {
-            log->good_end = scan.line_end;
-            continue;
-        }
-        log->chain = before;
-        bool torn = last && !scan.overlong && !before.open && (bad == 0 || bad == MOON_EPARSE || !scan.terminated) &&
-                    audit_line_torn(log->hasher, line, len, scan.terminated, &before);
-        rc = torn ? 0 : damaged(log, bad == 0 ? "it has no line break" : why.message, err);
-        break;
-    }
-    audit_scan_release(&scan);
-    log->torn_end = size;
-    return rc;
-}
-
-/* A long log is taken up at a line break near its end. */
-static int start_near_end(struct moon_audit_log *log, off_t size, struct moon_err *err) {
-    struct audit_scan scan;
-    const char *line;
-    size_t len;
-    off_t start = size - MOON_AUDIT_TAIL_CHECK;
-    audit_scan_init(&scan, log->fd, start, size);
-    int rc = audit_scan_next(&scan, &line, &len, err); /* the rest of a line that began before */
-    log->good_end = scan.line_end;
-    log->chain.open = true;
-    bool found = rc == 1 && scan.terminated;
-    audit_scan_release(&scan);
-    if (rc < 0)
-        return rc;
-    return found ? 0 : damaged(log, "there is no line break in the last part of it", err);
-}
-
-static int catch_up(struct moon_audit_log *log, struct moon_err *err) {
-    struct stat st;
-    int rc = 0;
-    if (fstat(log->fd, &st) != 0)
-        return moon_err_errno(err, MOON_EIO, errno, "can't read the audit log %s", log->path);
-    if (st.st_size < log->good_end)
-        return moon_err_set(err, MOON_ECORRUPT, "the audit log %s was cut short by somebody: it ends before line %llu",
-                            log->path, (unsigned long long)log->chain.seq);
-    if (st.st_size == log->good_end) {
-        log->torn_end = log->good_end;
-        return 0;
-    }
-    if (log->good_end == 0 && st.st_size > MOON_AUDIT_FULL_CHECK)
-        rc = start_near_end(log, st.st_size, err);
-    return rc != 0 ? rc : check_new_lines(log, st.st_size, err);
-}
-
-/* ---- a torn last line ---- */
-
-static int read_range(int fd, off_t from, off_t to, struct moon_buf *out, struct moon_err *err) {
-    if (moon_buf_reserve(out, (size_t)(to - from)) != 0)
-        return no_memory(err);
-    while (from < to) {
-        ssize_t n = pread(fd, out->data + out->len, (size_t)(to - from), from);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return moon_err_errno(err, MOON_EIO, n < 0 ? errno : EIO, "can't read the audit log");
-        out->len += (size_t)n;
-        from += n;
-    }
-    return 0;
-}
-
-/* Its bytes are safe in the side file before they leave the log. The name comes from the content, so that a crash
- * between the two steps is taken up where it was. */
-static int set_torn_aside(struct moon_audit_log *log, struct moon_err *err) {
-    struct moon_buf bytes = MOON_BUF_INIT, path = MOON_BUF_INIT;
-    int rc = read_range(log->fd, log->good_end, log->torn_end, &bytes, err);
-    if (rc == 0 && moon_sha256_hex(log->hasher, bytes.data, bytes.len, log->torn_hash) != 0)
-        rc = no_memory(err);
-    if (rc != 0)
-        goto out;
-    snprintf(log->torn_file, sizeof log->torn_file, ".torn-%llu-%.8s", (unsigned long long)log->chain.seq + 1,
-             log->torn_hash);
-    log->torn_bytes = bytes.len;
-    if (moon_buf_puts(&path, log->path) != 0 || moon_buf_puts(&path, log->torn_file) != 0)
-        rc = no_memory(err);
-    if (rc == 0)
-        rc = moon_file_replace(path.data, bytes.data, bytes.len, 0600, err);
-    if (rc == 0 && log->ops.ftruncate(log->fd, log->good_end) != 0)
-        rc = moon_err_errno(err, MOON_EIO, errno, "can't cut the torn line off the audit log %s", log->path);
-    if (rc == 0)
-        log->torn_end = log->good_end;
-    else
-        log->torn_file[0] = '\0';
-out:
-    moon_buf_release(&bytes);
-    moon_buf_release(&path);
-    return rc;
-}
-
-static int put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain, struct moon_buf *out,
-                          struct moon_err *err) {
-    struct moon_buf fields = MOON_BUF_INIT, file = MOON_BUF_INIT;
-    int rc = moon_buf_puts(&file, base_name(log->path));
-    if (rc == 0)
-        rc = moon_buf_puts(&file, log->torn_file);
-    if (rc == 0)
-        rc = moon_buf_printf(&fields, "{\"action\":\"torn_line_set_aside\",\"bytes\":%zu,\"sha256\":\"%s\",\"file\":",
-                             log->torn_bytes, log->torn_hash);
-    if (rc == 0)
-        rc = moon_json_put_string(&fields, file.data, file.len);
-    if (rc == MOON_EINVAL) /* a path that is no UTF-8 */
-        rc = moon_json_put_string(&fields, log->torn_file, strlen(log->torn_file));
-    if (rc == 0)
-        rc = moon_buf_putc(&fields, '}');
-    if (rc != 0) {
-        rc = no_memory(err);
-    } else {
-        const struct moon_audit_record r = {
-            .phase = MOON_AUDIT_EVENT, .wall_ns = wall_ns, .fields = fields.data, .fields_len = fields.len};
-        rc = audit_line_make(log->hasher, &r, chain, out, err);
-    }
-    moon_buf_release(&fields);
-    moon_buf_release(&file);
-    return rc;
-}
-
 /* ---- appending ---- */
 
 static int write_all(struct moon_audit_log *log, const char *data, size_t len) {
@@ -293,7 +124,7 @@ static int make_lines(struct moon_audit_log *log, struct moon_audit_record *reco
                       struct audit_chain *chain, struct moon_buf *text, struct moon_err *first, struct moon_err *err) {
     int rc = 0;
     if (log->torn_file[0])
-        rc = put_torn_event(log, records[0].wall_ns, chain, text, err);
+        rc = audit_put_torn_event(log, records[0].wall_ns, chain, text, err);
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct moon_err why;
         records[i].status = audit_line_make(log->hasher, &records[i], chain, text, &why);
@@ -310,9 +141,9 @@ static int make_lines(struct moon_audit_log *log, struct moon_audit_record *reco
 static int append_locked(struct moon_audit_log *log, struct moon_audit_record *records, size_t n, bool sync,
                          struct moon_err *first, struct moon_err *err) {
     struct moon_buf text = MOON_BUF_INIT;
-    int rc = catch_up(log, err);
+    int rc = audit_catch_up(log, err);
     if (rc == 0 && log->torn_end > log->good_end)
-        rc = set_torn_aside(log, err);
+        rc = audit_set_torn_aside(log, err);
     struct audit_chain chain = log->chain;
     if (rc == 0)
         rc = make_lines(log, records, n, &chain, &text, first, err);
@@ -381,7 +212,7 @@ static int open_and_check(struct moon_audit_log *log, const char *path, struct m
     if (rc == 0)
         rc = lock_current(log, err);
     if (rc == 0)
-        rc = catch_up(log, err);
+        rc = audit_catch_up(log, err);
     if (log->fd >= 0)
         audit_unlock(log->fd);
     return rc;

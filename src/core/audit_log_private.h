@@ -1,0 +1,36 @@
+/* audit_log_private.h - an open audit log, shared by audit_log.c (appending) and audit_catch_up.c (what is in the file
+ * already). */
+#ifndef MOONGATE_CORE_AUDIT_LOG_PRIVATE_H
+#define MOONGATE_CORE_AUDIT_LOG_PRIVATE_H
+
+#include "audit_line.h"
+
+struct moon_audit_log {
+    char *path;
+    int fd;
+    dev_t dev;
+    ino_t ino;
+    off_t good_end; /* where the last good line ends */
+    struct audit_chain chain;
+    struct moon_hasher *hasher;
+    struct moon_audit_ops ops;
+    bool refused;         /* a sync failed, or a partial line could not be cut off: nothing is known any more */
+    bool folder_unsynced; /* the file's name is not safely in its folder yet */
+    off_t torn_end;       /* > good_end: there is a torn line up to here */
+    char torn_file[64];   /* base name of the side file that is not recorded yet; "" */
+    size_t torn_bytes;
+    char torn_hash[MOON_SHA256_HEX];
+};
+
+/* All of these under the file's lock. */
+
+/* Checks what others have added since, or at first all, and moves good_end and chain on. Torn bytes stay between
+ * good_end and torn_end. MOON_ECORRUPT, MOON_EIO, MOON_ENOMEM. */
+int audit_catch_up(struct moon_audit_log *log, struct moon_err *err);
+/* Moves the torn bytes to a side file; audit_put_torn_event is due from then on. */
+int audit_set_torn_aside(struct moon_audit_log *log, struct moon_err *err);
+/* Appends the line that records it. */
+int audit_put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain, struct moon_buf *out,
+                         struct moon_err *err);
+
+#endif
