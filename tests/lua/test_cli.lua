@@ -78,6 +78,12 @@ t.test("progress on a terminal: rewritten, with rate and time left, and taken aw
   t.eq(said, { "10/40 indexes, 5.0/s, 6.0 s left, b", "12/40 indexes, 5.6/s, 5.0 s left, d", "<gone>" })
 end)
 
+t.test("a progress line fits the terminal", function()
+  t.eq(progress.cut("äöü", 2), "äö")
+  t.eq(progress.cut("äö", 2), "äö")
+  t.eq(progress.cut("", 2), "")
+end)
+
 t.test("progress elsewhere: a line now and then; with --quiet nothing", function()
   local b, said, pass = bar(false)
   for _ = 1, 12 do
@@ -107,6 +113,10 @@ t.test("a failed call: what, where, why, what next", function()
     "  - E7",
     "  hint: lower it",
   })
+end)
+
+t.test("a gateway's words are shown as text", function()
+  t.eq(report.lines(CTX, { code = "http", message = "a\27[2Jb\r\nc" })[1], "moongate: error: a\\x1b[2Jb\\x0d\nc")
 end)
 
 t.test("a script's error has its place, ours is a bug, neither a traceback", function()

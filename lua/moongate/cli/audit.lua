@@ -39,7 +39,8 @@ function M.verify(ctx, args)
   r.path = path
   if not r.first_bad then return ctx:result(r, M.verdict(path, r)) end
   local failure = errors.new {
-    code = "verify", message = r.reason .. "; the lines before it are good", where = ("%s:%d"):format(path, r.first_bad),
+    code = "verify", where = ("%s:%d"):format(path, r.first_bad),
+    message = r.reason .. "; the lines before it are good",
     hint = r.torn and "a crash cut the last line short; the next event sets it aside and goes on"
       or "keep a copy of the file; nothing more is written to it until it is moved away",
   }

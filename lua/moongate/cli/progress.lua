@@ -11,6 +11,12 @@ local FIRST = 0.5         -- seconds before the first word
 local TERMINAL_EVERY = 0.1
 local PLAIN_EVERY = 5
 
+-- At most so many characters of a line: one that wrapped could not be taken away.
+function M.cut(line, width)
+  local stop = utf8.offset(line, width + 1)
+  return stop and line:sub(1, stop - 1) or line
+end
+
 local Bar = {}
 Bar.__index = Bar
 
@@ -22,7 +28,7 @@ function M.new(ctx, total, label, opts)
   local clock = opts.clock or time.monotonic
   return setmetatable({
     silent = ctx.opts.quiet, tty = tty, clock = clock, begun = clock(), shown_at = nil,
-    finished = 0, total = total, label = label or "done",
+    width = (host.width(2) or 80) - 1, finished = 0, total = total, label = label or "done",
     say = opts.say or (tty and host.progress) or function(line) host.write_err(line .. "\n") end,
   }, Bar)
 end
@@ -52,7 +58,8 @@ function Bar:advance(n, what)
   local wait = last and (self.tty and TERMINAL_EVERY or PLAIN_EVERY) or FIRST
   if now - (last or self.begun) < wait then return end
   self.shown_at = now
-  self.say(self:line(now))
+  local line = self:line(now):gsub("%c", "?")
+  self.say(self.tty and M.cut(line, self.width) or line)
 end
 
 -- Takes the line away.

@@ -24,6 +24,11 @@ function M.normal(err)
   return err
 end
 
+-- A gateway's words can't move the cursor or forge a prompt.
+local function visible(s)
+  return (s:gsub("[%c\127]", function(c) return c:find("[\n\t]") and c or ("\\x%02x"):format(c:byte()) end))
+end
+
 local function request_line(err)
   if not err.method and not err.path then return nil end
   local parts = { ("%s %s"):format(err.method or "", err.path or "") }
@@ -53,17 +58,17 @@ end
 
 -- The lines for people. A message of several lines keeps them.
 function M.lines(ctx, err)
-  local message = tostring(err.message or err.code)
+  local message = visible(tostring(err.message or err.code))
   local where = M.where(err)
   if where and not message:find(where, 1, true) then message = where .. ": " .. message end
   local lines = { ("moongate: %s%s"):format(ctx:paint(2, "red", "error: "), message) }
   local request = request_line(err)
-  if request then lines[#lines + 1] = "  " .. request end
+  if request then lines[#lines + 1] = "  " .. visible(request) end
   for _, detail in ipairs(type(err.details) == "table" and err.details or {}) do
-    lines[#lines + 1] = "  - " .. detail_line(detail)
+    lines[#lines + 1] = "  - " .. visible(detail_line(detail))
   end
   for _, line in ipairs(err.lines or {}) do lines[#lines + 1] = "    " .. line end -- a table, already laid out
-  if err.hint then lines[#lines + 1] = "  hint: " .. err.hint end
+  if err.hint then lines[#lines + 1] = "  hint: " .. visible(err.hint) end
   if (ctx.opts.verbose or 0) > 0 and err.traceback then lines[#lines + 1] = err.traceback end
   return lines
 end
