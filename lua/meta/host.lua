@@ -1,0 +1,119 @@
+---@meta moongate.host
+
+---What moongate's own Lua code asks of the program around it. Private: a script can't require it.
+---@class moongate.host
+local host = {}
+
+-- ---- the VM: src/bind/l_host.c ----
+
+---@param text string Lua source
+---@param chunkname string as for `load`
+---@param env? table its globals
+---@return function?
+---@return moongate.error? err parse
+function host.load_chunk(text, chunkname, env) end
+
+---@param path string
+---@param env? table its globals
+---@return function?
+---@return moongate.error? err not_found, denied, io, too_large, parse
+function host.load_file(path, env) end
+
+---@param name string of an embedded file: `"moongate/cli.lua"`
+---@return string? text
+function host.embedded(name) end
+
+---@param prefix? string
+---@return string[] names sorted
+function host.embedded_list(prefix) end
+
+---Writes all of it to standard output, at once, with secrets hidden.
+---@param text string
+---@return true?
+---@return moongate.error? err io: a full disk, a closed pipe
+function host.write(text) end
+
+---As `write`, to standard error.
+---@param text string
+---@return true?
+---@return moongate.error? err
+function host.write_err(text) end
+
+---@param fd integer
+---@return boolean
+function host.isatty(fd) end
+
+---@param fd? integer default 2
+---@return integer? columns of the terminal
+function host.width(fd) end
+
+---@return {tasks: integer, memory: integer} live tasks, bytes of Lua memory
+function host.stats() end
+
+---@return table<string, table>
+function host.metatables() end
+
+---`setmetatable` that no `__metatable` stops.
+---@generic T: table
+---@param t T
+---@param mt table
+---@return T
+function host.raw_setmetatable(t, mt) end
+
+---`getmetatable` that no `__metatable` stops.
+---@param v any
+---@return table?
+function host.raw_getmetatable(v) end
+
+-- ---- the session: src/cli/l_session.c ----
+
+---The global flags by name, "-" as "_"; `error` is what is wrong with the command line.
+---@return table
+function host.options() end
+
+---The project file; without `path` there is none. `error`: it can't be read. A secret in `data` is a handle, or
+---`{unset = NAME}` when its variable is not set.
+---@return {path?: string, dir?: string, data: table, faults: table[], error?: moongate.error}
+function host.project() end
+
+---Reads a project file for its faults alone.
+---@param path string
+---@return {file: string, line?: integer, path?: string, message: string}[]?
+---@return moongate.error? err
+function host.check_project(path) end
+
+---The state folder and the audit log's path. `error`: `--state` can't be used.
+---@return {dir?: string, audit: string, error?: moongate.error}
+function host.state() end
+
+---What is known of the gateway and its client, masked, and from where. `error`: it can't be resolved.
+---@return {fields: {name: string, source: string, origin: string, shown: string}[], warnings: string[], error?: moongate.error}
+function host.credentials() end
+
+---Puts a simulated gateway in place of the user's, for the rest of the run. Before anything asks for the gateway.
+---@param url string
+---@param client_id string
+---@param client_secret string
+---@return true?
+---@return moongate.error? err
+function host.use_gateway(url, client_id, client_secret) end
+
+---@param path string
+---@return {mode: integer, writable: boolean, folder: boolean}? what is there; nil: nothing
+function host.access(path) end
+
+---@param name string
+---@return string?
+function host.getenv(name) end
+
+---@return table<string, string> versions of moongate and of what it is built on
+function host.version() end
+
+---The line at the foot of the terminal; nil takes it away. Log lines go above it.
+---@param line? string
+function host.progress(line) end
+
+---From here on Ctrl-C and SIGTERM are the expected end of the command: status 0.
+function host.may_interrupt() end
+
+return host
