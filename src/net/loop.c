@@ -14,8 +14,10 @@ static void on_wake(uv_async_t *h) {
     (void)h; /* the poll has ended; that is all */
 }
 
+/* uv_run looks at its timers before it polls, too: the alarm may have gone off, and nothing would end that poll. */
 static void on_alarm(uv_timer_t *h) {
     ((struct moon_loop *)h->data)->alarm_ms = 0;
+    uv_stop(h->loop);
 }
 
 int moon_loop_new(struct moon_loop **out, const struct moon_clock *clock, struct moon_vclock *vclock,

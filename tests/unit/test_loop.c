@@ -268,6 +268,29 @@ static void test_io_before_time(void **state) {
     moon_loop_free(loop);
 }
 
+/* An alarm that was set for a timer since stopped, and that is overdue when the poll begins, must not leave the poll
+ * without an end. */
+static void *wake_later(void *loop);
+static void test_overdue_alarm(void **state) {
+    struct moon_loop *loop = fresh(NULL, NULL);
+    struct moon_timer a = {0}, b = {0};
+    uv_thread_t thread;
+    (void)state;
+    alarm(20); /* ends a hang */
+    moon_timer_start(loop, &a, 100 * MOON_NS_PER_MS, note, "never");
+    moon_timer_start(loop, &b, 200 * MOON_NS_PER_MS, note, "b");
+    uv_thread_create(&thread, (uv_thread_cb)(void (*)(void))wake_later, loop);
+    moon_loop_turn(loop, true); /* sets the alarm for a */
+    uv_thread_join(&thread);
+    moon_timer_stop(loop, &a);
+    usleep(120000);
+    while (moon_loop_turn(loop, true))
+        ;
+    assert_string_equal(trace, "b");
+    alarm(0);
+    moon_loop_free(loop);
+}
+
 static void *wake_later(void *loop) {
     usleep(5000);
     moon_loop_wake(loop);
@@ -295,6 +318,7 @@ int main(void) {
         cmocka_unit_test(test_heap_of_many),   cmocka_unit_test(test_timer_restarted_by_itself),
         cmocka_unit_test(test_real_time),      cmocka_unit_test(test_pool_work),
         cmocka_unit_test(test_io_before_time), cmocka_unit_test(test_wake_from_a_thread),
+        cmocka_unit_test(test_overdue_alarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
