@@ -94,8 +94,9 @@ static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_cu
     SET(CURLOPT_HEADERDATA, t);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, t);
-    SET(CURLOPT_USERAGENT, "moongate/" MOON_VERSION);
-    SET(CURLOPT_ACCEPT_ENCODING, "gzip");
+    SET(CURLOPT_ACCEPT_ENCODING, "gzip"); /* decodes; the header itself is the request's */
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_BUFFERSIZE, 2048L); /* of ten thousand waiting transfers each has one */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     if (set_safety(e) != 0)
         return -1;
@@ -118,17 +119,19 @@ static int set_https(CURL *e, bool https) {
     return 0;
 }
 
+/* The URL is given parsed: from text, libcurl would parse it and print it anew for every request. It still wants the
+ * text, too, and would print one if there were none. */
 static int set_url(CURL *e, struct moon_curl_transfer *t, const struct moon_buf *url) {
     if (t->url.len == url->len && memcmp(t->url.data, url->data, url->len) == 0)
         return 0;
     moon_buf_clear(&t->url);
-    if (moon_buf_append(&t->url, url->data, url->len) != 0)
-        return -1;
-    if (curl_easy_setopt(e, CURLOPT_URL, t->url.data) != CURLE_OK) {
-        moon_buf_clear(&t->url);
-        return -1;
-    }
-    return 0;
+    if (moon_buf_append(&t->url, url->data, url->len) == 0 &&
+        curl_url_set(t->parsed, CURLUPART_URL, t->url.data, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER) == CURLUE_OK &&
+        curl_easy_setopt(e, CURLOPT_URL, t->url.data) == CURLE_OK &&
+        curl_easy_setopt(e, CURLOPT_CURLU, t->parsed) == CURLE_OK)
+        return 0;
+    moon_buf_clear(&t->url);
+    return -1;
 }
 
 static int set_method(CURL *e, const char *method, bool has_body) {

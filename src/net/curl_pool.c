@@ -176,6 +176,7 @@ static struct moon_curl_group *group_with_room(struct moon_curl_pool *p) {
 
 static void transfer_free(struct moon_curl_transfer *t) {
     curl_easy_cleanup(t->easy);
+    curl_url_cleanup(t->parsed);
     moon_buf_release(&t->url);
     free(t);
 }
@@ -205,7 +206,8 @@ struct moon_curl_transfer *moon_curl_get(struct moon_curl_pool *p) {
     if ((!p->env.share && set_up(p) != 0) || !(t = calloc(1, sizeof *t)))
         return NULL;
     t->pool = p;
-    if (!(t->easy = moon_curl_easy_new(&p->env, t))) {
+    if (!(t->parsed = curl_url()) || !(t->easy = moon_curl_easy_new(&p->env, t))) {
+        curl_url_cleanup(t->parsed);
         free(t);
         return NULL;
     }

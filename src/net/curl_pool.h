@@ -43,6 +43,7 @@ struct moon_curl_transfer {
 
     /* What the easy handle has set, so that it need not be set again. */
     struct moon_buf url;
+    CURLU *parsed; /* of url */
     const char *method;
     bool has_body, https, direct;
 };

@@ -49,27 +49,26 @@ int moon_http_call_new(struct moon_http_call **out, struct moon_http_client *cli
 void moon_http_call_destroy(struct moon_http_call *c) {
     moon_buf_release(&c->rq.url);
     moon_buf_release(&c->rq.body);
-    moon_buf_release(&c->lines);
+    moon_http_lines_release(&c->lines);
     free(c);
 }
 
 /* Back to the pool: only the buffers' memory survives. */
 static void recycle(struct moon_http_call *c) {
     struct moon_http *h = c->http;
-    struct moon_buf url = c->rq.url, body = c->rq.body, lines = c->lines;
+    struct moon_buf url = c->rq.url, body = c->rq.body, together = c->lines.together, alone = c->lines.alone;
     if (c->rq.secret) {
         moon_wipe(body.data, body.cap);
-        moon_wipe(lines.data, lines.cap);
+        moon_wipe(together.data, together.cap);
     }
     if (body.cap > KEEP_BUF)
         moon_buf_release(&body);
     memset(c, 0, offsetof(struct moon_http_call, node));
-    moon_buf_clear(&url);
-    moon_buf_clear(&body);
-    moon_buf_clear(&lines);
+    url.len = body.len = together.len = alone.len = 0;
     c->rq.url = url;
     c->rq.body = body;
-    c->lines = lines;
+    c->lines.together = together;
+    c->lines.alone = alone;
     if (h->n_spare_calls >= SPARE_CALLS) {
         moon_http_call_destroy(c);
         return;
@@ -97,15 +96,9 @@ static bool named(const char *name, size_t len, const char *want, size_t want_le
 
 int moon_http_header(struct moon_http_call *c, const char *name, size_t nlen, const char *value, size_t vlen,
                      struct moon_err *err) {
-    if (c->n_lines == HTTP_HEADERS_MAX)
-        return moon_err_set(err, MOON_EINVAL, "more than %d headers", HTTP_HEADERS_MAX);
-    if (c->lines.len > MOON_HTTP_HEAD_MAX || vlen > MOON_HTTP_HEAD_MAX)
-        return moon_err_set(err, MOON_EINVAL, "the headers are larger than 64 KiB");
-    uint32_t at = (uint32_t)c->lines.len;
-    int rc = moon_http_put_line(&c->lines, name, nlen, value, vlen, err);
+    int rc = moon_http_lines_add(&c->lines, name, nlen, value, vlen, err);
     if (rc != 0)
         return rc;
-    c->offset[c->n_lines++] = at;
     c->keyed |= named(name, nlen, "idempotency-key", 15) && vlen > 0;
     c->rq.conditional |= named(name, nlen, "if-match", 8) || named(name, nlen, "if-none-match", 13);
     c->has_content_type |= named(name, nlen, "content-type", 12);
@@ -510,18 +503,22 @@ static int set_auth(struct moon_http_call *c, struct moon_err *err) {
     return 0;
 }
 
-/* Chains the lines, then what the body needs, then the client's constant headers. */
+/* The lines, then what the body needs, then the client's constant headers. */
 static void chain_headers(struct moon_http_call *c) {
-    static char no_type[] = "Content-Type:", no_expect[] = "Expect:";
-    int n = 1;
-    for (int i = 0; i < c->n_lines; i++)
-        c->node[n++].data = c->lines.data + c->offset[i];
-    if (c->rq.has_body && !c->has_content_type && !c->client->has_content_type)
-        c->node[n++].data = c->rq.content_type ? (char *)(uintptr_t)c->rq.content_type : no_type;
-    if (c->rq.has_body && c->rq.body.len > 1 << 19) /* libcurl asks for a 100 above 1 MiB, and waits a second for it */
-        c->node[n++].data = no_expect;
-    for (int i = 0; i < n; i++)
-        c->node[i].next = i + 1 < n ? &c->node[i + 1] : c->client->headers;
+    static char no_type[] = "Content-Type:", no_expect[] = "Expect:", gzip[] = "Accept-Encoding: gzip";
+    struct curl_slist *tail = c->client->tail, *node = c->node + 1;
+    if (c->rq.has_body && !c->has_content_type && !c->client->has_content_type) {
+        *node = (struct curl_slist){c->rq.content_type ? (char *)(uintptr_t)c->rq.content_type : no_type, tail};
+        tail = node++;
+    } else if (!c->rq.has_body) { /* what is read may be large; what answers a write is not */
+        *node = (struct curl_slist){gzip, tail};
+        tail = node++;
+    }
+    if (c->rq.body.len > 1 << 19) { /* libcurl asks for a 100 above 1 MiB, and waits a second for it */
+        *node = (struct curl_slist){no_expect, tail};
+        tail = node++;
+    }
+    c->node[0].next = moon_http_lines_chain(&c->lines, node, tail);
 }
 
 /* Nearly all calls of a client are to its own host and one family. */

@@ -99,18 +99,21 @@ const char *moon_http_breaker_state(struct moon_http *h, const char *origin, con
 /* ---- moon_http_client ---- */
 
 static int add_header(struct moon_http_client *c, const char *name, const char *value, struct moon_err *err) {
-    struct moon_buf line = MOON_BUF_INIT;
-    int rc = moon_http_put_line(&line, name, strlen(name), value, strlen(value), err);
-    if (rc == 0) {
-        struct curl_slist *h = curl_slist_append(c->headers, line.data);
-        if (h)
-            c->headers = h;
-        else
-            rc = no_memory(err);
-    }
-    moon_buf_release(&line);
     c->has_content_type |= strcasecmp(name, "content-type") == 0;
     c->has_authorization |= strcasecmp(name, "authorization") == 0;
+    return moon_http_lines_add(&c->lines, name, strlen(name), value, strlen(value), err);
+}
+
+static int add_headers(struct moon_http_client *c, const char *const *h, struct moon_err *err) {
+    bool named = false;
+    int rc = 0;
+    for (; rc == 0 && h && h[0]; h += 2) {
+        named |= strcasecmp(h[0], "user-agent") == 0;
+        rc = add_header(c, h[0], h[1], err);
+    }
+    if (rc == 0 && !named)
+        rc = add_header(c, "User-Agent", "moongate/" MOON_VERSION, err);
+    c->tail = moon_http_lines_chain(&c->lines, c->headers, NULL);
     return rc;
 }
 
@@ -163,8 +166,8 @@ int moon_http_client_new(struct moon_http_client **out, struct moon_http *http, 
     set_numbers(c, o);
     if (o->base_url)
         rc = set_base_url(c, o->base_url, err);
-    for (const char *const *h = o->headers; rc == 0 && h && h[0]; h += 2)
-        rc = add_header(c, h[0], h[1], err);
+    if (rc == 0)
+        rc = add_headers(c, o->headers, err);
     if (rc != 0) {
         moon_http_client_free(c);
         return rc;
@@ -177,7 +180,7 @@ void moon_http_client_unref(struct moon_http_client *c) {
     if (!c || --c->refs)
         return;
     moon_auth_unref(c->auth);
-    curl_slist_free_all(c->headers);
+    moon_http_lines_release(&c->lines);
     free(c->base_url);
     free(c);
 }

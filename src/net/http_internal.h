@@ -20,7 +20,15 @@
 
 #include <curl/curl.h>
 
-#define HTTP_HEADERS_MAX 30 /* of one request, without the client's constant ones */
+/* Header lines on their way to libcurl, which takes a list, prints each entry, and searches it for the names it knows.
+ * So the lines of names that it does not look for go into one entry, with their line breaks: a third of the work. */
+#define HTTP_ALONE_MAX 8
+struct moon_http_lines {
+    struct moon_buf together; /* "A: b\r\nC: d" */
+    struct moon_buf alone;    /* each ended by NUL, beginning at alone_at[i] */
+    uint32_t alone_at[HTTP_ALONE_MAX];
+    int n_alone;
+};
 
 /* What all calls to an origin share. Lives as long as the moon_http. */
 struct moon_http_host {
@@ -51,7 +59,8 @@ struct moon_http_client {
     struct moon_auth *auth;
     char *base_url;              /* without a trailing slash; NULL: none */
     struct moon_http_host *host; /* of base_url */
-    struct curl_slist *headers;  /* constant ones: the shared tail of every call's list */
+    struct moon_http_lines lines;
+    struct curl_slist headers[HTTP_ALONE_MAX + 1], *tail; /* of lines: the end of every call's list */
     bool has_content_type, has_authorization;
     int64_t deadline_ns, connect_timeout_ns;
     struct moon_retry_policy policy;
@@ -82,10 +91,7 @@ struct moon_http_call {
     struct moon_http_call *next, **prev; /* in http->live, or in the spare list */
     struct moon_http_call *queue_next, **queue_prev;
 
-    /* The request's headers: text of line i begins at offset[i]. Addresses are filled in when it starts. */
-    struct moon_buf lines;
-    uint32_t offset[HTTP_HEADERS_MAX];
-    int n_lines;
+    struct moon_http_lines lines;
     bool keyed, has_content_type, has_authorization, has_place;
     bool taken; /* it has ended, and its result may be taken */
 
@@ -109,7 +115,7 @@ struct moon_http_call {
     struct moon_curl_transfer *transfer;
     struct moon_http_result *result;
     /* Last, and not cleared for the next call. */
-    struct curl_slist node[HTTP_HEADERS_MAX + 3]; /* [0]: authorization; then the lines, content type, expect */
+    struct curl_slist node[HTTP_ALONE_MAX + 5]; /* [0]: authorization */
 };
 
 /* ---- http_client.c ---- */
@@ -122,9 +128,12 @@ struct moon_http_result *moon_http_result_new(struct moon_http *http);
 bool moon_http_is_loopback(const char *origin);
 /* Visible ASCII only, no fragment: what may stand in a request line. */
 int moon_http_check_url(const char *url, size_t len, struct moon_err *err);
-/* One header as a line for libcurl, appended with its NUL. */
-int moon_http_put_line(struct moon_buf *lines, const char *name, size_t nlen, const char *value, size_t vlen,
-                       struct moon_err *err);
+int moon_http_lines_add(struct moon_http_lines *l, const char *name, size_t nlen, const char *value, size_t vlen,
+                        struct moon_err *err);
+/* Chains the lines in node[0..], and tail behind them; returns the first. Needs n_alone + 1 nodes. */
+struct curl_slist *moon_http_lines_chain(const struct moon_http_lines *l, struct curl_slist *node,
+                                         struct curl_slist *tail);
+void moon_http_lines_release(struct moon_http_lines *l);
 
 /* ---- http_verdict.c ---- */
 struct moon_http_verdict {

@@ -10,53 +10,98 @@
 
 /* ---- headers ---- */
 
-static bool is_token(const char *s, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c))
-            return false;
+enum { TOKEN = 1, VALUE = 2, UNRESERVED = 4, IN_URL = 8 };
+static unsigned char classes[256]; /* of characters; [0] is 0 */
+
+static void make_classes(void) {
+    for (int c = 1; c < 256; c++) {
+        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        bool visible = c > 0x20 && c < 0x7f;
+        classes[c] = (unsigned char)((visible && !strchr("()<>@,;:\\\"/[]?={}", c) ? TOKEN : 0) |
+                                     ((c >= 0x20 && c != 0x7f) || c == '\t' ? VALUE : 0) |
+                                     (alnum || strchr("-._~", c) ? UNRESERVED : 0) |
+                                     (visible && !strchr("\"<>\\^`{|}#", c) ? IN_URL : 0));
     }
-    return len > 0;
 }
 
-static bool is_value(const char *s, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
+/* How much of s is of the class. */
+static size_t span(const char *s, size_t len, int class) {
+    size_t i = 0;
+    if (!classes['a'])
+        make_classes();
+    while (i < len && classes[(unsigned char)s[i]] & class)
+        i++;
+    return i;
 }
 
-static bool is_ours(const char *name, size_t len) {
-    static const char *const ours[] = {"host", "content-length", "transfer-encoding", "connection", "expect",
-                                       "te",   "upgrade"};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (strlen(ours[i]) == len && strncasecmp(name, ours[i], len) == 0)
+static bool is_one_of(const char *const names[], const char *name, size_t len) {
+    for (; *names; names++)
+        if ((**names | 32) == (*name | 32) && strlen(*names) == len && strncasecmp(name, *names, len) == 0)
             return true;
     return false;
 }
 
-/* libcurl takes "Name:" as "leave it out" and "Name;" as an empty header. */
-int moon_http_put_line(struct moon_buf *lines, const char *name, size_t nlen, const char *value, size_t vlen,
-                       struct moon_err *err) {
-    if (!is_token(name, nlen))
-        return moon_err_set(err, MOON_EINVAL, "not a header name: '%.*s'", nlen > 80 ? 80 : (int)nlen, name);
-    if (!is_value(value, vlen))
+/* Set by the client or by libcurl, or it would not be HTTP any more. */
+static const char *const ours[] = {"host", "content-length", "transfer-encoding",   "connection",       "expect",
+                                   "te",   "upgrade",        "proxy-authorization", "proxy-connection", NULL};
+/* libcurl looks for these, and adds its own when they are not there. */
+static const char *const looked_for[] = {"accept", "accept-encoding", "content-type", "cookie",
+                                         "range",  "referer",         "user-agent",   NULL};
+
+static int check_line(const char *name, size_t nlen, const char *value, size_t vlen, struct moon_err *err) {
+    int shown = nlen > 80 ? 80 : (int)nlen;
+    if (nlen == 0 || span(name, nlen, TOKEN) != nlen)
+        return moon_err_set(err, MOON_EINVAL, "not a header name: '%.*s'", shown, name);
+    if (span(value, vlen, VALUE) != vlen)
         return moon_err_set(err, MOON_EINVAL,
-                            "header %.*s: line breaks and control characters are not allowed in its value",
-                            (int)(nlen > 80 ? 80 : nlen), name);
-    if (is_ours(name, nlen))
-        return moon_err_set(err, MOON_EINVAL, "header %.*s is set by the client itself", (int)nlen, name);
+                            "header %.*s: line breaks and control characters are not allowed in its value", shown,
+                            name);
+    if (is_one_of(ours, name, nlen))
+        return moon_err_set(err, MOON_EINVAL, "header %.*s is set by the client itself", shown, name);
+    return 0;
+}
+
+/* An empty value is written "Name;": libcurl takes "Name:" as "leave it out". */
+int moon_http_lines_add(struct moon_http_lines *l, const char *name, size_t nlen, const char *value, size_t vlen,
+                        struct moon_err *err) {
     while (vlen && (*value == ' ' || *value == '\t'))
         value++, vlen--;
-    size_t before = lines->len;
-    if (moon_buf_append(lines, name, nlen) != 0 || moon_buf_append(lines, vlen ? ": " : ";", vlen ? 2 : 1) != 0 ||
-        moon_buf_append(lines, value, vlen) != 0 || moon_buf_putc(lines, '\0') != 0) {
-        lines->len = before;
+    int rc = check_line(name, nlen, value, vlen, err);
+    if (rc != 0)
+        return rc;
+    bool alone = vlen == 0 || is_one_of(looked_for, name, nlen);
+    struct moon_buf *b = alone ? &l->alone : &l->together;
+    if (alone && l->n_alone == HTTP_ALONE_MAX)
+        return moon_err_set(err, MOON_EINVAL, "header %.*s: too many of this kind", (int)nlen, name);
+    if (l->together.len + l->alone.len + nlen + vlen > MOON_HTTP_HEAD_MAX)
+        return moon_err_set(err, MOON_EINVAL, "the headers are larger than 64 KiB");
+    if (moon_buf_reserve(b, nlen + vlen + 5) != 0)
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    if (alone)
+        l->alone_at[l->n_alone++] = (uint32_t)b->len;
+    else if (b->len)
+        moon_buf_append(b, "\r\n", 2);
+    moon_buf_append(b, name, nlen);
+    moon_buf_append(b, vlen ? ": " : ";", vlen ? 2 : 1);
+    moon_buf_append(b, value, vlen);
+    return alone ? moon_buf_putc(b, '\0') : 0;
+}
+
+struct curl_slist *moon_http_lines_chain(const struct moon_http_lines *l, struct curl_slist *node,
+                                         struct curl_slist *tail) {
+    struct curl_slist *first = tail;
+    for (int i = l->n_alone; i-- > 0; first = node++)
+        *node = (struct curl_slist){l->alone.data + l->alone_at[i], first};
+    if (l->together.len) {
+        *node = (struct curl_slist){l->together.data, first};
+        first = node;
     }
-    return 0;
+    return first;
+}
+
+void moon_http_lines_release(struct moon_http_lines *l) {
+    moon_buf_release(&l->together);
+    moon_buf_release(&l->alone);
 }
 
 /* ---- URLs ---- */
@@ -67,7 +112,7 @@ int moon_http_escape(struct moon_buf *out, const char *text, size_t len) {
         return MOON_ENOMEM;
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c))) {
+        if (span((char *)&c, 1, UNRESERVED)) {
             out->data[out->len++] = (char)c;
         } else {
             out->data[out->len++] = '%';
@@ -80,14 +125,13 @@ int moon_http_escape(struct moon_buf *out, const char *text, size_t len) {
 }
 
 int moon_http_check_url(const char *url, size_t len, struct moon_err *err) {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)url[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("\"<>\\^`{|}", c))
-            return moon_err_set(err, MOON_EINVAL, "byte 0x%02x at %zu of the URL must be percent-encoded", c, i + 1);
-        if (c == '#')
-            return moon_err_set(err, MOON_EINVAL, "a fragment ('#') is not sent: leave it out, or write %%23");
-    }
-    return 0;
+    size_t ok = span(url, len, IN_URL);
+    if (ok == len)
+        return 0;
+    if (url[ok] == '#')
+        return moon_err_set(err, MOON_EINVAL, "a fragment ('#') is not sent: leave it out, or write %%23");
+    return moon_err_set(err, MOON_EINVAL, "byte 0x%02x at %zu of the URL must be percent-encoded",
+                        (unsigned char)url[ok], ok + 1);
 }
 
 int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE], struct moon_err *err) {
