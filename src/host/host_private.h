@@ -12,12 +12,23 @@
 #define HOST_MEMORY_LIMIT ((size_t)512 << 20)
 #define HOST_POOL         1024 /* idle coroutines kept for the next tasks */
 
+#define HOST_MEMORY_CLASSES 32
+struct free_block;
+struct slab;
 struct host_memory {
     size_t used, limit;
     bool limit_hit;
     uint64_t count, fail_at; /* tests: this allocation fails */
     bool fail_on;            /* ... and all after it */
+
+    struct free_block *free[HOST_MEMORY_CLASSES]; /* by size; see memory.c */
+    struct slab *slabs;
+    char *slab_at; /* what is left of the newest */
+    size_t slab_left;
 };
+/* A lua_Alloc; ud: a struct host_memory. */
+void *host_allocate(void *ud, void *ptr, size_t osize, size_t nsize);
+void host_memory_release(struct host_memory *m); /* after lua_close */
 
 /* A slot outlives its tasks: wakes name it, and its generation tells them apart. Its coroutine is used again. */
 struct host_slot {

@@ -7,31 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- memory ---- */
-
-static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
-    struct host_memory *m = ud;
-    size_t old = ptr ? osize : 0;
-    void *p;
-    if (nsize == 0) {
-        m->used -= old;
-        free(ptr);
-        return NULL;
-    }
-    if (nsize > old) {
-        if (nsize - old > m->limit || m->used > m->limit - (nsize - old)) {
-            m->limit_hit = true;
-            return NULL;
-        }
-        if (m->fail_at && (++m->count == m->fail_at || (m->fail_on && m->count > m->fail_at)))
-            return NULL;
-    }
-    p = realloc(ptr, nsize);
-    if (p)
-        m->used = m->used - old + nsize;
-    return p;
-}
-
 static int on_panic(lua_State *L) {
     const char *msg = lua_tostring(L, -1);
     fprintf(stderr, "moongate: bug: unprotected Lua error: %s\n", msg ? msg : "?");
@@ -74,7 +49,7 @@ int moon_host_new(struct moon_host **out, const struct moon_host_opts *opts, str
     host_scheduler_init(host);
     if (opts->lua_dir && !(host->lua_dir = strdup(opts->lua_dir)))
         goto no_memory;
-    host->L = lua_newstate(allocate, &host->memory);
+    host->L = lua_newstate(host_allocate, &host->memory);
     if (!host->L)
         goto no_memory;
     *(struct moon_host **)lua_getextraspace(host->L) = host;
@@ -101,6 +76,7 @@ void moon_host_free(struct moon_host *host) {
         lua_close(host->L); /* runs finalizers protected; ours never raise */
         moon_loop_undefer(host->services.loop, &host->turn);
     }
+    host_memory_release(&host->memory);
     free(host->slots);
     free(host->lua_dir);
     free(host);
