@@ -57,9 +57,19 @@ local function run_command(ctx, command, name, words)
   return module[command.parent and command.name or "run"](ctx, args)
 end
 
+-- The global flags as C has read them: what it can't judge.
+local function check_globals(opts)
+  if opts.error then fail.usage("%s", opts.error) end
+  for _, flag in ipairs(commands.globals) do
+    local value = opts[flags.key(flag[1])]
+    local ok, fault = flags.choose(flag, value)
+    if not ok then fail.usage("--%s%s %s", flag[1], flag.env and (" (or %s)"):format(flag.env) or "", fault) end
+  end
+end
+
 -- What the words ask for. Returns an exit status, or nothing for 0.
 local function dispatch(ctx, argv)
-  if ctx.opts.error then fail.usage("%s", ctx.opts.error) end
+  check_globals(ctx.opts)
   local word = argv[1]
   if ctx.opts.version then return require("moongate.cli.version").run(ctx) end
   if not word then

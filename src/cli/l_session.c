@@ -70,11 +70,6 @@ static int l_options(lua_State *L) {
         lua_pushstring(L, o->error);
         lua_setfield(L, -2, "error");
     }
-    enum moon_log_level level;
-    if (o->log_level && moon_log_level_parse(o->log_level, &level) != 0) {
-        lua_pushliteral(L, "--log-level needs one of error, warn, info, debug, trace");
-        lua_setfield(L, -2, "error");
-    }
     return 1;
 }
 

@@ -1,6 +1,7 @@
 /* main.c - main(): reads the global flags, opens a session, runs the Lua command line (lua/moongate/cli.lua) in it. */
 #include "session.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,6 +36,14 @@ static void catch_signals(struct moon_host *host) {
     sigaction(SIGTERM, &sa, NULL);
 }
 
+/* A closed stdin, stdout or stderr would be the next file or socket that is opened, and results would go there. What
+ * stands in for a closed stdout can't be written to, so that the result's loss is noticed. */
+static void fill_standard_files(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return;
+}
+
 /* This process holds secrets: no core file, and no other process of the user may read its memory. (The leak check of a
  * sanitizer build is such a process.) */
 static void forbid_dumps(void) {
@@ -50,6 +59,7 @@ int main(int argc, char **argv) {
     struct moon_session session = {0};
     struct moon_err err;
     int status;
+    fill_standard_files();
     forbid_dumps();
     signal(SIGPIPE, SIG_IGN); /* a write fails instead, and says so */
     signal(SIGXFSZ, SIG_IGN); /* so does one beyond a limit of the file size */

@@ -35,7 +35,9 @@ subtest 'usage' => sub {
         [['-e'], qr/missing argument CHUNK/],
         [['version', 'extra'], qr/too many/],
         [['doctor', '--deadline', 'soon'], qr/--deadline needs a duration/],
-        [['--log-level', 'loud', 'version'], qr/--log-level needs one of/],
+        [['--log-level', 'wran', 'version'], qr/--log-level \(or MOONGATE_LOG_LEVEL\) needs one of .*did you mean 'warn'/],
+        [['--color', 'red', 'version'], qr/--color .*needs one of/],
+        [['--sim', '--sim-fault', 'staus=1', '--sim-fault', 'x', 'doctor'], qr/staus.*--sim-fault 'x'/s],
         [['help', 'doktor'], qr/did you mean 'doctor'/],
         [['sim', '--port', '70000', '--fault', 'x', '--rate-limit', 'y'], qr/--port needs at most 65535.*--rate-limit needs/s],
       ) {
@@ -141,6 +143,8 @@ subtest 'a result that can not be written is a failure' => sub {
     is($r->{status}, 1, 'full disk: 1');
     like($r->{err}, qr/stdout.*No space left/i);
     is(run('sh', '-c', "$moongate -e 'print(1)' >/dev/full")->{status}, 1, 'print too');
+    is(run('sh', '-c', "$moongate version >&-")->{status}, 1, 'closed from the start: 1');
+    is(run('sh', '-c', "$moongate version <&- 2>&-")->{out}, moon('version')->{out}, 'closed stdin and stderr do not matter');
     run('sh', '-c', "{ $moongate -e 'require(\"moongate.task\").sleep(0.2) print(1)' 2>err; echo \$? >status; } | true");
     is(read_file('status'), "1\n", 'closed pipe: 1');
     like(read_file('err'), qr/Broken pipe/i);
@@ -255,6 +259,9 @@ subtest 'moongate sim' => sub {
         waitpid $p->{pid}, 0;
         is($?, 0, "$signal ends it, status 0");
     }
+    my $p = start(qr/"url":"(http[^"]+)"/, $moongate, '--json', 'sim') or return fail('sim starts');
+    my ($line) = grep { /^\{/ } slurp_lines($p->{log});
+    is_deeply([ sort keys %{ json($line) } ], [qw(client_id client_secret port url)], '--json: one document at the start');
     my $r = moon('sim', '--fault', 'staus=503');
     is($r->{status}, 2, 'a faulty fault: 2');
     is(moon('sim', '--tls', 'no.pem', 'no.key')->{status}, 3, 'no certificate: 3');

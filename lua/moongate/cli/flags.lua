@@ -51,17 +51,22 @@ local READ = {
   end,
 }
 
+-- True when v is one of the flag's choices, if it has any and v is not nil; else false and what is wrong with it.
+function M.choose(flag, v)
+  if v == nil or not flag.choices then return true end
+  for _, choice in ipairs(flag.choices) do
+    if choice == v then return true end
+  end
+  return false, ("needs one of %s, not '%s'%s"):format(table.concat(flag.choices, ", "), v,
+    suggest.hint(tostring(v), flag.choices))
+end
+
 -- A text as the flag's type -> value, or nil and what is wrong with it.
 local function read(flag, text)
   local v, fault = READ[flag.type or "string"](text)
   if v == nil then return nil, fault:format(text) end
-  if flag.choices then
-    for _, choice in ipairs(flag.choices) do
-      if choice == v then return v end
-    end
-    return nil, ("needs one of %s, not '%s'%s"):format(table.concat(flag.choices, ", "), text,
-      suggest.hint(text, flag.choices))
-  end
+  local chosen, wrong = M.choose(flag, v)
+  if not chosen then return nil, wrong end
   if flag.min and v < flag.min then return nil, ("needs at least %s, not %s"):format(flag.min, text) end
   if flag.max and v > flag.max then return nil, ("needs at most %s, not %s"):format(flag.max, text) end
   return v

@@ -1,21 +1,14 @@
 -- sim.lua - `moongate sim`: the simulated gateway as a server, until it is stopped.
-local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
 local sim = require "moongate.sim"
+local simulated = require "moongate.cli.simulated"
 
 local M = {}
 
--- Every rule of --fault, --sim-fault and --faults, checked.
+-- Every rule of --fault, --sim-fault and --faults.
 local function rules_of(ctx, args)
-  local rules, faults = {}, {}
-  for _, specs in ipairs { args.fault, ctx.opts.sim_fault } do
-    for _, spec in ipairs(specs) do
-      local rule, err = sim.parse_fault(spec)
-      rules[#rules + 1] = rule
-      if not rule then faults[#faults + 1] = ("--fault '%s': %s"):format(spec, err.message) end
-    end
-  end
-  if #faults > 0 then fail.usage_faults("help sim", faults) end
+  local rules = simulated.rules("--fault", args.fault)
+  for _, rule in ipairs(simulated.rules("--sim-fault", ctx.opts.sim_fault)) do rules[#rules + 1] = rule end
   if not args.faults then return rules end
   local more, err = sim.read_faults(args.faults)
   if not more then error(err, 0) end
@@ -35,8 +28,8 @@ local function instructions(server, cacert)
 end
 
 function M.run(ctx, args)
-  for _, spec in ipairs(args.fault or {}) do
-    if spec == "help" then return assert(host.write(sim.fault_help)) and nil end
+  for _, spec in ipairs(args.fault) do
+    if spec == "help" then return ctx:text(sim.fault_help) end
   end
   local tls = args.tls and { cert = args.tls[1], key = args.tls[2] } or nil
   local faults = rules_of(ctx, args)
@@ -48,6 +41,11 @@ function M.run(ctx, args)
   local stop <close> = server
   host.may_interrupt()
   host.write_err(instructions(server, tls and tls.cert) .. "\n")
+  if ctx.json then
+    local id, secret = server.client_id, server.client_secret
+    ctx:result { url = server.url, port = server.port, client_id = id, client_secret = secret }
+    assert(ctx:flush()) -- now: whoever started us waits for it
+  end
   stop:join()
 end
 

@@ -1,6 +1,7 @@
 -- simulated.lua - `--sim` on any command: a simulated gateway of its own on a free loopback port, for as long as the
 -- command runs. The session's credentials are replaced by the simulator's before anything asks for them; the user's
 -- own never leave.
+local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
 
 local M = {}
@@ -8,11 +9,24 @@ local M = {}
 -- Commands that talk to no gateway, or are one.
 local WITHOUT = { sim = true, check = true, help = true, version = true, test = true, audit = true }
 
+-- Specs of faults as flag gave them -> rules. Every fault in them is a usage error at once.
+function M.rules(flag, specs)
+  local sim, rules, faults = require "moongate.sim", {}, {}
+  for _, spec in ipairs(specs) do
+    local rule, err = sim.parse_fault(spec)
+    rules[#rules + 1] = rule
+    if not rule then faults[#faults + 1] = ("%s '%s': %s"):format(flag, spec, err.message) end
+  end
+  if #faults > 0 then fail.usage_faults("help sim", faults) end
+  return rules
+end
+
 -- Calls fn(...) with a simulated gateway behind the session when --sim was given and the command can use one.
 function M.with(ctx, command, fn, ...)
   local name = command and (command.parent or command).name
   if not ctx.opts.sim or ctx.opts.help or WITHOUT[name] then return fn(...) end
-  local server, err = require("moongate.sim").start { seed = ctx.opts.seed, faults = ctx.opts.sim_fault }
+  local sim = require "moongate.sim"
+  local server, err = sim.start { seed = ctx.opts.seed, faults = M.rules("--sim-fault", ctx.opts.sim_fault) }
   if not server then error(err, 0) end
   local stop <close> = server
   local ok
