@@ -15,7 +15,7 @@ end
 -- Before it is sent: what, where, on which base, and the hash of the bytes.
 function M.intent(w)
   return merged(w.details, {
-    action = w.action, kind = w.kind.name, method = w.method, resource = w.path, payload_hash = w.payload_hash,
+    action = w.action, kind = w.kind.name, method = w.method, path = w.path, payload_hash = w.payload_hash,
     if_match = w.base and w.base.etag or nil, idempotency_key = w.idempotency_key,
     on_conflict = w.round > 1 and w.on_conflict or nil,
   })
@@ -24,7 +24,7 @@ end
 -- After it: how it ended and how long it took, on success and on failure alike.
 function M.outcome(w, ok, result)
   local extra = w.outcome_details and w.outcome_details(ok and result or nil, not ok and result or nil) or {}
-  local fields = merged(w.details, { latency_ms = w.latency_ms, payload_hash = w.payload_hash, resource = w.path })
+  local fields = merged(w.details, { latency_ms = w.latency_ms, payload_hash = w.payload_hash, path = w.path })
   if ok then
     fields.status = result.status
     fields.etag, fields.http_status = result.etag, result.http_status
