@@ -38,18 +38,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define MOON_AUDIT_LINE_MAX   (1024 * 1024) /* an event beyond it is refused: MOON_ETOOBIG */
-#define MOON_AUDIT_FULL_CHECK (4 * 1024 * 1024)
+#define MOON_AUDIT_LINE_MAX   (1024 * 1024)       /* an event beyond it is refused: MOON_ETOOBIG */
+#define MOON_AUDIT_FULL_CHECK (128 * 1024 * 1024) /* some tenths of a second */
 #define MOON_AUDIT_TAIL_CHECK (2 * MOON_AUDIT_LINE_MAX + 65536)
 #define MOON_AUDIT_LOCK_S     10 /* how long to wait for another process's batch: then MOON_ETIMEOUT */
 
 enum moon_audit_phase { MOON_AUDIT_EVENT, MOON_AUDIT_INTENT, MOON_AUDIT_OUTCOME };
 
-/* The calls that can fail for reasons of the disk, to be replaced in tests. As their namesakes. */
+/* The calls that can fail for reasons of the disk, to be replaced in tests: as their namesakes. */
 struct moon_audit_ops {
     ssize_t (*write)(int fd, const void *data, size_t len);
     int (*fdatasync)(int fd);
     int (*ftruncate)(int fd, off_t len);
+    off_t full_check; /* in place of MOON_AUDIT_FULL_CHECK; 0: that */
 };
 
 struct moon_audit_log;

@@ -220,7 +220,7 @@ static int open_and_check(struct moon_audit_log *log, const char *path, struct m
 
 int moon_audit_open(struct moon_audit_log **out, const char *path, const struct moon_audit_ops *ops,
                     struct moon_err *err) {
-    const struct moon_audit_ops defaults = {system_write, fdatasync, ftruncate};
+    const struct moon_audit_ops defaults = {system_write, fdatasync, ftruncate, 0};
     struct moon_audit_log *log = calloc(1, sizeof *log);
     if (!log)
         return no_memory(err);

@@ -428,7 +428,7 @@ static int failing_truncate(int fd, off_t len) {
     return ftruncate(fd, len);
 }
 
-static const struct moon_audit_ops failing = {failing_write, failing_sync, failing_truncate};
+static const struct moon_audit_ops failing = {failing_write, failing_sync, failing_truncate, 0};
 
 static void a_full_disk_leaves_no_half_line(void **state) {
     (void)state;
@@ -599,7 +599,7 @@ static ssize_t slow_write(int fd, const void *data, size_t len) {
 }
 
 static void append_until_killed(int ack) {
-    static const struct moon_audit_ops ops = {slow_write, fdatasync, ftruncate};
+    static const struct moon_audit_ops ops = {slow_write, fdatasync, ftruncate, 0};
     struct moon_audit_log *log;
     if (moon_audit_open(&log, path, &ops, &err) != 0)
         _exit(2);
@@ -654,6 +654,7 @@ static void killed_at_any_moment(void **state) {
 static void a_long_log_is_taken_up_at_its_end(void **state) {
     (void)state;
     static char text[600 * 1024];
+    static const struct moon_audit_ops ops = {slow_write, fdatasync, ftruncate, 4 * 1024 * 1024};
     struct moon_audit_log *log = open_log(NULL);
     memset(text, 'x', sizeof text - 1);
     memcpy(text, "{\"action\":\"", 11);
@@ -662,27 +663,28 @@ static void a_long_log_is_taken_up_at_its_end(void **state) {
         put(log, MOON_AUDIT_EVENT, 0, text);
     moon_audit_close(log);
     struct moon_buf b = slurp();
-    assert_true(b.len > MOON_AUDIT_FULL_CHECK);
-    log = open_log(NULL);
+    log = open_log(&ops);
     assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"x\"}"), 13);
     moon_audit_close(log);
     assert_int_equal(verified(0).lines, 13);
 
     moon_buf_puts(&b, "{\"torn");
     spill(b.data, b.len);
-    log = open_log(NULL);
+    log = open_log(&ops);
     assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"x\"}"), 14);
     moon_audit_close(log);
     assert_int_equal(verified(0).set_aside, 1);
 
     b.data[b.len - 700 * 1024] ^= 1; /* in the last lines */
     spill(b.data, b.len);
-    assert_int_equal(moon_audit_open(&log, path, NULL, &err), MOON_ECORRUPT);
+    assert_int_equal(moon_audit_open(&log, path, &ops, &err), MOON_ECORRUPT);
     assert_non_null(strstr(err.message, "line 11"));
     memset(b.data + b.len - 3 * 1024 * 1024, 'y', 3 * 1024 * 1024);
     spill(b.data, b.len);
-    assert_int_equal(moon_audit_open(&log, path, NULL, &err), MOON_ECORRUPT);
+    assert_int_equal(moon_audit_open(&log, path, &ops, &err), MOON_ECORRUPT);
     assert_int_equal(verified(MOON_EVERIFY).bad_line, 7);
+    assert_int_equal(moon_audit_open(&log, path, NULL, &err), MOON_ECORRUPT); /* checked from its first line */
+    assert_non_null(strstr(err.message, "line 7"));
     moon_buf_release(&b);
 }
 

@@ -194,7 +194,7 @@ static int disk_sync(int fd) {
 
 static void everyone_hears_of_a_full_disk(void **state) {
     (void)state;
-    static const struct moon_audit_ops ops = {disk_write, disk_sync, ftruncate};
+    static const struct moon_audit_ops ops = {disk_write, disk_sync, ftruncate, 0};
     struct moon_audit_queue *q = new_queue(NULL, &ops);
     struct seen seen = {0};
     disk_full = true;
