@@ -11,7 +11,7 @@ local help = require "moongate.cli.help"
 local host = require "moongate.host"
 local report = require "moongate.cli.report"
 local simulated = require "moongate.cli.simulated"
-local suggest = require "moongate.cli.suggest"
+local suggest = require "moongate.suggest"
 local task = require "moongate.task"
 
 local M = {}

@@ -6,7 +6,7 @@ local fs = require "moongate.fs"
 local json = require "moongate.json"
 local locate = require "moongate.locate"
 local schemas = require "moongate.schemas"
-local suggest = require "moongate.cli.suggest"
+local suggest = require "moongate.suggest"
 
 local M = {}
 

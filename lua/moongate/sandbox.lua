@@ -5,7 +5,7 @@ local host = require "moongate.host"
 local M = {}
 
 -- Modules that only trusted code may require. Everything else called "moongate" or "moongate.*" is public.
-local private = { host = true, sandbox = true, cli = true }
+local private = { host = true, sandbox = true, cli = true, suggest = true }
 
 local plain = {
   "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "tonumber", "tostring",

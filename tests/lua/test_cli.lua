@@ -4,7 +4,7 @@ local exit_status = require "moongate.cli.exit_status"
 local help = require "moongate.cli.help"
 local progress = require "moongate.cli.progress"
 local report = require "moongate.cli.report"
-local suggest = require "moongate.cli.suggest"
+local suggest = require "moongate.suggest"
 local t = require "moongate.test"
 local text = require "moongate.cli.text"
 

@@ -6,7 +6,7 @@ local globals = require "moongate.cli.globals"
 local host = require "moongate.host"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
-local suggest = require "moongate.cli.suggest"
+local suggest = require "moongate.suggest"
 local text = require "moongate.cli.text"
 
 local M = {}

@@ -7,7 +7,7 @@
 --   env      a variable that gives it when the flag is not there                 default  a value, or its text
 --   required, choices = {…}, min, max, repeated (a list comes out)
 -- A value's key is the name with "_" for "-". A boolean has --no-NAME. "--" ends the flags.
-local suggest = require "moongate.cli.suggest"
+local suggest = require "moongate.suggest"
 
 local M = {}
 

@@ -4,7 +4,7 @@ local bundled = require "moongate.cli.bundled"
 local commands = require "moongate.cli.commands"
 local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
-local suggest = require "moongate.cli.suggest"
+local suggest = require "moongate.suggest"
 local text = require "moongate.cli.text"
 
 local M = {}

@@ -8,7 +8,7 @@ local help = require "moongate.cli.help"
 local host = require "moongate.host"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
-local suggest = require "moongate.cli.suggest"
+local suggest = require "moongate.suggest"
 
 local M = {}
 
