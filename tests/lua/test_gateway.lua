@@ -310,6 +310,17 @@ t.test("a lost answer that can't be looked up stays unknown", function()
   end).hint:find("could not be read back", 1, true))
 end)
 
+t.test("a 412 that may be our own, and can't be looked up, is unknown and no conflict", function()
+  local gw, client, audit = holding()
+  local live = gw:get("index", PLACE)
+  client.before = function(r)
+    if r.method ~= "PUT" then return open_breaker(r) end
+    return fake.answer(r, 412, { code = "etag.mismatch" }, nil, { attempts = 2, after_ambiguous = true })
+  end
+  fails("unknown_outcome", function() gw:write("index", PLACE, { base = live, content = config { dimensions = 10 } }) end)
+  t.eq(audit.lines[2].status, "unknown")
+end)
+
 t.test("a POST with a lost answer is neither repeated nor looked up", function()
   local client = fake.client()
   client.before = function(r) return fake.lost(client, r, false) end

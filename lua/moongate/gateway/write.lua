@@ -212,7 +212,12 @@ local function attempt(w, next)
   local result_found, theirs = look_up(w, err)
   if result_found then return result_found end
   if theirs == conflict.UNKNOWN then
-    if clash then err.code = "conflict" end
+    if clash and err.after_ambiguous then -- it may well be our own earlier try that stands in the way
+      err.code, err.outcome = "unknown_outcome", "unknown"
+      err.message = err.message .. "; the answer to an earlier try was lost, and that one may have taken effect"
+    elseif clash then
+      err.code = "conflict"
+    end
     error(err, 0)
   end
   if is_busy(w, err, theirs) then return nil, err end
