@@ -317,7 +317,9 @@ t.test("a 412 that may be our own, and can't be looked up, is unknown and no con
     if r.method ~= "PUT" then return open_breaker(r) end
     return fake.answer(r, 412, { code = "etag.mismatch" }, nil, { attempts = 2, after_ambiguous = true })
   end
-  fails("unknown_outcome", function() gw:write("index", PLACE, { base = live, content = config { dimensions = 10 } }) end)
+  fails("unknown_outcome", function()
+    gw:write("index", PLACE, { base = live, content = config { dimensions = 10 } })
+  end)
   t.eq(audit.lines[2].status, "unknown")
 end)
 
