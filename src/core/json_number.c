@@ -110,10 +110,11 @@ static uint32_t big_digit(struct big *a, const struct big *b) {
 /* Values with at most nine decimals and fifteen digits, which is most of what people write. Decimals of up to fifteen
  * digits never share a double, so the one found is the shortest. */
 static int fast_digits(double v, char digits[18], int *point) {
-    double scale = 1;
+    static const double scales[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
     if (v < 1e-5 || v >= 1e15)
         return 0;
-    for (int decimals = 0; decimals <= 9; decimals++, scale *= 10) {
+    for (int decimals = 0; decimals <= 9; decimals++) {
+        double scale = scales[decimals];
         double n = nearbyint(v * scale);
         if (n >= 1e15)
             return 0;
@@ -125,7 +126,7 @@ static int fast_digits(double v, char digits[18], int *point) {
             text[--end] = (char)('0' + rest % 10);
         len = (int)sizeof text - end;
         *point = len - decimals;
-        while (text[end + len - 1] == '0')
+        while (len > 1 && text[end + len - 1] == '0')
             len--;
         memcpy(digits, text + end, (size_t)len);
         return len;

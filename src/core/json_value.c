@@ -37,6 +37,7 @@ static int keep_string(struct builder *b, const char **data, size_t *len) {
 
 /* An empty place on the stack; returns its index. Pointers into the stack don't survive the next call. */
 static int push(struct builder *b, size_t *index) {
+    *index = b->len;
     if (b->len == b->cap) {
         size_t cap = b->cap != 0 ? b->cap * 2 : 32;
         struct moon_json_member *stack = realloc(b->stack, cap * sizeof *stack);
@@ -45,7 +46,7 @@ static int push(struct builder *b, size_t *index) {
         b->stack = stack;
         b->cap = cap;
     }
-    *index = b->len++;
+    b->len++;
     return 0;
 }
 

@@ -213,7 +213,7 @@ static int character_class(struct ecma *e) {
         rc = rc != 0 ? rc : put(e, "^");
     }
     while (rc == 0 && e->p < e->end && *e->p != ']') {
-        long from, to;
+        long from = 0, to = 0;
         if ((rc = class_item(e, &from)) != 0)
             return rc;
         bool range = e->end - e->p >= 2 && e->p[0] == '-' && e->p[1] != ']';

@@ -194,9 +194,9 @@ const char *schema_preview(const struct schema_instance *in, char out[SCHEMA_PRE
     const struct moon_schema_view *v = &in->view;
     switch (v->type) {
     case MOON_JSON_TRUE:
-        return strcpy(out, "true");
     case MOON_JSON_FALSE:
-        return strcpy(out, "false");
+        snprintf(out, SCHEMA_PREVIEW, "%s", v->type == MOON_JSON_TRUE ? "true" : "false");
+        return out;
     case MOON_JSON_INT:
         snprintf(out, SCHEMA_PREVIEW, "%lld", (long long)v->integer);
         return out;
@@ -211,6 +211,7 @@ const char *schema_preview(const struct schema_instance *in, char out[SCHEMA_PRE
         preview_string(v, out);
         return out;
     default:
-        return strcpy(out, schema_type_name(v->type));
+        snprintf(out, SCHEMA_PREVIEW, "%s", schema_type_name(v->type));
+        return out;
     }
 }

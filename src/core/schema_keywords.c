@@ -70,7 +70,7 @@ static int number(struct schema_compiler *c, const struct moon_json_value *v, st
 }
 
 static int size(struct schema_compiler *c, const struct moon_json_value *v, size_t *out) {
-    struct schema_number n;
+    struct schema_number n = {.is_int = false};
     int rc = number(c, v, &n);
     if (rc != 0)
         return rc;
@@ -200,7 +200,7 @@ static int compile_ref(struct schema_compiler *c, const struct moon_json_value *
 }
 
 static int compile_dynamic_ref(struct schema_compiler *c, const struct moon_json_value *v) {
-    const struct schema_anchor *anchor;
+    const struct schema_anchor *anchor = NULL;
     int rc = reference(c, v, &c->node->dynamic_ref, &anchor);
     if (rc != 0 || anchor == NULL || !anchor->dynamic)
         return rc;
@@ -278,8 +278,8 @@ static const struct keyword *find(const char *name) {
     return bsearch(name, keywords, sizeof keywords / sizeof keywords[0], sizeof keywords[0], compare);
 }
 
-enum schema_holds schema_keyword_holds(const char *name) {
-    const struct keyword *k = find(name);
+enum schema_holds schema_keyword_holds(const char *keyword) {
+    const struct keyword *k = find(keyword);
     return k != NULL ? k->holds : HOLDS_NOTHING;
 }
 

@@ -65,8 +65,8 @@ bool schema_number_multiple(struct schema_number v, struct schema_number by) {
     if (v.is_int && by.is_int)
         return v.i % by.i == 0;
     struct decimal a = decimal_of(v), b = decimal_of(by);
-    if (a.m == 0)
-        return true;
+    if (a.m == 0 || b.m == 0)
+        return a.m == 0;
     int shift = a.e - b.e;
     if (shift < 0) { /* a has more decimals than b: only as many factors of ten as b.m brings could make up for it */
         for (; shift < 0; shift++) {

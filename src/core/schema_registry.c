@@ -265,8 +265,7 @@ static int load(struct schema_registry *r, const char *uri, size_t *resource) {
     char *prefix = moon_arena_alloc(r->keep, n + 2);
     if (prefix == NULL)
         return no_memory(r);
-    memcpy(prefix, uri, n);
-    memcpy(prefix + n, "#", 2);
+    snprintf(prefix, n + 2, "%s#", uri);
     *resource = r->resource_count;
     return schema_registry_add(r, uri, document, prefix);
 }

@@ -49,9 +49,7 @@ static size_t remove_dot_segments(char *path, size_t len) {
         size_t left = (size_t)(end - in);
         if (left >= 3 && memcmp(in, "../", 3) == 0) {
             in += 3;
-        } else if (left >= 2 && memcmp(in, "./", 2) == 0) {
-            in += 2;
-        } else if (left >= 3 && memcmp(in, "/./", 3) == 0) {
+        } else if ((left >= 2 && memcmp(in, "./", 2) == 0) || (left >= 3 && memcmp(in, "/./", 3) == 0)) {
             in += 2;
         } else if (left == 2 && memcmp(in, "/.", 2) == 0) {
             in[1] = '/';

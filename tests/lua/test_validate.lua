@@ -24,7 +24,9 @@ local index = t.ok(validate.compile([[{
 }]], { formats = true }))
 
 t.test("a valid value", function()
-  t.ok(index:check { name = "abc", dimensions = 10, metric = "dot", ratio = 0.3, tags = { "a", "b" }, url = "https://x.example/" })
+  t.ok(index:check {
+    name = "abc", dimensions = 10, metric = "dot", ratio = 0.3, tags = { "a", "b" }, url = "https://x.example/",
+  })
   t.ok(index:check { name = "abc", dimensions = 10.0, metric = "dot" })
 end)
 
@@ -42,7 +44,9 @@ t.test("every fault at once, ordered by place, in words", function()
     '/tags/1: must be a string, is a number (1)',
     '/url: must be an absolute URI such as https://example.com/path, is "x"',
   })
-  t.eq(faults_of(index, {}), { ': needs the property "name"', ': needs the property "dimensions"', ': needs the property "metric"' })
+  t.eq(faults_of(index, {}), {
+    ': needs the property "name"', ': needs the property "dimensions"', ': needs the property "metric"',
+  })
   t.eq(faults_of(index, json.array()), { ": must be an object, is an array" })
   t.eq(faults_of(index, 12), { ": must be an object, is a number (12)" })
   local _, faults = index:check { name = "abc", dimensions = 0, metric = "dot" }
