@@ -21,7 +21,8 @@ struct moon_curl_group {
     struct moon_defer kick;  /* ... when it is */
     size_t index;
     size_t live;
-    bool dead; /* a callback failed, and with it the multi handle */
+    struct moon_curl_transfer *transfers; /* under way */
+    bool dead;                            /* libcurl ran out of memory in the multi handle: it is not used again */
 };
 
 struct moon_curl_pool {
@@ -41,6 +42,9 @@ struct moon_curl_pool {
 static void leave_group(struct moon_curl_transfer *t) {
     struct moon_curl_group *g = t->group;
     curl_multi_remove_handle(g->multi, t->easy);
+    *t->prev = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
     t->group = NULL;
     g->live--;
     g->pool->live--;
@@ -64,9 +68,15 @@ static void drain(struct moon_curl_group *g) {
 
 static void act(struct moon_curl_group *g, curl_socket_t fd, int events) {
     int running;
-    if (curl_multi_socket_action(g->multi, fd, events, &running) == CURLM_ABORTED_BY_CALLBACK)
-        g->dead = true;
+    if (g->dead)
+        return;
+    g->dead = curl_multi_socket_action(g->multi, fd, events, &running) != CURLM_OK;
     drain(g);
+    while (g->dead && g->transfers) { /* a socket that libcurl has half noted would crash it the next time */
+        struct moon_curl_transfer *t = g->transfers;
+        leave_group(t);
+        t->done(t, CURLE_OUT_OF_MEMORY);
+    }
 }
 
 static void on_ready(void *owner, curl_socket_t fd, int events) {
@@ -237,6 +247,11 @@ int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request
     if (!g || moon_curl_easy_set(&p->env, t, rq) != 0 || curl_multi_add_handle(g->multi, t->easy) != CURLM_OK)
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     t->group = g;
+    t->next = g->transfers;
+    t->prev = &g->transfers;
+    if (t->next)
+        t->next->prev = &t->next;
+    g->transfers = t;
     g->live++;
     p->live++;
     return 0;

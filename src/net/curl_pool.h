@@ -28,8 +28,8 @@ struct moon_curl_opts {
 struct moon_curl_transfer {
     CURL *easy;
     struct moon_curl_pool *pool;
-    struct moon_curl_group *group; /* NULL: not under way */
-    struct moon_curl_transfer *next;
+    struct moon_curl_group *group;           /* NULL: not under way */
+    struct moon_curl_transfer *next, **prev; /* in its group, or in the pool */
     unsigned starts; /* times libcurl was about to send the request; only the first is let through */
 
     /* The answer: where to put it, and how much of it. head gets the header lines, without the status line. */

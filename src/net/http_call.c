@@ -332,9 +332,10 @@ static void on_transfer_done(struct moon_curl_transfer *t, CURLcode result) {
     attempt_ended(t->ud, result, 0);
 }
 
-static void watch_time(struct moon_http_call *c, int64_t now, int64_t connect_due_ns) {
+/* Fails only for a timer that is not running: the first of a call. */
+static int watch_time(struct moon_http_call *c, int64_t now, int64_t connect_due_ns) {
     int64_t at = connect_due_ns < c->due_ns ? connect_due_ns : c->due_ns;
-    moon_timer_start(c->http->loop, &c->deadline, at > now ? at - now : 0, on_due, c);
+    return moon_timer_start(c->http->loop, &c->deadline, at > now ? at - now : 0, on_due, c);
 }
 
 static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) {
@@ -586,8 +587,9 @@ int moon_http_start(struct moon_http_call *c, void (*done)(void *ud), void *ud, 
     c->ud = ud;
     c->started_ns = c->ready_ns = c->attempt_ns = now_ns(c);
     c->due_ns = c->started_ns + (c->rq.deadline_ns > 0 ? c->rq.deadline_ns : c->client->deadline_ns);
+    if (watch_time(c, c->started_ns, c->started_ns + c->client->connect_timeout_ns) != 0)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
     join(c);
-    watch_time(c, c->started_ns, c->started_ns + c->client->connect_timeout_ns);
     ask_place(c);
     return 0;
 }

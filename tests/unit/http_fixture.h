@@ -33,7 +33,7 @@ struct ask {
     int done;
 };
 
-static void fix_client(struct fix *f, const struct moon_http_client_opts *o) {
+static inline void fix_client(struct fix *f, const struct moon_http_client_opts *o) {
     struct moon_http_client_opts with = *o;
     struct moon_err err;
     if (!with.base_url)
@@ -42,7 +42,7 @@ static void fix_client(struct fix *f, const struct moon_http_client_opts *o) {
     assert_int_equal(moon_http_client_new(&f->client, f->http, &with, &err), 0);
 }
 
-static void fix_open(struct fix *f, int virtual_clock, void (*handler)(struct raw_conn *)) {
+static inline void fix_open(struct fix *f, int virtual_clock, void (*handler)(struct raw_conn *)) {
     struct moon_err err;
     memset(f, 0, sizeof *f);
     moon_vclock_init(&f->vclock, INT64_C(1800000000) * MOON_NS_PER_S);
@@ -56,7 +56,7 @@ static void fix_open(struct fix *f, int virtual_clock, void (*handler)(struct ra
     fix_client(f, &(struct moon_http_client_opts){0});
 }
 
-static void fix_close(struct fix *f) {
+static inline void fix_close(struct fix *f) {
     moon_http_client_free(f->client);
     moon_http_free(f->http);
     raw_stop(&f->server);
@@ -64,7 +64,7 @@ static void fix_close(struct fix *f) {
     moon_redact_free(f->redact);
 }
 
-static void ask_done(void *ud) {
+static inline void ask_done(void *ud) {
     struct ask *a = ud;
     a->result = moon_http_take(a->call);
     assert_non_null(a->result);
@@ -73,7 +73,7 @@ static void ask_done(void *ud) {
 }
 
 /* Prepares a call; the caller may add to it before ask_go. body NULL: none. */
-static struct moon_http_request *ask_new(struct fix *f, struct ask *a, const char *method, const char *path,
+static inline struct moon_http_request *ask_new(struct fix *f, struct ask *a, const char *method, const char *path,
                                          const char *body) {
     struct moon_err err;
     memset(a, 0, sizeof *a);
@@ -90,12 +90,12 @@ static struct moon_http_request *ask_new(struct fix *f, struct ask *a, const cha
     return rq;
 }
 
-static void ask_header(struct ask *a, const char *name, const char *value) {
+static inline void ask_header(struct ask *a, const char *name, const char *value) {
     struct moon_err err;
     assert_int_equal(moon_http_header(a->call, name, strlen(name), value, strlen(value), &err), 0);
 }
 
-static void ask_go(struct ask *a) {
+static inline void ask_go(struct ask *a) {
     struct moon_err err = {0};
     int rc = moon_http_start(a->call, ask_done, a, &err);
     if (rc)
@@ -103,7 +103,7 @@ static void ask_go(struct ask *a) {
     assert_int_equal(a->done, 0); /* never inline */
 }
 
-static struct moon_http_result *ask_wait(struct fix *f, struct ask *a) {
+static inline struct moon_http_result *ask_wait(struct fix *f, struct ask *a) {
     while (!a->done) {
         bool more = moon_loop_turn(f->loop, true);
         assert_true(more || a->done);
@@ -111,13 +111,13 @@ static struct moon_http_result *ask_wait(struct fix *f, struct ask *a) {
     return a->result;
 }
 
-static void ask_end(struct ask *a) {
+static inline void ask_end(struct ask *a) {
     moon_http_result_free(a->result);
     moon_http_call_free(a->call);
     memset(a, 0, sizeof *a);
 }
 
-static struct moon_http_result *ask(struct fix *f, struct ask *a, const char *method, const char *path,
+static inline struct moon_http_result *ask(struct fix *f, struct ask *a, const char *method, const char *path,
                                     const char *body) {
     ask_new(f, a, method, path, body);
     ask_go(a);

@@ -1,0 +1,184 @@
+---@meta moongate.http
+
+---http: the HTTP client. Calls look blocking and are not: a task that waits lets the others run.
+---
+---One retry loop lies below every call. It retries 429, 502, 503, 504 and failed connections, with full jitter and never
+---before Retry-After; what may have taken effect is sent again only when that does no harm (GET, HEAD, PUT, DELETE,
+---OPTIONS, a call declared idempotent, or one with an idempotency key). A total deadline, a retry budget per host and a
+---circuit breaker per host and family bound it.
+---
+---No redirect is followed: a 3xx is an answer. TLS 1.2 or later, always verified.
+
+---@class moongate.http
+local http = {}
+
+---@class moongate.http.client_options
+---@field base_url? string     "https://api.example.com[/prefix]"; calls then give paths
+---@field auth? moongate.auth.handle    sent to the origin that it is bound to, and to no other
+---@field headers? table<string, string>  sent with every call
+---@field deadline? number     seconds a call may take, all attempts and waits; default 30
+---@field connect_timeout? number seconds an attempt may take to connect; default 10
+---@field retry? boolean|{max?: integer, base_ms?: number, cap_ms?: number} default true: at most 4 attempts (max 1..8), waits
+---  of random(0, min(cap, base * 2^n)), base 500 ms, cap 20 s
+---@field rate? {per_second: number, burst?: number} token bucket; calls wait for their turn
+---@field breaker? boolean     default true; false: neither asks nor feeds the circuit breaker
+---@field concurrency? integer calls at once; the others wait in order. Default: no limit
+---@field max_body? integer    bytes of an answer, decoded; default and most: 64 MiB
+
+---@class moongate.http.request_options
+---@field method? string       "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD" or "OPTIONS"; default "GET"
+---@field path? string         below the client's base URL. With params, "{name}" stands for a parameter
+---@field url? string          absolute; instead of path
+---@field params? table<string, string|number|boolean> percent-encoded into path or url. A missing one raises; one that is
+---  empty, "." or ".." is an "invalid" error
+---@field query? table<string, string|number|boolean|any[]> appended in the order of the names; a list repeats its name
+---@field headers? table<string, string|integer|moongate.secret.handle>
+---@field json? any            the body, as canonical JSON (json.null for null)
+---@field body? string         the body, as it is; exclusive with json
+---@field idempotency_key? string sent as Idempotency-Key; allows replays
+---@field idempotent? boolean  sending it twice does no more than sending it once; allows replays
+---@field deadline? number     seconds; default: the client's
+---@field family? string       resource family of the circuit breaker; default ""
+---@field max_body? integer    bytes, at most the client's
+---@field ok_status? integer[] statuses from 400 on that are answers, not errors
+
+---@class moongate.http.attempt
+---@field n integer            from 1
+---@field status? integer      of its answer
+---@field error? string        or why there was none: a code
+---@field class string         "none" (a success), "not_sent", "refused", "ambiguous" or "final"
+---@field wait_ms number       waited before it: limiter, token, back-off
+---@field elapsed_ms number
+
+---@class moongate.http.response
+---@field status integer
+---@field headers table<string, string> names in lower case, found in any case; lines of one name joined by ", "
+---@field body string
+---@field attempts moongate.http.attempt[]
+---@field elapsed number       seconds, the whole call
+---@field correlation_id? string inin-correlation-id
+---@field after_ambiguous boolean an earlier attempt may have taken effect
+---@field outcome string       "final"
+local response = {}
+
+---The body as JSON, read from the receive buffer.
+---@return any value nil when it is none
+---@return moongate.error? err "parse"
+function response:json() end
+
+---@class moongate.http.error: moongate.error
+---@field code string          "http" (an answer with status >= 400), "connect", "network", "tls", "timeout", "breaker_open",
+---  "unknown_outcome", "too_large", "protocol", "unauthorized" (no token), "invalid", "denied", "cancelled"
+---@field status? integer
+---@field gateway_code? string code of the gateway's error body
+---@field details? {field?: string, code?: string, message?: string, entity?: string}[]
+---@field outcome string       what is known of its effect: "not_sent", "refused", "unknown" or "final"
+---@field attempts integer     made
+---@field attempt_list moongate.http.attempt[]
+---@field after_ambiguous? boolean an earlier attempt may have taken effect: a 409 or 412 may be our own write
+---@field retry_after? number  seconds the last answer asked to wait
+---@field correlation_id? string
+---@field hint? string         what to do next
+
+---@class moongate.http.client
+---@field base_url? string
+local client = {}
+
+---Only inside a task. Unknown options and values of the wrong type raise.
+---@param options moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function client:request(options) end
+
+---@param path string path or absolute URL
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function client:get(path, options) end
+
+---@param path string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function client:put(path, options) end
+
+---@param path string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function client:post(path, options) end
+
+---@param path string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function client:patch(path, options) end
+
+---@param path string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function client:delete(path, options) end
+
+---Calls that run go on; new ones raise.
+function client:close() end
+
+---@param options moongate.http.client_options
+---@return moongate.http.client? client
+---@return moongate.error? err "invalid": a URL or header that can't be; "denied": no permission for the host
+function http.client(options) end
+
+---A call of a default client, without credentials; so are the verbs.
+---@param options moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function http.request(options) end
+
+---@param url string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function http.get(url, options) end
+
+---@param url string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function http.put(url, options) end
+
+---@param url string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function http.post(url, options) end
+
+---@param url string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function http.patch(url, options) end
+
+---@param url string
+---@param options? moongate.http.request_options
+---@return moongate.http.response? response
+---@return moongate.http.error? err
+function http.delete(url, options) end
+
+---The circuit breaker of a URL's host.
+---@param url string
+---@param family? string default ""
+---@return {state: "closed"|"open"|"half_open", retry_in: number?} breaker retry_in: seconds until a call may go again
+function http.breaker(url, family) end
+
+---@class moongate.http.stats
+---@field calls integer        since the start, of the whole session
+---@field attempts integer
+---@field connections integer  opened
+---@field live_calls integer   started and not ended
+---@field live_transfers integer on the wire
+---@field groups integer       libcurl multi handles
+
+---@return moongate.http.stats
+function http.stats() end
+
+return http
