@@ -93,6 +93,7 @@ end
 --   run.dry_run, run.json, run.simulated  (--sim) as given
 --   run.gateway            the gateway (moongate.gateway), opened at first use
 --   run.audit, run.log     the modules of these names
+--   run.metrics            the run's registry (moongate.metrics)
 --   run.limits, run.project  of the project file; empty tables without one
 
 local Run = {}
@@ -101,6 +102,7 @@ local LAZY = {
   gateway = function(run) return run._session.gateway(run._client_options) end,
   audit = function(run) return run._session.audit or require "moongate.audit" end,
   log = function() return require "moongate.log" end,
+  metrics = function(run) return run._session.metrics or require("moongate.metrics").new() end,
 }
 
 function Run.__index(run, key)
@@ -142,6 +144,12 @@ function Run:step(name, fn)
   local n = (self._steps[name] or 0) + 1
   self._steps[name] = n
   return self._session.step(self, name, n, fn)
+end
+
+-- run:span(name, attributes, fn) -> what fn(span) returns. A part of the run that has a place in its trace, below the
+-- span it is called in; span:set(name, value) adds an attribute. Costs next to nothing when nobody traces.
+function Run.span(_, name, attributes, fn)
+  return require("moongate.trace").span(name, attributes, fn)
 end
 
 -- run:progress(total [, noun]) -> {advance(n | nil, what), done()}: told on a terminal as a bar, elsewhere as lines.
@@ -191,7 +199,7 @@ end
 
 local SESSION = {
   dry_run = true, json = true, project = true, deadline = true, simulated = true, gateway = true, step = true,
-  progress = true, report = true, audit = true,
+  progress = true, report = true, audit = true, metrics = true,
 }
 
 local function pick(list, values)
@@ -210,7 +218,7 @@ local function new_run(definition, values, session)
   local run
   local hooks = default_session(function() return run end)
   for key in pairs(hooks) do hooks[key] = session[key] or hooks[key] end
-  hooks.audit = session.audit
+  hooks.audit, hooks.metrics = session.audit, session.metrics
   local project = session.project or {}
   run = setmetatable({
     name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),
@@ -271,7 +279,8 @@ end
 --   project                       the project file's table
 --   deadline                      seconds for one call of the gateway
 --   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
---   gateway(client_options), step(run, name, n, fn), report(err, what), audit   where the default will not do
+--   gateway(client_options), step(run, name, n, fn), report(err, what), audit, metrics   where the
+--   default will not do
 function M.execute(definition, values, session)
   if not M.is(definition) then error("workflow.execute: not a workflow: workflow.define makes one", 2) end
   local run = new_run(definition, values or {}, session or {})
