@@ -113,16 +113,17 @@ void moon_schema_report_release(struct moon_schema_report *report) {
 }
 
 static int fail(const struct schema_checker *c, struct moon_err *err) {
-    const char *at = c->failed_at != NULL ? c->failed_at : "";
+    const char *at = c->failed_at != NULL && c->failed_at[0] != '\0' ? c->failed_at : "the schema's top";
     switch (c->rc) {
     case MOON_ENOMEM:
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     case MOON_ERANGE:
-        return moon_err_set(err, MOON_ERANGE, "schema %s: nests too deep, or refers to itself without end", at);
+        return moon_err_set(err, MOON_ERANGE,
+                            "the value nests too deep, or the schema refers to itself without end (at %s)", at);
     case MOON_ETOOBIG:
-        return moon_err_set(err, MOON_ETOOBIG, "schema %s: the pattern takes too long on this text", at);
+        return moon_err_set(err, MOON_ETOOBIG, "a pattern takes too long on a text of this length (at %s)", at);
     default:
-        return moon_err_set(err, c->rc, "schema %s: the check failed", at);
+        return moon_err_set(err, c->rc, "the check failed (at %s)", at);
     }
 }
 
@@ -139,6 +140,8 @@ int moon_schema_check(const struct moon_schema *schema, const struct moon_schema
         return fail(&c, err);
     if (ok)
         return 0;
+    if (report->count == 0)
+        return moon_err_set(err, MOON_EBUG, "the value is not valid, and nothing says why");
     schema_faults_sort(report);
     const struct moon_schema_fault *first = &report->faults[0];
     if (report->count == 1)
