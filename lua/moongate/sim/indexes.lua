@@ -5,19 +5,18 @@
 -- Writes are conditional: a PUT on an index that exists needs its current ETag in If-Match (412 when it is stale, 409
 -- when it is missing), a PUT with If-None-Match: * creates only (412 when there is one). A vector store exists as
 -- soon as it is named.
+local checked = require "moongate.sim.checked"
 local errors = require "moongate.sim.errors"
 local hash = require "moongate.hash"
-local host = require "moongate.host"
 local json = require "moongate.json"
 local page = require "moongate.sim.page"
 local time = require "moongate.time"
-local validate = require "moongate.validate"
 
 local M = { name = "indexes" }
 
 local collection = "/api/v2/ai/vectorstores/{vectorStoreId}/indexes"
 local item = collection .. "/{indexId}"
-local schema = assert(validate.compile(host.embedded "moongate/schemas/sim_index.json", { formats = true }))
+local schema = checked.schema "sim_index"
 local precision = { float32 = 0.98, int8 = 0.95, binary = 0.9 }
 
 function M.new()
@@ -89,29 +88,14 @@ end
 
 -- ---- writing ----
 
--- "/dimensions" -> "dimensions"; a missing member is named after itself.
-local function field_of(fault)
-  local name = fault.pointer:sub(2):gsub("/", "."):gsub("~1", "/"):gsub("~0", "~")
-  local missing = fault.keyword == "required" and fault.message:match "['\"]([^'\"]+)['\"]"
-  if missing and name:match "[^.]*$" ~= missing then name = name == "" and missing or name .. "." .. missing end
-  return name
-end
-
 -- Every fault of the body -> nil | response
 local function check(call, config)
-  local details = {}
-  local _, faults = schema:check(config)
-  for _, fault in ipairs(faults or {}) do
-    details[#details + 1] = errors.field(field_of(fault), fault.keyword, fault.message)
-  end
-  local in_path = call.params.indexId
+  local in_path, more = call.params.indexId, nil
   if type(config.indexId) == "string" and config.indexId ~= in_path then
-    details[#details + 1] = errors.field("indexId", "mismatch",
-      ("is %s in the body and %s in the path"):format(config.indexId, in_path))
+    more = { errors.field("indexId", "mismatch", ("is %s in the body and %s in the path"):format(config.indexId,
+      in_path)) }
   end
-  if #details == 0 then return nil end
-  return errors.response(call, 422, "validation.failed", ("The index configuration has %d fault%s."):format(#details,
-    #details == 1 and "" or "s"), details)
+  return checked.body(call, schema, "index configuration", more)
 end
 
 -- Whether a list of ETags, or "*", names etag. Weak ones never do.

@@ -16,6 +16,9 @@ local specs = {
   idempotency = { "boolean", true },   -- honour Idempotency-Key on writes
   busy = { "number", 0 },              -- seconds for which an index refuses writes after one ("updating")
   ingest = { "number", 0.2 },          -- seconds that a simulated ingestion takes
+  job = { "number", 0.5 },             -- seconds that the registration of a model takes
+  job_states = { "table", { "QUEUED", "RUNNING" } }, -- what its job says of itself meanwhile, each for as long
+  model_tokens = { "table" },          -- list of bearer tokens that chat-completions takes; default: any, or none
   webhook_secret = { "any" },          -- string or secret handle; default: made from the seed
   webhook_hosts = { "string", "loopback" }, -- "any": deliver webhooks to every host, not to the loopback only
 }

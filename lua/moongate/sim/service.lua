@@ -20,6 +20,9 @@ local M = {}
 M.resources = {
   oauth,
   require "moongate.sim.indexes",
+  require "moongate.sim.models",
+  require "moongate.sim.model_jobs",
+  require "moongate.sim.chat",
   require "moongate.sim.webhooks",
 }
 
@@ -133,6 +136,7 @@ local function answer(gw, call)
   local route = call.route
   if not route then return no_route(call) end
   if route.login then return route.handler(gw, call) end
+  if route.open then return route.body == "json" and read_body(call) or route.handler(gw, call) end
   local token, refused = gw.oauth:check(call)
   if not token then return refused end
   call.token = token
