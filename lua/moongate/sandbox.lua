@@ -1,5 +1,6 @@
--- sandbox.lua - the environment of a user's script: Lua's own library as copies, `load` for text, `require` for public modules and the
--- script's folder. Nothing in it leads to trusted globals, to the tables that trusted code uses, or to finalizers.
+-- sandbox.lua - the environment of a user's script: Lua's own library as copies, `load` for text, `require` for public
+-- modules and the script's folder. Nothing in it leads to trusted globals, to the tables that trusted code uses, or to
+-- finalizers.
 local host = require "moongate.host"
 
 local M = {}
@@ -8,8 +9,8 @@ local M = {}
 local private = { host = true, sandbox = true, cli = true, suggest = true }
 
 local plain = {
-  "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "tonumber", "tostring",
-  "type", "warn", "xpcall", "_VERSION",
+  "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "tonumber",
+  "tostring", "type", "warn", "xpcall", "_VERSION",
 }
 
 local function copy(t)
@@ -110,7 +111,9 @@ function M.new(folder, globals)
   end
 
   function env.require(name)
-    if type(name) ~= "string" then error("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")", 2) end
+    if type(name) ~= "string" then
+      error("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")", 2)
+    end
     if loaded[name] ~= nil then return loaded[name] end
     local value
     if public(name) then
@@ -118,7 +121,9 @@ function M.new(folder, globals)
     else
       if loading[name] then error("module '" .. name .. "' requires itself, or another task is loading it", 2) end
       local fn = load_local(name)
-      if not fn then error("module '" .. name .. "' not found: neither a module of moongate nor a file beside the script", 2) end
+      if not fn then
+        error("module '" .. name .. "' not found: neither a module of moongate nor a file beside the script", 2)
+      end
       loading[name] = true
       local ok, result = pcall(fn, name)
       loading[name] = nil

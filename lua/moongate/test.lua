@@ -1,4 +1,5 @@
--- test: a small harness. t.test(name, fn) runs fn in a task of its own and prints TAP; after each test nothing may be left over.
+-- test.lua - a small harness. t.test(name, fn) runs fn in a task of its own and prints TAP; after each test nothing
+-- may be left over: no task, no transfer, no work on the pool.
 local host = require "moongate.host"
 local task = require "moongate.task"
 local errors = require "moongate.error"
@@ -59,7 +60,8 @@ function M.raises(fn, pattern, ...)
   return err
 end
 
--- t.fails(code, f(...)) or t.fails(f(...)): the results are nil and an error object (with that code). Returns the object.
+-- t.fails(code, f(...)) or t.fails(f(...)): the results are nil and an error object (with that code). Returns the
+-- object.
 function M.fails(...)
   local code, value, err = ...
   if type(code) ~= "string" then

@@ -68,9 +68,7 @@ static int error_tostring(lua_State *L) {
     if (!moon_error_is(L, 1))
         return luaL_error(L, "not an error object");
     luaL_buffinit(L, &b);
-    if (field(L, "message"))
-        luaL_addvalue(&b);
-    else if (field(L, "code"))
+    if (field(L, "message") || field(L, "code"))
         luaL_addvalue(&b);
     if (field(L, "method")) {
         lua_pop(L, 1);

@@ -76,12 +76,13 @@ int host_load_text(lua_State *L, const char *text, size_t len, const char *chunk
 void host_scheduler_init(struct moon_host *host);
 int host_scheduler_setup(lua_State *L);
 struct moon_task *host_spawn_root(lua_State *L, int nargs); /* as moon_task_spawn, without a parent */
-void host_cancel_all(struct moon_host *host);               /* and runs their closing */
+/* Where scripts wait, for a report: "a.lua:3, b.lua:7"; "" when no script does. */
+void host_waiting_at(struct moon_host *host, char *out, size_t size);
+void host_cancel_all(struct moon_host *host); /* and runs their closing */
 
-/* A task's place among the coroutines: the low bit of their extra space. */
-#define HOST_TASK_BIT ((uintptr_t)1)
+/* A coroutine's extra space holds the host's address; a task's coroutine, one byte more. */
 static inline bool host_is_task_thread(lua_State *L) {
-    return (*(uintptr_t *)lua_getextraspace(L) & HOST_TASK_BIT) != 0;
+    return (*(uintptr_t *)lua_getextraspace(L) & 1) != 0;
 }
 
 /* error_object.c */

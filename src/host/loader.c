@@ -107,19 +107,19 @@ static int require_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* require(name). The chunk may wait. */
 int host_require(lua_State *L) {
-    static const char loading = 0;
+    void *loading = moon_host_of(L); /* any address will do to mark a module whose chunk runs */
     luaL_checkstring(L, 1);
     lua_settop(L, 1);
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) != LUA_TNIL) {
-        if (lua_touserdata(L, 3) == (const void *)&loading)
+        if (lua_touserdata(L, 3) == loading)
             return luaL_error(L, "module '%s' requires itself, or another task is loading it", lua_tostring(L, 1));
         return 1;
     }
     find_loader(L);
     lua_pushvalue(L, 1);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)&loading);
+    lua_pushlightuserdata(L, loading);
     lua_rawset(L, 2);
     lua_pushvalue(L, 1);
     return require_k(L, lua_pcallk(L, 1, 1, 0, 0, require_k), 0);

@@ -40,31 +40,32 @@ int host_scheduler_setup(lua_State *L) {
     return 0;
 }
 
+static bool slot_add(struct moon_host *host) {
+    if (host->n_slots == host->cap_slots) {
+        uint32_t cap = host->cap_slots ? host->cap_slots * 2 : 16;
+        struct host_slot *slots = cap <= NO_SLOT / 2 ? realloc(host->slots, cap * sizeof *slots) : NULL;
+        if (!slots)
+            return false;
+        host->slots = slots;
+        host->cap_slots = cap;
+    }
+    host->slots[host->n_slots] = (struct host_slot){.generation = 1, .next_free = NO_SLOT};
+    host->free_slot = host->n_slots++;
+    return true;
+}
+
 /* A free slot with a coroutine, not yet taken. */
 static uint32_t slot_find(lua_State *L, struct moon_host *host) {
     struct host_slot *s;
-    if (host->free_slot == NO_SLOT) {
-        if (host->n_slots == host->cap_slots) {
-            uint32_t cap = host->cap_slots ? host->cap_slots * 2 : 16;
-            struct host_slot *slots = cap <= NO_SLOT / 2 ? realloc(host->slots, cap * sizeof *slots) : NULL;
-            if (!slots)
-                luaL_error(L, "not enough memory");
-            host->slots = slots;
-            host->cap_slots = cap;
-        }
-        s = &host->slots[host->n_slots];
-        memset(s, 0, sizeof *s);
-        s->generation = 1;
-        s->next_free = NO_SLOT;
-        host->free_slot = host->n_slots++;
-    }
+    if (host->free_slot == NO_SLOT && !slot_add(host))
+        luaL_error(L, "not enough memory");
     s = &host->slots[host->free_slot];
     if (!s->co) {
         lua_State *co;
         lua_rawgeti(L, LUA_REGISTRYINDEX, host->threads_ref);
         co = lua_newthread(L);
         lua_sethook(co, NULL, 0, 0);
-        *(uintptr_t *)lua_getextraspace(co) |= HOST_TASK_BIT;
+        *(char **)lua_getextraspace(co) = (char *)host + 1;
         lua_rawseti(L, -2, (lua_Integer)host->free_slot + 1);
         lua_pop(L, 1);
         s->co = co;
@@ -338,7 +339,7 @@ static void finish(lua_State *L, struct moon_task *t) {
 
 /* Undoes a wait that lies in the task itself: one it was cancelled in, or one that an error has cut short. */
 static void leave_wait(struct moon_task *t) {
-    void (*leave)(struct moon_task *task) = t->leave;
+    void (*leave)(struct moon_task * task) = t->leave;
     t->leave = NULL;
     if (leave)
         leave(t);
@@ -392,8 +393,9 @@ static void end_ok(lua_State *L, struct moon_task *t, int n) {
     complete(L, t);
 }
 
-/* The innermost line of a script, else of any Lua code: "file:line", or "". Must not allocate. */
-static void find_where(lua_State *co, char *out, size_t size) {
+/* The innermost line of a script, else of any Lua code: "file:line", or "". True when it is a script's. Does not
+ * allocate. */
+static bool find_where(lua_State *co, char *out, size_t size) {
     lua_Debug ar;
     out[0] = '\0';
     for (int level = 0; level < 64 && lua_getstack(co, level, &ar); level++) {
@@ -403,6 +405,23 @@ static void find_where(lua_State *co, char *out, size_t size) {
         if (!out[0] || strncmp(ar.source, "@moongate/", 10) != 0)
             snprintf(out, size, "%s:%d", ar.short_src, ar.currentline);
         if (strncmp(ar.source, "@moongate/", 10) != 0)
+            return true;
+    }
+    return false;
+}
+
+void host_waiting_at(struct moon_host *host, char *out, size_t size) {
+    size_t len = 0;
+    int shown = 0;
+    out[0] = '\0';
+    for (uint32_t i = 0; i < host->n_slots && shown < 3; i++) {
+        char where[LUA_IDSIZE + 24];
+        if (!host->slots[i].task || host->slots[i].task->state != MOON_TASK_PARKED)
+            continue;
+        if (!find_where(host->slots[i].co, where, sizeof where))
+            continue;
+        len += (size_t)snprintf(out + len, size - len, "%s%s", shown++ ? ", " : "", where);
+        if (len >= size)
             return;
     }
 }

@@ -83,7 +83,8 @@ void moon_host_free(struct moon_host *host) {
 }
 
 struct moon_host *moon_host_of(lua_State *L) {
-    return (struct moon_host *)(*(uintptr_t *)lua_getextraspace(L) & ~HOST_TASK_BIT);
+    char *p = *(char **)lua_getextraspace(L);
+    return (struct moon_host *)(void *)(p - host_is_task_thread(L));
 }
 
 const struct moon_services *moon_host_services(const struct moon_host *host) {
@@ -195,6 +196,7 @@ int moon_host_main(struct moon_host *host, const char *module, int argc, char *c
                    struct moon_err *err) {
     struct moon_err local;
     struct main_args a = {module, argc, argv, NULL, 0, status, err ? err : &local};
+    char where[300] = "";
     bool stuck = false;
     int rc;
     *status = 1;
@@ -207,7 +209,9 @@ int moon_host_main(struct moon_host *host, const char *module, int argc, char *c
         if (atomic_load(&host->interrupted))
             moon_task_cancel(a.root);
         if (!moon_loop_turn(host->services.loop, true) && !host->ready && !moon_task_ended(a.root)) {
-            stuck = true; /* every task waits, and nothing is left that could wake one */
+            if (!stuck) /* every task waits, and nothing is left that could wake one */
+                host_waiting_at(host, where, sizeof where);
+            stuck = true;
             moon_task_cancel(a.root);
         }
     }
@@ -215,6 +219,8 @@ int moon_host_main(struct moon_host *host, const char *module, int argc, char *c
     if (atomic_load(&host->interrupted))
         return moon_err_set(a.err, MOON_EINTERRUPT, "interrupted");
     if (stuck)
-        return moon_err_set(a.err, MOON_ESCRIPT, "deadlock: every task waits for another, and nothing can wake them");
+        return moon_err_set(a.err, MOON_ESCRIPT,
+                            "deadlock: every task waits for another, and nothing can wake them%s%s",
+                            where[0] ? "; they wait at " : "", where);
     return rc != 0 ? rc : a.err->code;
 }

@@ -230,15 +230,10 @@ static void poll_virtual(struct moon_loop *loop, bool wait) {
         if (!alive)
             break;
     }
-    if (loop->works) {
+    if (loop->works || !loop->heap_len)
         uv_run(&loop->uv, UV_RUN_ONCE);
-    } else if (loop->heap_len) {
-        int64_t ahead = loop->heap[1]->due_ns - moon_loop_now_ns(loop);
-        if (ahead > 0)
-            moon_vclock_advance(loop->vclock, ahead);
-    } else {
-        uv_run(&loop->uv, UV_RUN_ONCE);
-    }
+    else
+        moon_vclock_advance(loop->vclock, loop->heap[1]->due_ns - moon_loop_now_ns(loop));
 }
 
 bool moon_loop_turn(struct moon_loop *loop, bool wait) {

@@ -33,6 +33,7 @@ static void settle(struct moon_loop *loop, size_t i, struct moon_timer *t) {
 
 static int grow(struct moon_loop *loop) {
     size_t cap = loop->heap_cap ? loop->heap_cap * 2 : 64;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
     struct moon_timer **heap = realloc(loop->heap, cap * sizeof *heap);
     if (!heap)
         return MOON_ENOMEM;

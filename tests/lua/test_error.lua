@@ -18,8 +18,8 @@ end)
 
 t.test("one line", function()
   t.eq(tostring(errors.new { code = "x", message = "no answer" }), "no answer")
-  t.eq(tostring(errors.new { code = "x", message = "no", method = "PUT", path = "/a/b", status = 409, correlation_id = "c-1",
-    attempts = 3 }), "no (PUT /a/b, status 409, correlation c-1, 3 attempts)")
+  t.eq(tostring(errors.new { code = "x", message = "no", method = "PUT", path = "/a/b", status = 409,
+    correlation_id = "c-1", attempts = 3 }), "no (PUT /a/b, status 409, correlation c-1, 3 attempts)")
   t.eq(tostring(errors.new { code = "x", message = "no", path = "/a" }), "no (/a)")
   t.eq(tostring(errors.new { code = "x", message = "no", method = "GET" }), "no (GET)")
   t.eq(tostring(errors.new { code = "x", message = ("m"):rep(5000), path = ("p"):rep(5000), method = "GET" }),
@@ -50,7 +50,7 @@ end)
 t.test("an unhandled error's position is not said twice", function()
   local err = t.fails(task.spawn(function() error "x: y: 1: z" end):join())
   t.eq(err.message, "x: y: 1: z")
-  err = t.fails(task.spawn(function() local a; a.b = 1 end):join())
+  err = t.fails(task.spawn(function() local a = nil; return a.b end):join())
   t.ok(err.message:find "^attempt to index", err.message)
   t.ok(err.where:find "test_error.lua:%d+$", err.where)
 end)

@@ -63,7 +63,8 @@ t.test("a failed task: join gives nil and the error object", function()
   err = t.fails("script", task.spawn(function() error { 1 } end):join())
   t.eq(err.value, { 1 })
   t.fails("script", task.spawn(function() error() end):join())
-  t.fails("script", task.spawn(function() error(setmetatable({}, { __tostring = function() error "x" end })) end):join())
+  local unprintable = setmetatable({}, { __tostring = function() error "x" end })
+  t.fails("script", task.spawn(function() error(unprintable) end):join())
   t.eq(t.fails(task.spawn(function() error("a: b", 0) end):join()).message, "a: b")
 end)
 
@@ -71,7 +72,8 @@ t.test("an error after a wait, and one in a deep call", function()
   t.eq(t.fails(task.spawn(function() task.sleep(1) error "late" end):join()).message, "late")
   local function deep(n) if n == 0 then task.sleep(1) error "deep" end deep(n - 1) return 1 end
   t.eq(t.fails(task.spawn(deep, 100):join()).message, "deep")
-  t.ok(t.fails(task.spawn(function() local function f() return f() + 1 end f() end):join()).message:find "stack overflow")
+  local function endless() return endless() + 1 end
+  t.ok(t.fails(task.spawn(endless):join()).message:find "stack overflow")
 end)
 
 t.test("pcall around a wait", function()
@@ -230,7 +232,7 @@ end)
 t.test("closing a cancelled task can't wait; an error there is no failure of others", function()
   local message
   local child = task.spawn(function()
-    local _ <close> = setmetatable({}, { __close = function() _, message = pcall(task.sleep, 1) end })
+    local _ <close> = setmetatable({}, { __close = function() message = select(2, pcall(task.sleep, 1)) end })
     task.sleep(100)
   end)
   task.yield()
@@ -299,8 +301,12 @@ t.test("all", function()
   t.eq(task.all {}, {})
   local given = task.spawn(function() return "given" end)
   given:join()
-  t.eq(task.all { function() task.sleep(2) return 1 end, given, function() return 3 end, task.spawn(function() task.sleep(1) return 4 end) },
-    { 1, "given", 3, 4 })
+  t.eq(task.all {
+    function() task.sleep(2) return 1 end,
+    given,
+    function() return 3 end,
+    task.spawn(function() task.sleep(1) return 4 end),
+  }, { 1, "given", 3, 4 })
   local log = {}
   local start = time.monotonic()
   local err = t.fails("script", task.all {
@@ -339,7 +345,11 @@ t.test("map keeps order and limit", function()
   t.eq(most, 7)
   for i = 1, 50 do t.eq(squares[i], i * i) end
   local started = 0
-  t.fails("script", task.map(list, 2, function(v) started = started + 1 if v == 3 then error "three" end task.sleep(1) end))
+  t.fails("script", task.map(list, 2, function(v)
+    started = started + 1
+    if v == 3 then error "three" end
+    task.sleep(1)
+  end))
   t.ok(started <= 4, started)
   t.raises(function() task.map(list, 0, print) end, "at least 1")
   t.raises(function() task.map(list, 1) end, "function expected")
