@@ -1,0 +1,246 @@
+-- documents.lua - the files that a job takes: found, read, decoded, checked against a schema and rules. Every fault of
+-- every file is collected, and all are raised as one error, "invalid", so that nothing is sent when one file is bad.
+-- For the modules of the jobs (index, template, …).
+--
+-- A fault is {file, line, column, pointer, field, message, where}.
+
+local diff = require "moongate.diff"
+local errors = require "moongate.error"
+local fs = require "moongate.fs"
+local json = require "moongate.json"
+local locate = require "moongate.locate"
+local schemas = require "moongate.schemas"
+local suggest = require "moongate.suggest"
+
+local M = {}
+
+local MAX_FILES = 10000
+
+-- ---- faults ----
+
+-- M.add(faults, file, pointer | nil, message [, line, column]): one more.
+function M.add(faults, file, pointer, message, line, column)
+  faults[#faults + 1] = {
+    file = file, line = line, column = column, pointer = pointer, field = pointer and diff.path(pointer) or nil,
+    message = message,
+    where = line and ("%s:%d%s"):format(file, line, column and (":%d"):format(column) or "") or file,
+  }
+end
+
+-- M.raise(faults): all of them as one error.
+function M.raise(faults)
+  local seen, files = {}, 0
+  for _, f in ipairs(faults) do
+    files = files + (seen[f.file] and 0 or 1)
+    seen[f.file] = true
+  end
+  error(errors.new {
+    code = "invalid", details = faults, outcome = "not_sent",
+    message = ("%d fault%s in %s; nothing was sent"):format(#faults, #faults == 1 and "" or "s",
+      files == 1 and faults[1].file or files .. " files"),
+  }, 0)
+end
+
+-- ---- one document ----
+
+-- M.pointer(pointer, name) -> JSON Pointer of a member.
+function M.pointer(pointer, name)
+  return pointer .. "/" .. tostring(name):gsub("~", "~0"):gsub("/", "~1")
+end
+
+function M.is_object(v)
+  return type(v) == "table" and not json.is_array(v)
+end
+
+local function sorted_names(t, wanted)
+  local names = {}
+  for name in pairs(t) do
+    if wanted(name) then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+-- Members that are missing, and members that the schema does not know, wherever it closes an object: each is a fault
+-- at its own place.
+local function member_faults(value, schema, pointer, what, report)
+  if type(schema) ~= "table" then return end
+  if json.is_array(value) then
+    for i, item in ipairs(value) do
+      member_faults(item, schema.items, M.pointer(pointer, i - 1), what, report)
+    end
+  elseif type(value) == "table" then
+    local known = schema.properties or {}
+    for _, name in ipairs(schema.required or {}) do
+      if value[name] == nil then report(M.pointer(pointer, name), "is missing") end
+    end
+    local names = sorted_names(known, function() return true end)
+    for _, name in ipairs(schema.additionalProperties == false
+      and sorted_names(value, function(name) return known[name] == nil end) or {}) do
+      report(M.pointer(pointer, name), ("is not a field of %s%s"):format(
+        pointer == "" and what or diff.path(pointer), suggest.hint(name, names)))
+    end
+    for _, name in ipairs(names) do
+      member_faults(value[name], known[name], M.pointer(pointer, name), what, report)
+    end
+  end
+end
+
+-- Where each fault stands in the text, and the order of the text, then that in which they were found.
+local function in_order(found, text)
+  for n, f in ipairs(found) do
+    f.line, f.n = f.line or text and locate.line(text, f.pointer) or nil, n
+  end
+  table.sort(found, function(a, b)
+    if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
+    if a.column ~= b.column then return (a.column or 0) < (b.column or 0) end
+    return a.n < b.n
+  end)
+end
+
+local BY_MEMBER = { required = true, additionalProperties = true } -- told by member_faults
+
+-- M.check(document, {schema = name, what = "an index configuration", rules = function(document, report), limits =,
+-- pointers =, text =, file =}) -> true; or nil, faults. rules report(pointer, message [, line, column]) what no schema
+-- can say; where they or the schema have found a fault at a pointer, no second one is told, unless it has a column.
+-- text is the document's source, for line numbers; pointers and limits are as for schemas.compile.
+function M.check(document, opts)
+  local found, seen = {}, {}
+  local function report(pointer, message, line, column)
+    if seen[pointer] and not column then return end
+    seen[pointer] = true
+    found[#found + 1] = { pointer = pointer, message = message, line = line, column = column }
+  end
+  local valid, faults = schemas.compile(opts.schema, { pointers = opts.pointers, limits = opts.limits }):check(document)
+  for _, f in ipairs(not valid and faults or {}) do
+    if not BY_MEMBER[f.keyword] then report(f.pointer, f.message) end
+  end
+  if M.is_object(document) then
+    member_faults(document, schemas.table(opts.schema), "", opts.what, report)
+    if opts.rules then opts.rules(document, report) end
+  end
+  if #found == 0 then return true end
+  in_order(found, opts.text)
+  local list = {}
+  for _, f in ipairs(found) do M.add(list, opts.file or "document", f.pointer, f.message, f.line, f.column) end
+  return nil, list
+end
+
+-- ---- rules that several jobs share ----
+
+-- M.is_loopback(host) -> whether a URL's host is this machine.
+function M.is_loopback(host)
+  return host == "localhost" or host == "[::1]" or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
+end
+
+-- M.url_fault(url) -> what is wrong with a URL that is to be called, or nil: absolute, https (http for a loopback
+-- address), a host, no user name.
+function M.url_fault(url)
+  local scheme, rest = url:match("^(%a[%w+.-]*)://(.*)$")
+  if not scheme then return "must be an absolute URL, https://host/path" end
+  scheme = scheme:lower()
+  local authority = rest:match("^[^/?#]*")
+  if authority:find("@", 1, true) then return "must not hold a user name or password" end
+  local host = (authority:match("^(%[[%x:.]+%])") or authority:match("^[^:]*")):lower()
+  if host == "" then return "has no host" end
+  if scheme == "https" or (scheme == "http" and M.is_loopback(host)) then return nil end
+  if scheme == "http" then return "must be https (http is for a loopback address only)" end
+  return ("must be https, not %s"):format(scheme)
+end
+
+-- M.id_fault(id) -> what is wrong with an id that becomes a part of a path, or nil.
+function M.id_fault(id)
+  if id == "." or id == ".." then return "can't be '.' or '..': it is a part of a path" end
+  if id:find("%c") then return "must not hold control characters" end
+end
+
+-- ---- files ----
+
+local READ_FAULTS = {
+  not_found = "there is no such file",
+  denied = "can't be read: permission denied",
+  invalid = "is no regular file",
+}
+
+local function size(bytes)
+  return bytes >= 1 << 20 and ("%.3g MiB"):format(bytes / (1 << 20)) or ("%d bytes"):format(bytes)
+end
+
+-- M.read(path, {what, max_bytes}, faults) -> text; or nil, and a fault.
+function M.read(path, opts, faults)
+  local info = fs.stat(path)
+  if info and info.type == "directory" then
+    return M.add(faults, path, nil, ("is a folder; %s is a file"):format(opts.what))
+  end
+  local text, err = fs.read(path, opts.max_bytes)
+  if text then return text end
+  if err.code == "too_large" then
+    return M.add(faults, path, nil, ("is too large for %s: more than %s"):format(opts.what, size(opts.max_bytes)))
+  end
+  M.add(faults, path, nil, READ_FAULTS[err.code] or err.message)
+end
+
+-- M.decode(path, text, faults [, first line]) -> value; or nil, and a fault.
+function M.decode(path, text, faults, first)
+  local document, err = json.decode(text, { safe_integers = true })
+  if document ~= nil then return document end
+  M.add(faults, path, nil, "is not valid JSON: " .. err.message, err.line and err.line + (first or 1) - 1)
+end
+
+local function files_in(folder, wanted, expected, faults)
+  local names, err = fs.list(folder)
+  if not names then
+    M.add(faults, folder, nil, READ_FAULTS[err.code] or err.message)
+    return {}
+  end
+  local files = {}
+  table.sort(names)
+  for _, name in ipairs(names) do
+    if wanted(name) and name:sub(1, 1) ~= "." then files[#files + 1] = folder:gsub("/*$", "") .. "/" .. name end
+  end
+  if #files == 0 then M.add(faults, folder, nil, ("is a folder with no %s file in it"):format(expected)) end
+  return files
+end
+
+local function is_json(name) return name:find("%.json$") ~= nil end
+
+-- M.expand(paths, faults [, wanted = function(name), expected = ".json"]) -> files. A folder stands for the files in
+-- it that are wanted, by name.
+function M.expand(paths, faults, wanted, expected)
+  local files = {}
+  for _, path in ipairs(paths) do
+    local info = path ~= "" and fs.stat(path)
+    if path == "" then
+      M.add(faults, '""', nil, "is the name of no file")
+    elseif info and info.type == "directory" then
+      local found = files_in(path, wanted or is_json, expected or ".json", faults)
+      table.move(found, 1, #found, #files + 1, files)
+    else
+      files[#files + 1] = path
+    end
+  end
+  if #files > MAX_FILES then
+    M.add(faults, files[MAX_FILES + 1], nil, ("is one file too many: at most %d in one go"):format(MAX_FILES))
+    M.raise(faults)
+  end
+  return files
+end
+
+-- M.load_all(paths, {load = function(path, faults) -> item | nil, id; id = "/indexId"; wanted =, expected =}) -> items,
+-- in the order given. Raises all faults of all files; an id that two files share is one.
+function M.load_all(paths, opts)
+  local faults, list, owner = {}, {}, {}
+  for _, path in ipairs(M.expand(paths, faults, opts.wanted, opts.expected)) do
+    local item, id = opts.load(path, faults)
+    list[#list + 1] = item
+    if type(id) == "string" and owner[id] then
+      M.add(faults, path, opts.id, ("%q is the %s of %s too"):format(id, opts.id:sub(2), owner[id]))
+    elseif type(id) == "string" then
+      owner[id] = path
+    end
+  end
+  if #faults > 0 then M.raise(faults) end
+  return list
+end
+
+return M
