@@ -104,9 +104,6 @@ local function final_line(entry)
   if CHANGED[entry.status] then add("%s ms", entry.latency_ms) end
   add("correlation %s", entry.correlation_id)
   add("audit %d", entry.audit_seq)
-  for _, hook in ipairs(entry.webhooks or {}) do
-    if not hook.delivered then add("webhook %s NOT delivered", hook.name) end
-  end
   return table.concat(parts, "  ")
 end
 

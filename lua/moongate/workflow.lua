@@ -166,10 +166,12 @@ function Run:report(err, what)
   return self._session.report(err, what)
 end
 
--- run:webhook(event, data) -> list of {name, delivered, status, attempts, error}. Tells the project file's webhooks
--- that want the event. One that can't be told is in the list, in the audit log and on stderr; it never fails the run.
-function Run:webhook(event, data)
-  return require("moongate.webhooks.notify").all(self, event, data)
+-- run:webhook(event, data [, {headers, also}]) -> list of {name, delivered, id, status, attempts, error}. Tells the
+-- project file's webhooks that want the event, side by side. headers: more of them. also: {name = {url, secret, profile,
+-- …}}, more webhooks, as the project file has them. One that can't be told is in the list, in the run's result, in the
+-- audit log and on stderr; it never fails the run. In a dry run nobody is told.
+function Run:webhook(event, data, opts)
+  return require("moongate.webhooks.notify").all(self, event, data, opts)
 end
 
 -- ---- running ----
@@ -199,7 +201,7 @@ end
 
 local SESSION = {
   dry_run = true, json = true, project = true, deadline = true, simulated = true, gateway = true, step = true,
-  progress = true, report = true, audit = true, metrics = true,
+  progress = true, report = true, audit = true, metrics = true, webhooks = true,
 }
 
 local function pick(list, values)
@@ -246,6 +248,17 @@ local function listing(data)
   return lines
 end
 
+-- Webhooks that were not told belong to the result, whatever the workflow says of them itself.
+local function add_undelivered(run, data, lines)
+  if not run._webhooks then return data end
+  local list, more = require("moongate.webhooks.notify").undelivered(run)
+  if not list then return data end
+  table.move(more, 1, #more, #lines + 1, lines)
+  if data == nil then data = {} end
+  if type(data) == "table" and not json.is_array(data) then data.undelivered_webhooks = list end
+  return data
+end
+
 -- The parts of what the function returned: data for --json, lines for people, exit status.
 local function outcome_of(run, returned)
   local text, status, data = nil, nil, returned
@@ -269,7 +282,7 @@ local function outcome_of(run, returned)
     more = { tostring(data) }
   end
   table.move(more, 1, #more, #lines + 1, lines)
-  return { data = data, lines = lines, exit_status = status or 0 }
+  return { data = add_undelivered(run, data, lines), lines = lines, exit_status = status or 0 }
 end
 
 -- workflow.execute(definition, values, session) -> {data, lines, exit_status}: data is what --json prints (nil:
@@ -279,6 +292,7 @@ end
 --   project                       the project file's table
 --   deadline                      seconds for one call of the gateway
 --   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
+--   webhooks                      what is remembered of webhooks, as moongate.webhooks.state has it
 --   gateway(client_options), step(run, name, n, fn), report(err, what), audit, metrics   where the
 --   default will not do
 function M.execute(definition, values, session)

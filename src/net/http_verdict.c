@@ -66,7 +66,7 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
         curl_easy_getinfo(call->transfer->easy, CURLINFO_RESPONSE_CODE, &status);
         v->status = (int)status;
         v->cls = moon_retry_class_of_status(v->status);
-        if (v->status == 429 || v->status == 503)
+        if (v->status >= 400)
             v->retry_after_ns = retry_after(call, wall_ns);
         return;
     }

@@ -26,7 +26,7 @@ function M.show(self)
 end
 
 -- Whether an http(s) URL names this machine.
-local function is_loopback(url)
+function M.is_loopback(url)
   local authority = url:match "^[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)"
   if not authority or authority:find "@" then return false end
   local name = authority:match "^(%[[^%]]*%])" or authority:match "^[^:]*"
@@ -63,7 +63,7 @@ function Webhooks:send(url, event)
   local delivery = { id = "msg_" .. self.gw.rng:hex(1), url = url, type = event.type, attempts = 0, status = "pending" }
   if #self.deliveries == kept then table.remove(self.deliveries, 1) end
   self.deliveries[#self.deliveries + 1] = delivery
-  if self.gw.options.webhook_hosts == "loopback" and not is_loopback(url) then
+  if self.gw.options.webhook_hosts == "loopback" and not M.is_loopback(url) then
     delivery.status = "not delivered: not loopback"
     return
   end

@@ -1,34 +1,116 @@
--- notify.lua - tells all webhooks of a run's project file of one event, side by side, and audits each. For
--- workflow.lua only.
+-- notify.lua - tells the webhooks of a run, side by side, of one event; audits each delivery and remembers what was not
+-- delivered. It never fails because of a receiver. For workflow.lua and the command line.
 
+local errors = require "moongate.error"
+local profile = require "moongate.webhooks.profile"
+local state = require "moongate.webhooks.state"
 local task = require "moongate.task"
 local webhooks = require "moongate.webhooks"
 
 local M = {}
 
-local function deliver(run, hook, event, data)
-  local sent, err = webhooks.send { url = hook.url, secret = hook.secret, event = event, data = data }
-  local note = {
-    name = hook.name, delivered = sent ~= nil, id = sent and sent.id or nil,
-    status = (sent or err).status, attempts = (sent or err).attempts, error = err and err.message or nil,
-  }
-  if err then run.log.warn("webhook %s was not told of %s: %s", hook.name, event, tostring(err)) end
-  local seq, fault = run.audit.event {
-    action = "webhook_delivery", webhook = hook.name, event = event, status = sent and "delivered" or "undelivered",
-    http_status = note.status, attempts = note.attempts, message_id = note.id, error_code = err and err.code or nil,
-    error_message = note.error,
-  }
-  if not seq then
-    note.audit_error = fault.message
-    run.log.error("webhook %s: its delivery could not be audited: %s", hook.name, fault.message)
-  end
-  return note
+local GONE = 410
+
+local function disabled(reason)
+  return nil, errors.new { code = "webhook_disabled", message = reason, attempts = 0, outcome = "not_sent" }
 end
 
-function M.all(run, event, data)
+local function merged(a, b)
+  if not (a and b) then return a or b end
+  local out = {}
+  for _, headers in ipairs { a, b } do
+    for name, value in pairs(headers) do out[name] = value end
+  end
+  return out
+end
+
+local function record(env, hook, event, note, err)
+  local seq, fault = env.audit.event {
+    action = "webhook_delivery", webhook = hook.name, event = event,
+    status = note.delivered and "delivered" or "undelivered", http_status = note.status, attempts = note.attempts,
+    message_id = note.id, profile = hook.profile or "standard", signed = hook.secret ~= nil, disabled = note.disabled,
+    kept = note.kept, error_code = err and err.code or nil, error_message = note.error,
+  }
+  if seq then return end
+  note.audit_error = fault.message
+  env.log.error("webhook %s: its delivery could not be audited: %s", hook.name, fault.message)
+end
+
+-- hook: {name, url, secret, profile, headers}. env: audit, log, state, and for this message alone headers, id,
+-- deadline. -> {name, delivered, id, status, attempts, error, disabled, kept, audit_error}, and the error of an
+-- undelivered one.
+function M.one(env, hook, event, data)
+  local name = hook.profile or "standard"
+  local id = env.id or profile.new_id(name)
+  local why = env.state:disabled(hook)
+  local sent, err
+  if why then
+    sent, err = disabled(why)
+  else
+    sent, err = webhooks.send {
+      url = hook.url, secret = hook.secret, profile = name, headers = merged(hook.headers, env.headers),
+      event = event, data = data, id = id, deadline = env.deadline,
+    }
+  end
+  local note = {
+    name = hook.name, delivered = sent ~= nil, id = id, status = (sent or err).status,
+    attempts = (sent or err).attempts or 0, error = err and err.message or nil,
+  }
+  if err then
+    if err.status == GONE then env.state:disable(hook, "it answered 410 Gone earlier in this run") end
+    note.disabled = (why or err.status == GONE) and true or nil
+    note.kept = env.state:keep { webhook = hook.name, url = hook.url, event = event, id = id, error = err.message,
+      data = data } or nil
+    env.log.warn("webhook %s was not told of %s: %s%s", hook.name, event, err.message,
+      note.disabled and not why and "; it is told of nothing more in this run" or "")
+  end
+  record(env, hook, event, note, err)
+  return note, err
+end
+
+-- Under --sim nobody outside hears of what never happened: a webhook that is not on this machine is told at the
+-- simulated gateway's receiver instead.
+local function simulated(hook)
+  if require("moongate.sim.webhooks").is_loopback(hook.url) then return hook end
+  hook.url = require("moongate.auth").info().api_url .. "/__sim/webhooks/" .. hook.name:gsub("[^%w_-]", "-")
+  return hook
+end
+
+local OPTIONS = { headers = true, also = true }
+
+local function hooks_of(run, event, opts)
   local hooks = webhooks.listening(run.project.webhooks, event)
+  for _, hook in ipairs(webhooks.listening(opts.also, event)) do hooks[#hooks + 1] = hook end
+  if run.simulated then
+    for _, hook in ipairs(hooks) do simulated(hook) end
+  end
+  return hooks
+end
+
+-- run:webhook, see workflow.lua.
+function M.all(run, event, data, opts)
+  opts = opts or {}
+  for key in pairs(opts) do
+    if not OPTIONS[key] then error(("run:webhook: unknown option '%s'"):format(tostring(key)), 3) end
+  end
+  local hooks = hooks_of(run, event, opts)
   if #hooks == 0 or run.dry_run then return {} end
-  return assert(task.map(hooks, #hooks, function(hook) return deliver(run, hook, event, data) end))
+  run._webhooks = run._webhooks or run._session.webhooks or state.memory()
+  local env = { audit = run.audit, log = run.log, state = run._webhooks, headers = opts.headers }
+  return assert(task.map(hooks, #hooks, function(hook) return (M.one(env, hook, event, data)) end))
+end
+
+-- What the run's result says of what was not delivered: a list for --json, lines for people. Nothing: nil.
+function M.undelivered(run)
+  local total, first = run._webhooks:undelivered()
+  if total == 0 then return nil end
+  local lines = {}
+  for i, m in ipairs(first) do
+    if i > 5 then break end
+    lines[i] = ("webhook %s was NOT told of %s: %s"):format(m.webhook, m.event, m.error)
+  end
+  if total > #lines then lines[#lines + 1] = ("and %d more messages were not delivered"):format(total - #lines) end
+  return { total = total, first = require("moongate.json").array(first) }, lines
 end
 
 return M

@@ -1,0 +1,113 @@
+-- attempts.lua - brings one message to its receiver: attempt after attempt, each with its own time and signature, within
+-- one deadline. The HTTP client's own retries are off: it would send the first attempt's signature again, and a
+-- receiver refuses a message that is minutes old.
+
+local errors = require "moongate.error"
+local hash = require "moongate.hash"
+local profile = require "moongate.webhooks.profile"
+
+local M = {}
+
+-- Short: somebody waits for the run. What stays undelivered is the caller's to keep.
+local ATTEMPTS = 5         -- at most
+local BASE, CAP = 0.5, 5   -- seconds: wait = random(0, min(CAP, BASE * 2^n))
+local ONE_ATTEMPT = 10     -- seconds that one may take
+local MAX_ANSWER = 1 << 20 -- bytes; nobody reads them
+
+M.DEADLINE = 20 -- seconds for all attempts
+
+-- Failures without an answer that another attempt may mend.
+local PASSING = { connect = true, network = true, timeout = true, unknown_outcome = true }
+
+-- 2xx is delivered; of the rest, these may be otherwise the next time.
+local function may_pass(err)
+  local status = err.status
+  if not status then return PASSING[err.code] == true end
+  return status >= 500 or status == 408 or status == 409 or status == 425 or status == 429
+end
+
+-- Scheme and host: a URL's path is a secret with some receivers.
+function M.origin(url)
+  local scheme, authority = url:match "^(%a+)://([^/?#]*)"
+  return scheme and ("%s://%s"):format(scheme:lower(), (authority:gsub("^.*@", ""))) or "the URL"
+end
+
+local function redirected(response)
+  return errors.new {
+    code = "http", status = response.status, outcome = "final",
+    message = ("answered %d: redirects are not followed"):format(response.status), hint = "give the final URL",
+  }
+end
+
+local HINTS = {
+  [401] = "does the receiver have the same secret?", [403] = "does the receiver have the same secret?",
+  [410] = "the receiver wants no more: take the webhook out of the project file, or give its new URL",
+}
+
+-- One request -> status | nil, err
+local function attempt(client, message, headers, deadline)
+  local response, err = client:request {
+    method = "POST", url = message.url, headers = headers, body = message.body, deadline = deadline,
+    max_body = MAX_ANSWER, family = "webhook " .. hash.sha256(message.url):sub(1, 16),
+  }
+  if response and response.status >= 200 and response.status <= 299 then return response.status end
+  err = err or redirected(response)
+  if err.status and err.status >= 200 and err.status <= 299 then return err.status end -- its body is of no interest
+  return nil, err
+end
+
+-- What an attempt failed of, and where. The client's own count of its one attempt is not of interest.
+local function said(message, err)
+  local text, origin = err.message:gsub("; gave up after 1 attempt$", ""), M.origin(message.url)
+  return text:find(origin, 1, true) and text or origin .. ": " .. text
+end
+
+-- The error of the whole delivery: the last attempt's, with why there is no further one.
+local function failure(message, err, tries, why)
+  return errors.new {
+    code = err.code, status = err.status, gateway_code = err.gateway_code, outcome = err.outcome,
+    message = said(message, err) .. (why and "; " .. why or ""),
+    hint = HINTS[err.status] or err.hint, attempts = #tries, attempt_list = tries, id = message.id,
+    retry_after = err.retry_after,
+  }
+end
+
+-- The wait before the next attempt, or nil and why there is none.
+local function pause(err, n, left, clock)
+  if not may_pass(err) then return nil end
+  if n == ATTEMPTS then return nil, ("gave up after %d attempts"):format(n) end
+  local floor = tonumber(err.retry_after) or 0
+  if floor >= left then
+    return nil, ("it asks to come back in %d s, the deadline leaves %d s"):format(math.ceil(floor), left // 1)
+  end
+  local wait = math.max(floor, clock.random() * math.min(CAP, BASE * 2 ^ (n - 1)))
+  if wait >= left then return nil, "the deadline leaves no time for another attempt" end
+  return wait
+end
+
+-- message: {url, body, id, profile, secret, headers, deadline}. tools: client (with retries off) and clock {now,
+-- monotonic, sleep, random}. -> {id, status, attempts, attempt_list} | nil, err
+function M.deliver(message, tools)
+  local client, clock = tools.client, tools.clock
+  local due, tries, wait = clock.monotonic() + message.deadline, {}, 0
+  while true do
+    local headers, err = profile.headers(message.profile, message.secret, message.id,
+      math.tointeger(clock.now() // 1), message.body)
+    if not headers then return nil, failure(message, err, tries) end
+    headers["content-type"] = "application/json"
+    for name, value in pairs(message.headers or {}) do headers[name] = value end
+    local started, status = clock.monotonic(), nil
+    status, err = attempt(client, message, headers, math.max(0.001, math.min(ONE_ATTEMPT, due - started)))
+    tries[#tries + 1] = {
+      n = #tries + 1, status = status or err.status, error = err and err.code or nil, wait_ms = wait * 1000,
+      elapsed_ms = (clock.monotonic() - started) * 1000,
+    }
+    if status then return { id = message.id, status = status, attempts = #tries, attempt_list = tries } end
+    local why
+    wait, why = pause(err, #tries, due - clock.monotonic(), clock)
+    if not wait then return nil, failure(message, err, tries, why) end
+    clock.sleep(wait)
+  end
+end
+
+return M
