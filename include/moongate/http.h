@@ -58,11 +58,22 @@ struct moon_http_client_opts {
     int concurrency; /* calls of this client on the wire at once; 0: no limit. Others wait, first come, first served */
     size_t max_body; /* of a response, decoded; 0: MOON_HTTP_BODY_MAX */
     bool no_breaker; /* calls neither ask nor feed the circuit breaker */
+    bool untraced;   /* calls carry no traceparent and make no spans; see http_trace.h */
 };
 int moon_http_client_new(struct moon_http_client **out, struct moon_http *http,
                          const struct moon_http_client_opts *opts, struct moon_err *err);
 void moon_http_client_free(struct moon_http_client *c); /* NULL-safe. Calls keep what they need of it until they end */
 const char *moon_http_client_base_url(const struct moon_http_client *c); /* NULL when there is none */
+
+#define MOON_HTTP_METHODS 7
+extern const char *const moon_http_methods[MOON_HTTP_METHODS]; /* "GET", ... */
+/* What the attempts of a client came to, since it was made. */
+struct moon_http_tally {
+    uint64_t answers[MOON_HTTP_METHODS][6]; /* by method and class: 1xx at 1, ... 5xx at 5; no answer at 0 */
+    int64_t elapsed_ns[MOON_HTTP_METHODS];  /* the sum of the attempts' times */
+    uint64_t retries;                       /* attempts that were not a call's first */
+};
+const struct moon_http_tally *moon_http_client_tally(const struct moon_http_client *c);
 
 /* ---- calls ---- */
 struct moon_http_request {
@@ -79,6 +90,7 @@ struct moon_http_request {
                          are so by themselves; a call  with the header Idempotency-Key is, too */
     bool secret;      /* its headers and body are wiped when it is given back */
     bool conditional; /* set by moon_http_header on If-Match and If-None-Match */
+    uint64_t span;    /* the span that its attempts are children of; 0: the trace's root. See http_trace.h */
 };
 
 /* A call from the pool, its request cleared. Owned by the caller until moon_http_call_free. MOON_ENOMEM. */

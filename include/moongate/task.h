@@ -43,6 +43,7 @@ struct moon_task {
     bool cancelled; /* asked to end */
     bool joined;    /* somebody has seen its outcome */
     bool is_root;
+    uint64_t span; /* of a trace: what it does is part of; its children's to begin with. 0: none */
 
     /* For waits that live in the task itself (sleep, join, semaphore): leave() undoes the wait. The scheduler calls it
      * when the task is cancelled; the continuation calls it otherwise. */

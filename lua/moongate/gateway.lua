@@ -32,7 +32,7 @@ end
 
 local OPTIONS = {
   dialect = true, kinds = true, client = true, limits = true, audit = true, log = true, cache = true, dry_run = true,
-  on_conflict = true, deadline = true, clock = true,
+  on_conflict = true, deadline = true, clock = true, metrics = true,
 }
 
 local POLICIES = { fail = true, rebase = true, overwrite = true }
@@ -41,7 +41,7 @@ local POLICIES = { fail = true, rebase = true, overwrite = true }
 -- audit =, log =, cache =,
 --   dry_run = false, on_conflict = "fail" | "rebase" | "overwrite", deadline = seconds a write may take, busy waits
 --   included}
--- audit, log, cache and clock (sleep, monotonic, random) have the session's for default; tests pass their own.
+-- metrics: a registry that counts the writes; nil for none. audit, log, cache and clock (sleep, monotonic, random) have the session's for default; tests pass their own.
 function M.open(opts)
   for key in pairs(opts) do
     if not OPTIONS[key] then error(("gateway.open: unknown option '%s'"):format(tostring(key)), 2) end
@@ -56,6 +56,7 @@ function M.open(opts)
     audit = opts.audit or require "moongate.audit",
     log = opts.log or require "moongate.log",
     clock = opts.clock or require "moongate.gateway.clock",
+    measure = opts.metrics and require("moongate.metrics.writes").new(opts.metrics) or nil,
     dry_run = opts.dry_run or false,
     on_conflict = policy,
     deadline = opts.deadline or 30,

@@ -23,7 +23,7 @@ Counter.__index = Counter
 -- series:add([n]): n >= 0; 1 by default.
 function Counter:add(n)
   n = n or 1
-  if not (n >= 0) then error("counter: it can't go down", 2) end
+  if n ~= n or n < 0 then error("counter: it can't go down", 2) end
   self.value = self.value + n
 end
 
@@ -182,6 +182,12 @@ end
 -- registry:on_collect(fn): fn(registry) is called before the metrics are read, to bring in what is counted elsewhere.
 function Registry:on_collect(fn)
   self._collectors[#self._collectors + 1] = fn
+end
+
+-- registry:watch_http(name, client): the client's attempts (moongate_http_attempts_total …) count under this name.
+-- Costs nothing in the loop: the client counts by itself, and is asked when the metrics are read.
+function Registry:watch_http(name, client)
+  self:on_collect(require("moongate.metrics.http").collector(name, client))
 end
 
 -- registry:collect() -> list of metrics, sorted by name.

@@ -93,9 +93,8 @@ static void read_headers(lua_State *L, struct moon_http_client_opts *o, const ch
 }
 
 static void read_opts(lua_State *L, struct moon_http_client_opts *o, const char *headers[2 * CONST_HEADERS + 1]) {
-    static const char *const names[] = {"base_url",        "auth",     "headers", "deadline",
-                                        "connect_timeout", "retry",    "rate",    "breaker",
-                                        "concurrency",     "max_body", NULL};
+    static const char *const names[] = {"base_url", "auth",    "headers",     "deadline", "connect_timeout", "retry",
+                                        "rate",     "breaker", "concurrency", "max_body", "trace",           NULL};
     moon_check_options(L, 1, names);
     if (has(L, 1, "base_url") && !(o->base_url = lua_tostring(L, -1)))
         luaL_error(L, "bad option 'base_url' (a string)");
@@ -117,6 +116,8 @@ static void read_opts(lua_State *L, struct moon_http_client_opts *o, const char 
         o->no_breaker = !lua_toboolean(L, -1);
     if (has(L, 1, "concurrency"))
         o->concurrency = (int)number_in(L, "concurrency", 1, 1e6);
+    if (has(L, 1, "trace"))
+        o->untraced = !lua_toboolean(L, -1);
     if (has(L, 1, "max_body"))
         o->max_body = (size_t)number_in(L, "max_body", 1, (lua_Number)MOON_HTTP_BODY_MAX);
     if (has(L, 1, "headers"))
@@ -182,6 +183,42 @@ static int l_verb(lua_State *L) {
     return l_http_request(L, 1, lua_tostring(L, lua_upvalueindex(1)), 2, 3);
 }
 
+static void push_answers(lua_State *L, const uint64_t by_class[6]) {
+    static const char *const classes[6] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    lua_newtable(L);
+    for (int i = 0; i < 6; i++) {
+        if (by_class[i] == 0)
+            continue;
+        lua_pushinteger(L, (lua_Integer)by_class[i]);
+        lua_setfield(L, -2, classes[i]);
+    }
+}
+
+/* client:stats() -> {attempts = {GET = {["2xx"] = n, none = n, ...}, ...}, seconds = {GET = s, ...}, retries = n} */
+static int l_stats(lua_State *L) {
+    const struct moon_http_tally *t = moon_http_client_tally(l_http_client_arg(L, 1)->c);
+    lua_createtable(L, 0, 3);
+    lua_newtable(L);
+    lua_newtable(L);
+    for (int m = 0; m < MOON_HTTP_METHODS; m++) {
+        push_answers(L, t->answers[m]);
+        lua_pushnil(L);
+        if (!lua_next(L, -2)) { /* none of this method */
+            lua_pop(L, 1);
+            continue;
+        }
+        lua_pop(L, 2);
+        lua_setfield(L, -3, moon_http_methods[m]);
+        lua_pushnumber(L, (double)t->elapsed_ns[m] / 1e9);
+        lua_setfield(L, -2, moon_http_methods[m]);
+    }
+    lua_setfield(L, -3, "seconds");
+    lua_setfield(L, -2, "attempts");
+    lua_pushinteger(L, (lua_Integer)t->retries);
+    lua_setfield(L, -2, "retries");
+    return 1;
+}
+
 /* client:close(), __gc, __close. Calls that run go on: they hold what they need. */
 static int l_close(lua_State *L) {
     struct l_http_client *c = luaL_checkudata(L, 1, L_HTTP_CLIENT);
@@ -209,7 +246,7 @@ static int l_tostring(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg methods[] = {{"request", l_request}, {"close", l_close}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"request", l_request}, {"stats", l_stats}, {"close", l_close}, {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", l_close}, {"__close", l_close}, {"__tostring", l_tostring}, {NULL, NULL}};
 
 void l_http_client_setup(lua_State *L) {

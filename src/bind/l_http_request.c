@@ -5,6 +5,8 @@
 #include "l_json.h"
 #include "l_secret.h"
 
+#include "moongate/task.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -286,6 +288,7 @@ int l_http_request(lua_State *L, int client, const char *method, int target, int
     lua_pushvalue(L, opts);
     if (moon_http_call_new(&c->call, lc->c, &err) != 0)
         return moon_fail(L, &err);
+    moon_http_call_request(c->call)->span = moon_task_current(L)->span;
     if (method)
         moon_http_call_request(c->call)->method = moon_http_method(method, strlen(method));
     if (read_options(L, c->call, base + 2, target, &err) != 0)

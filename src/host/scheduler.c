@@ -182,6 +182,7 @@ static struct moon_task *spawn(lua_State *L, int nargs, struct moon_task *parent
     t->outcome = MOON_TASK_DONE;
     t->parent = parent;
     if (parent) {
+        t->span = parent->span;
         t->next_sibling = parent->children;
         t->prev_sibling = &parent->children;
         if (t->next_sibling)

@@ -103,6 +103,7 @@ int moon_http_header(struct moon_http_call *c, const char *name, size_t nlen, co
     c->rq.conditional |= named(name, nlen, "if-match", 8) || named(name, nlen, "if-none-match", 13);
     c->has_content_type |= named(name, nlen, "content-type", 12);
     c->has_authorization |= named(name, nlen, "authorization", 13);
+    c->has_traceparent |= named(name, nlen, "traceparent", 11);
     return 0;
 }
 
@@ -234,6 +235,16 @@ static void debug_attempt(const struct moon_http_call *c, const struct moon_http
                    (double)a->elapsed_ns / 1e6);
 }
 
+static void count(struct moon_http_call *c, const struct moon_http_attempt *a) {
+    struct moon_http_tally *t = &c->client->tally;
+    int m = 0, class = a->code || a->status < 100 || a->status > 599 ? 0 : a->status / 100;
+    while (m < MOON_HTTP_METHODS - 1 && strcmp(moon_http_methods[m], c->rq.method) != 0)
+        m++;
+    t->answers[m][class]++;
+    t->elapsed_ns[m] += a->elapsed_ns;
+    t->retries += a->n > 1;
+}
+
 static void record(struct moon_http_call *c, const struct moon_http_verdict *v, int64_t now) {
     struct moon_http_result *r = c->result;
     struct moon_http_attempt *a = &r->attempts[r->n_attempts++];
@@ -244,6 +255,9 @@ static void record(struct moon_http_call *c, const struct moon_http_verdict *v, 
         moon_breaker_record(c->breaker, c->ticket, moon_breaker_judge(v->cls, v->status), now);
     c->has_ticket = false;
     c->maybe_applied |= v->cls == MOON_FAIL_AMBIGUOUS;
+    count(c, a);
+    if (c->span)
+        moon_http_trace_attempt(c, a);
     debug_attempt(c, a);
 }
 
@@ -352,11 +366,14 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
     t->done = on_transfer_done;
     t->ud = c;
     c->node[0].data = c->line ? c->line->text : NULL;
+    struct curl_slist *headers = c->line ? &c->node[0] : c->node[0].next;
+    if (c->http->trace && !c->client->untraced && !c->has_traceparent)
+        headers = moon_http_trace_headers(c, headers);
     struct moon_curl_request rq = {
         .method = c->rq.method,
         .url = &r->url,
         .body = c->rq.has_body ? &c->rq.body : NULL,
-        .headers = c->line ? &c->node[0] : c->node[0].next,
+        .headers = headers,
         .https = c->host->https,
         .direct = c->host->loopback,
     };

@@ -57,6 +57,7 @@ void moon_http_free(struct moon_http *h) {
         h->hosts = host->next;
         free(host);
     }
+    moon_http_trace_stop(h);
     moon_breakers_free(h->breakers);
     moon_curl_pool_free(h->curl);
     free(h);
@@ -151,6 +152,7 @@ static void set_numbers(struct moon_http_client *c, const struct moon_http_clien
     c->concurrency = o->concurrency;
     c->max_body = o->max_body && o->max_body < MOON_HTTP_BODY_MAX ? o->max_body : MOON_HTTP_BODY_MAX;
     c->no_breaker = o->no_breaker;
+    c->untraced = o->untraced;
 }
 
 int moon_http_client_new(struct moon_http_client **out, struct moon_http *http, const struct moon_http_client_opts *o,
@@ -187,6 +189,10 @@ void moon_http_client_unref(struct moon_http_client *c) {
 
 void moon_http_client_free(struct moon_http_client *c) {
     moon_http_client_unref(c);
+}
+
+const struct moon_http_tally *moon_http_client_tally(const struct moon_http_client *c) {
+    return &c->tally;
 }
 
 const char *moon_http_client_base_url(const struct moon_http_client *c) {

@@ -3,7 +3,8 @@
  * http_client.c  moon_http and moon_http_client: settings, pools, lists
  * http_call.c    a call's way: place, token, limiter, breaker, attempts; the one retry loop
  * http_verdict.c what became of an attempt: class, code, words for a person
- * http_message.c header lines, URLs, results */
+ * http_message.c header lines, URLs, results
+ * http_trace.c   trace context, and what is known of attempts that have ended */
 #ifndef MOON_NET_HTTP_INTERNAL_H
 #define MOON_NET_HTTP_INTERNAL_H
 
@@ -12,6 +13,7 @@
 #include "moongate/auth.h"
 #include "moongate/breaker.h"
 #include "moongate/http.h"
+#include "moongate/http_trace.h"
 #include "moongate/limiter.h"
 #include "moongate/log.h"
 #include "moongate/loop.h"
@@ -51,6 +53,7 @@ struct moon_http {
     size_t n_spare_calls, n_spare_results;
     struct moon_http_call *live; /* started and not ended */
     struct moon_http_stats stats;
+    struct moon_http_trace *trace; /* NULL: nobody traces */
 };
 
 struct moon_http_client {
@@ -66,7 +69,8 @@ struct moon_http_client {
     struct moon_retry_policy policy;
     struct moon_limiter limiter;
     size_t max_body;
-    bool no_breaker;
+    bool no_breaker, untraced;
+    struct moon_http_tally tally;
     struct moon_breaker *breaker; /* of host and family: the last one asked for */
     char family[64];
     int concurrency, busy;                     /* calls that have a place */
@@ -92,7 +96,7 @@ struct moon_http_call {
     struct moon_http_call *queue_next, **queue_prev;
 
     struct moon_http_lines lines;
-    bool keyed, has_content_type, has_authorization, has_place;
+    bool keyed, has_content_type, has_authorization, has_traceparent, has_place;
     bool taken; /* it has ended, and its result may be taken */
 
     struct moon_http_host *host;
@@ -110,12 +114,15 @@ struct moon_http_call {
     bool paced;                   /* this attempt has its place in the limiter */
     int failures;                 /* attempts that count, for back-off and the limit */
     bool maybe_applied;
+    uint64_t span; /* of the attempt on the wire; 0: not traced */
     struct moon_timer deadline, wait;
     struct moon_defer defer;
     struct moon_curl_transfer *transfer;
     struct moon_http_result *result;
     /* Last, and not cleared for the next call. */
     struct curl_slist node[HTTP_ALONE_MAX + 5]; /* [0]: authorization */
+    struct curl_slist trace_node[2];            /* traceparent, tracestate */
+    char traceparent[72];
 };
 
 /* ---- http_client.c ---- */
@@ -134,6 +141,12 @@ int moon_http_lines_add(struct moon_http_lines *l, const char *name, size_t nlen
 struct curl_slist *moon_http_lines_chain(const struct moon_http_lines *l, struct curl_slist *node,
                                          struct curl_slist *tail);
 void moon_http_lines_release(struct moon_http_lines *l);
+
+/* ---- http_trace.c ---- */
+/* An attempt begins: its span's id, and its headers before `rest`. Only when http->trace is there. */
+struct curl_slist *moon_http_trace_headers(struct moon_http_call *c, struct curl_slist *rest);
+/* It has ended, now. Only when it has a span. */
+void moon_http_trace_attempt(struct moon_http_call *c, const struct moon_http_attempt *a);
 
 /* ---- http_verdict.c ---- */
 struct moon_http_verdict {

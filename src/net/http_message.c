@@ -172,11 +172,12 @@ bool moon_http_is_loopback(const char *origin) {
     return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == n;
 }
 
+const char *const moon_http_methods[MOON_HTTP_METHODS] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
+
 const char *moon_http_method(const char *method, size_t len) {
-    static const char *const known[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strlen(known[i]) == len && memcmp(known[i], method, len) == 0)
-            return known[i];
+    for (size_t i = 0; i < MOON_HTTP_METHODS; i++)
+        if (strlen(moon_http_methods[i]) == len && memcmp(moon_http_methods[i], method, len) == 0)
+            return moon_http_methods[i];
     return NULL;
 }
 

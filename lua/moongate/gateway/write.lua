@@ -1,6 +1,7 @@
 -- write.lua - the one write path. Every change of every kind passes these stages, from the outside in; each is a
 -- function (write, next) that may act before and after the rest, end early with a result, or raise:
 --
+--   measured   counted and timed, and a span of the run's trace
 --   checked    the content follows the kind's schema: every fault at once
 --   compared   what would change; nothing: "unchanged", and nothing is sent
 --   planned    a dry run ends here
@@ -9,7 +10,7 @@
 --   settled    a busy resource is waited for; a write whose answer was lost is looked up
 --   sent       the request itself, with its precondition
 --
--- A stage that comes later (journal, lease, queue, metrics, spans) is one more line in STAGES, and serves every kind.
+-- A stage that comes later (journal, lease, queue) is one more line in STAGES, and serves every kind.
 
 local audit_fields = require "moongate.gateway.audit_fields"
 local conflict = require "moongate.gateway.conflict"
@@ -17,11 +18,28 @@ local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local hash = require "moongate.hash"
 local kinds = require "moongate.gateway.kinds"
+local trace = require "moongate.trace"
 
 local M = {}
 
 local BUSY_BASE, BUSY_CAP = 0.5, 20 -- seconds, as the client's back-off
 local MAX_ROUNDS = 5                -- of conflicts with other writers, before it is given up
+
+-- ---- measured ----
+
+-- Once a write, however many rounds a conflict makes of it.
+local function measured(w, next)
+  if w.round > 1 then return next(w) end
+  return trace.span("write " .. w.kind.name, { ["moongate.kind"] = w.kind.name, ["moongate.path"] = w.path },
+    function(span)
+      local ok, result = pcall(next, w)
+      local status = ok and result.status or "failed"
+      span:set("moongate.write.status", status)
+      if w.gw.measure then w.gw.measure(w.kind.name, status, w.latency_ms) end
+      if not ok then error(result, 0) end
+      return result
+    end)
+end
 
 -- ---- checked ----
 
@@ -290,7 +308,7 @@ end
 
 -- ---- the path ----
 
-local STAGES = { checked, compared, planned, resolved, recorded, settled, sent }
+local STAGES = { measured, checked, compared, planned, resolved, recorded, settled, sent }
 
 local function stage(n)
   local this = STAGES[n]

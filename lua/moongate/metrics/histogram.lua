@@ -1,9 +1,9 @@
 -- histogram.lua - one distribution: count, sum, min and max exact, percentiles from buckets on a logarithmic scale.
 --
 -- Bucket i holds g^i <= v < g^(i+1) with g = (1 + E) / (1 - E), E = 1 %. A percentile is answered with the value that
--- is at most E away, relatively, from everything in its bucket, and never beyond min and max: so it is within 1 % of the
--- value that stands at its place in the sorted list (nearest rank). Values below 1 ns count as 0, those above 10^15 as
--- 10^15: at most 2,800 buckets, however many values come.
+-- is at most E away, relatively, from everything in its bucket, and never beyond min and max: so it is within 1 % of
+-- the value that stands at its place in the sorted list (nearest rank). Values below 1 ns count as 0, those above
+-- 10^15 as 10^15: at most 2,800 buckets, however many values come.
 --
 -- The coarse buckets that Prometheus is shown (`le`) are exact: the fine bucket that a bound cuts is kept in two halves.
 
@@ -29,7 +29,7 @@ M.BYTES = { 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 6
 function M.cuts(bounds)
   local cuts = {}
   for i, bound in ipairs(bounds) do
-    if type(bound) ~= "number" or not (bound > (bounds[i - 1] or 0)) or bound >= MOST then
+    if type(bound) ~= "number" or bound <= (bounds[i - 1] or 0) or bound >= MOST then
       error("histogram: buckets are numbers above 0, in rising order", 3)
     end
     local bucket = log(bound) * SCALE // 1
@@ -45,7 +45,7 @@ end
 
 -- series:observe(v): v >= 0, in the metric's unit.
 function Histogram:observe(v)
-  if not (v >= 0) then error("histogram: a value is a number from 0 on", 2) end
+  if v ~= v or v < 0 then error("histogram: a value is a number from 0 on", 2) end
   local bucket = ZERO
   if v >= LEAST then
     bucket = log(v < MOST and v or MOST) * SCALE // 1

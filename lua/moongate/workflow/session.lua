@@ -14,8 +14,10 @@ function M.gateway(run, options)
     base_url = auth.info().api_url, auth = assert(auth.gateway()), deadline = run.deadline,
   }
   for k, v in pairs(options) do client_options[k] = v end
+  local client = assert(http.client(client_options))
+  run.metrics:watch_http("gateway", client)
   return gateway.open {
-    client = assert(http.client(client_options)), dialect = declared.dialect, kinds = declared.kinds,
+    client = client, metrics = run.metrics, dialect = declared.dialect, kinds = declared.kinds,
     limits = run.limits, audit = run.audit, dry_run = run.dry_run, on_conflict = run.flags.on_conflict,
     deadline = run.deadline,
   }

@@ -1,0 +1,18 @@
+-- writes.lua - what the gateway's write path counts. For gateway.lua only.
+
+local M = {}
+
+-- M.new(registry) -> function(kind, status, latency_ms | nil): one write has ended.
+function M.new(registry)
+  local writes = registry:counter("moongate_writes_total",
+    "Writes by kind of resource and how they ended; unchanged and planned ones sent nothing.", { "kind", "status" })
+  local seconds = registry:histogram("moongate_write_duration_seconds",
+    "Time from the audit's intent to the outcome of a write that was sent, waits and retries included.",
+    { "kind", "status" })
+  return function(kind, status, latency_ms)
+    writes:add(1, kind, status)
+    if latency_ms then seconds:observe(latency_ms / 1000, kind, status) end
+  end
+end
+
+return M
