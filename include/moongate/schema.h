@@ -2,9 +2,9 @@
  * moon_schema_ops.
  *
  * $ref finds what is inside the schema, the resources passed in, and the 2020-12 meta-schemas; it never fetches.
- * `format` is an annotation, as the specification says, unless opts.formats is set (date, date-time, email, ipv4, ipv6,
- * json-pointer, regex, time, uri, uri-reference, uuid; other names are ignored). `pattern` follows ECMA-262 with the u
- * flag, by PCRE2 under a limit on its work. */
+ * `format` is an annotation, as the specification says, unless opts.formats is set (date, date-time, email, hostname
+ * without a look into punycode, ipv4, ipv6, json-pointer, regex, time, uri, uri-reference, uuid; other names are
+ * ignored). `pattern` follows ECMA-262 with the u flag, by PCRE2 under a limit on its work. */
 #ifndef MOONGATE_SCHEMA_H
 #define MOONGATE_SCHEMA_H
 
