@@ -132,11 +132,12 @@ struct moon_http_result {
     struct moon_buf message; /* what failed when code is not 0; why there was no further attempt. No secret in it */
     struct moon_buf hint;    /* what to do next; may be empty */
     int n_attempts;
-    struct moon_http_attempt attempts[MOON_HTTP_ATTEMPTS_MAX + 1]; /* + 1: the replay after a 401 */
-    int64_t elapsed_ns;                                            /* the whole call */
-    int64_t retry_after_ns;                                        /* what the last answer asked for; < 0: nothing */
-    struct moon_http *http;                                        /* private */
-    struct moon_http_result *next;                                 /* private */
+    struct moon_http_attempt *attempts; /* of n_attempts */
+    int64_t elapsed_ns;                 /* the whole call */
+    int64_t retry_after_ns;             /* what the last answer asked for; < 0: nothing */
+    struct moon_http_attempt first;     /* private, as is what follows: attempts points here while there is one */
+    struct moon_http *http;
+    struct moon_http_result *next;
 };
 
 /* After done: the result, now the caller's; NULL before, or when it was taken. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define BATCH 32
+#define ROOM  8 /* stack is asked for by so many members: a task waits with the stack it has grown */
 #define SHORT_LEN                                                                                                      \
     40 /* Lua interns strings up to here (LUAI_MAXSHORTLEN): equal ones share an address. Longer keys are compared. */
 
@@ -88,9 +89,9 @@ static int decode_object(struct decoder *d) {
     struct key keys[BATCH];
     int n = 0, rc, table = lua_gettop(L) + 1;
     bool made = false;
-    if (!lua_checkstack(L, 2 * BATCH + 6))
-        return fail_here(d, MOON_ENOMEM, "out of memory");
     for (;;) {
+        if (n % ROOM == 0 && !lua_checkstack(L, 2 * ROOM + 6))
+            return fail_here(d, MOON_ENOMEM, "out of memory");
         if ((rc = next(d)) != 0)
             return rc;
         if (d->token.type == MOON_JSON_OBJECT_END)
@@ -123,9 +124,9 @@ static int decode_array(struct decoder *d) {
     int n = 0, rc, table = lua_gettop(L) + 1;
     lua_Integer stored = 0;
     bool made = false;
-    if (!lua_checkstack(L, BATCH + 6))
-        return fail_here(d, MOON_ENOMEM, "out of memory");
     for (;;) {
+        if (n % ROOM == 0 && !lua_checkstack(L, ROOM + 6))
+            return fail_here(d, MOON_ENOMEM, "out of memory");
         if ((rc = next(d)) != 0)
             return rc;
         bool end = d->token.type == MOON_JSON_ARRAY_END;

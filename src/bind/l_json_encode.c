@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define BATCH 32
+#define ROOM  8 /* stack is asked for by so many members: a task waits with the stack it has grown */
 
 struct encoder {
     lua_State *L;
@@ -263,6 +264,8 @@ static int encode_object(struct encoder *e, int idx, const struct level *up) {
     size_t n = 0;
     int top = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, idx) != 0; n++) {
+        if (n % ROOM == 0 && !lua_checkstack(L, 2 * ROOM + 12))
+            return no_memory(e);
         if (lua_type(L, -2) != LUA_TSTRING) {
             lua_pop(L, 1);
             return fail_key(e, up, false);
@@ -291,7 +294,7 @@ static int encode_table(struct encoder *e, int idx, const struct level *up) {
     }
     if (up != NULL && up->depth >= MOON_JSON_DEPTH)
         return fail(e, up, MOON_EINVAL, "nested deeper than %d levels", MOON_JSON_DEPTH);
-    if (!lua_checkstack(L, 2 * BATCH + 12))
+    if (!lua_checkstack(L, 12))
         return no_memory(e);
     if (moon_lua_json_marked(L, idx, e->array_id))
         return encode_array(e, idx, up);

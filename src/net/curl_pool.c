@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GROUP_SIZE 16   /* transfers under way in a group: measured best between 8 and 32 */
+#define SMALL_SIZE 16   /* transfers under way in a group: fastest between 8 and 32 ... */
+#define GROUP_SIZE 64   /* ... and smallest at 64, as a multi handle itself takes 35 KiB. So the first are small, */
+#define N_SMALL    16   /* this many, and only very many calls at once need the others */
 #define SPARE_MAX  1024 /* idle transfers kept */
 #define GROUPS_MAX 4096
 
@@ -20,7 +22,7 @@ struct moon_curl_group {
     struct moon_timer timer; /* libcurl's, when it is not due at once */
     struct moon_defer kick;  /* ... when it is */
     size_t index;
-    size_t live;
+    size_t live, size;                    /* transfers under way, and how many may be */
     struct moon_curl_transfer *transfers; /* under way */
     bool dead;                            /* libcurl ran out of memory in the multi handle: it is not used again */
 };
@@ -112,7 +114,8 @@ static int on_timer(CURLM *multi, long ms, void *ud) {
 
 /* ---- groups ---- */
 
-static struct moon_curl_group *group_new(struct moon_curl_pool *p) {
+static struct moon_curl_group *group_new(struct moon_curl_pool *p, size_t index) {
+    size_t size = index < N_SMALL ? SMALL_SIZE : GROUP_SIZE;
     struct moon_curl_group *g = calloc(1, sizeof *g);
     CURLM *m = g ? curl_multi_init() : NULL;
     if (!m) {
@@ -122,12 +125,14 @@ static struct moon_curl_group *group_new(struct moon_curl_pool *p) {
     g->sockets = &p->sockets;
     g->pool = p;
     g->multi = m;
+    g->index = index;
+    g->size = size;
     if (curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, moon_curl_on_socket) != CURLM_OK ||
         curl_multi_setopt(m, CURLMOPT_SOCKETDATA, g) != CURLM_OK ||
         curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
         curl_multi_setopt(m, CURLMOPT_TIMERDATA, g) != CURLM_OK ||
         /* by itself it keeps four connections for each transfer of the moment, and closes the rest when a burst ends */
-        curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)GROUP_SIZE) != CURLM_OK) {
+        curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)size) != CURLM_OK) {
         curl_multi_cleanup(m);
         free(g);
         return NULL;
@@ -161,24 +166,21 @@ static struct moon_curl_group *group_with_room(struct moon_curl_pool *p) {
     for (; p->first_room < p->n_groups; p->first_room++) {
         struct moon_curl_group *g = p->groups[p->first_room];
         if (g->dead && g->live == 0) {
-            struct moon_curl_group *fresh = group_new(p);
+            struct moon_curl_group *fresh = group_new(p, g->index);
             if (!fresh)
                 return NULL;
-            fresh->index = g->index;
             p->groups[g->index] = fresh;
             group_free(g);
             return fresh;
         }
-        if (!g->dead && g->live < GROUP_SIZE)
+        if (!g->dead && g->live < g->size)
             return g;
     }
     if (groups_grow(p) != 0)
         return NULL;
-    struct moon_curl_group *g = group_new(p);
-    if (g) {
-        g->index = p->n_groups;
+    struct moon_curl_group *g = group_new(p, p->n_groups);
+    if (g)
         p->groups[p->n_groups++] = g;
-    }
     return g;
 }
 

@@ -247,7 +247,9 @@ static void count(struct moon_http_call *c, const struct moon_http_attempt *a) {
 
 static void record(struct moon_http_call *c, const struct moon_http_verdict *v, int64_t now) {
     struct moon_http_result *r = c->result;
-    struct moon_http_attempt *a = &r->attempts[r->n_attempts++];
+    struct moon_http_attempt *a = moon_http_result_attempt(r), spare;
+    if (!a) /* the record is lost, the call goes on */
+        a = &spare;
     *a = (struct moon_http_attempt){.n = r->n_attempts, .status = v->status, .code = v->code, .cls = v->cls};
     a->wait_ns = c->attempt_ns - c->ready_ns;
     a->elapsed_ns = now - c->attempt_ns;

@@ -132,6 +132,7 @@ void moon_http_call_destroy(struct moon_http_call *call); /* frees an idle one's
 
 /* ---- http_message.c ---- */
 struct moon_http_result *moon_http_result_new(struct moon_http *http);
+struct moon_http_attempt *moon_http_result_attempt(struct moon_http_result *r);
 bool moon_http_is_loopback(const char *origin);
 /* Visible ASCII only, no fragment: what may stand in a request line. */
 int moon_http_check_url(const char *url, size_t len, struct moon_err *err);

@@ -193,6 +193,7 @@ struct moon_http_result *moon_http_result_new(struct moon_http *http) {
     }
     r->http = http;
     r->next = NULL;
+    r->attempts = &r->first;
     r->code = r->status = r->n_attempts = 0;
     r->outcome = "final";
     r->after_ambiguous = r->conditional = false;
@@ -208,6 +209,25 @@ static void keep_small(struct moon_buf *b) {
         moon_buf_clear(b);
 }
 
+/* Room for one more attempt's record; NULL: out of memory. Nearly every call has but one. */
+struct moon_http_attempt *moon_http_result_attempt(struct moon_http_result *r) {
+    if (r->n_attempts > 0 && r->attempts == &r->first) {
+        struct moon_http_attempt *a =
+            malloc((MOON_HTTP_ATTEMPTS_MAX + 1) * sizeof *a); /* + 1: the replay after a 401 */
+        if (!a)
+            return NULL;
+        a[0] = r->first;
+        r->attempts = a;
+    }
+    return &r->attempts[r->n_attempts++];
+}
+
+static void forget_attempts(struct moon_http_result *r) {
+    if (r->attempts != &r->first)
+        free(r->attempts);
+    r->attempts = &r->first;
+}
+
 static void result_release(struct moon_http_result *r) {
     moon_buf_release(&r->url);
     moon_buf_release(&r->head);
@@ -221,6 +241,7 @@ void moon_http_result_free(struct moon_http_result *r) {
     if (!r)
         return;
     struct moon_http *http = r->http;
+    forget_attempts(r);
     if (!http || http->n_spare_results >= SPARE_RESULTS) {
         result_release(r);
         return;
