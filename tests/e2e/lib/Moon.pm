@@ -100,6 +100,13 @@ sub start {
     return;
 }
 
+# start_sim(flags...): `moongate sim` on a free port -> {pid, log, url, env}; env is what makes another moongate use it.
+sub start_sim {
+    my $p = start(qr/^(  export GENESYSCLOUD_OAUTHCLIENT_SECRET=\S+\n)/m, $moongate, 'sim', @_) or BAIL_OUT('the simulator did not start');
+    my %env = read_file($p->{log}) =~ /^  export (\w+)=(\S+)$/mg;
+    return { %$p, url => $env{GENESYSCLOUD_REGION}, env => { %env, GENESYS_CLOUD_VECTOR_STORE_ID => 'store-1' } };
+}
+
 sub need_peers {
     my $why = !-e "$root/tests/e2e/node_modules/.moongate-lock" ? 'the npm packages of tests/e2e are not installed (needs Node.js 18 or later)' : undef;
     plan skip_all => $why if $why;
