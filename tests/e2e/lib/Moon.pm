@@ -7,6 +7,7 @@ use Cwd qw(abs_path getcwd);
 use Exporter 'import';
 use File::Path qw(make_path remove_tree);
 use File::Temp qw(tempdir);
+use HTTP::Tiny;
 use IO::Select;
 use IPC::Open3 qw(open3);
 use JSON::PP ();
@@ -15,7 +16,8 @@ use Symbol qw(gensym);
 use Test::More;
 use Time::HiRes qw(time);
 
-our @EXPORT = qw($root $moongate $dir run moon start start_sim start_peer need_peers write_file read_file json slurp_lines);
+our @EXPORT = qw($root $moongate $dir run moon start start_sim start_peer need_peers sim_get sim_post
+  write_file read_file json slurp_lines index_file);
 our $root     = abs_path(__FILE__ =~ s{/tests/e2e/lib/[^/]+$}{}r);
 our $moongate = abs_path($ENV{MOONGATE} // "$root/build/moongate") or die "no moongate";
 make_path("$root/build/e2e");
@@ -105,6 +107,20 @@ sub start_sim {
     my $p = start(qr/^(  export GENESYSCLOUD_OAUTHCLIENT_SECRET=\S+\n)/m, $moongate, 'sim', @_) or BAIL_OUT('the simulator did not start');
     my %env = read_file($p->{log}) =~ /^  export (\w+)=(\S+)$/mg;
     return { %$p, url => $env{GENESYSCLOUD_REGION}, env => { %env, GENESYS_CLOUD_VECTOR_STORE_ID => 'store-1' } };
+}
+
+# The simulator's control paths: sim_get($sim, 'stats'), sim_post($sim, 'faults', 'status=503,rate=0.1').
+sub sim_get  { my ($sim, $what) = @_; json(HTTP::Tiny->new(timeout => 10)->get("$sim->{url}/__sim/$what")->{content}) }
+sub sim_post { my ($sim, $what, $body) = @_; HTTP::Tiny->new(timeout => 10)->post("$sim->{url}/__sim/$what", { content => $body // '' }) }
+
+# An index configuration, good unless told otherwise -> its file's name.
+sub index_file {
+    my ($name, %change) = @_;
+    my %config = (
+        indexId => $name, dimensions => 768, similarityMetric => 'cosine', embeddingFormat => 'float32',
+        autoIngestTrigger => JSON::PP::true(), webhookSyncUrl => 'http://127.0.0.1:9/sync', %change,
+    );
+    return write_file("$name.json", JSON::PP->new->canonical->encode(\%config));
 }
 
 sub need_peers {
