@@ -1,0 +1,82 @@
+#!/usr/bin/env perl
+# Prism, serving docs/openapi.yaml, finds nothing wrong in any request of deploy-index; and, before the simulator, nothing in its answers.
+use strict;
+use warnings;
+use FindBin;
+use HTTP::Tiny;
+use lib "$FindBin::Bin/lib";
+use Moon;
+use Test::More;
+need_peers();
+
+# What Prism has said since the last call: ([requests], [violations]). It logs behind the answer, so a mark is sent, a request that is in
+# no document, and waited for.
+my ($marks, %read) = (0);
+my $unknown_path = qr/Selected route not found|NO_PATH_MATCHED/;    # of the marks; for anything else the counts of requests would be off
+sub said {
+    my ($p) = @_;
+    my ($mark, $end, $text) = ('/mark-' . ++$marks, time + 10, '');
+    HTTP::Tiny->new(timeout => 10)->get("$p->{info}{url}$mark");
+    until ($text =~ m{\A(.*?)^request GET $mark\n}ms) {
+        if (time > $end) { fail('Prism tells what it saw'); last }
+        select undef, undef, undef, 0.02;
+        $text = substr read_file($p->{log}), $read{ $p->{log} } // 0;
+    }
+    $read{ $p->{log} } += length $text;
+    return ([grep { $_ ne "GET $mark" } $text =~ /^request (.*)$/mg], [grep { !/$unknown_path/ } $text =~ /^violation (.*)$/mg]);
+}
+
+subtest 'before the simulator: requests and answers' => sub {
+    my $sim   = start_sim();
+    my $prism = start_peer('prism', $sim->{url});
+    my %env   = (%{ $sim->{env} }, GENESYSCLOUD_REGION => $prism->{info}{url});
+    my $try   = sub {
+        my ($what, $status, $want, @args) = @_;
+        my $r = moon({ env => \%env }, @args);
+        is($r->{status}, $status, "$what: exit status") or diag("$r->{out}$r->{err}");
+        my ($requests, $violations) = said($prism);
+        is_deeply($violations, [], "$what: nothing is against the document");
+        my %count;
+        $count{ (split)[0] }++ for @$requests;
+        is_deeply(\%count, $want, "$what: the requests") or diag(join "\n", @$requests);
+    };
+    my @three = map { index_file("index-$_") } 1 .. 3;
+    $try->('create', 0, { POST => 1, GET => 2, PUT => 1 }, 'deploy-index', index_file('first'));
+    $try->('no change', 0, { POST => 1, GET => 1 }, 'deploy-index', index_file('first'));
+    $try->('change', 0, { POST => 1, GET => 2, PUT => 1 }, 'deploy-index', index_file('first', dimensions => 1024));
+    $try->('dry run', 0, { POST => 1, GET => 1 }, '--dry-run', 'deploy-index', index_file('first', dimensions => 512));
+    $try->('three at once', 0, { POST => 1, GET => 6, PUT => 3 }, 'deploy-index', @three);
+    $try->('names to be encoded', 0, { POST => 1, GET => 2, PUT => 1 }, 'deploy-index', index_file('first', indexId => 'a b/c%d'));
+    $try->('not in the store: an error body', 0, { POST => 1, GET => 1 }, '-e', <<'LUA');
+local auth, http = require "moongate.auth", require "moongate.http"
+local client = http.client { base_url = auth.info().api_url, auth = assert(auth.gateway()), retry = false }
+local ok, err = client:get("/api/v2/ai/vectorstores/store-1/indexes/none")
+assert(not ok and err.status == 404, tostring(err))
+LUA
+    $try->('the list', 0, { POST => 1, GET => 2 }, '-e', <<'LUA');
+local auth, http, gateway = require "moongate.auth", require "moongate.http", require "moongate.gateway"
+local gw = gateway.open { client = http.client { base_url = auth.info().api_url, auth = assert(auth.gateway()) } }
+local n = 0
+for page in gw:list("index", { vectorStoreId = "store-1" }, { page_size = 3 }) do n = n + #page.entities end
+assert(n == 5, n)
+LUA
+};
+
+subtest 'the mock alone: requests' => sub {
+    my $prism = start_peer('prism');
+    my %env = (
+        GENESYSCLOUD_REGION             => $prism->{info}{url},
+        GENESYSCLOUD_OAUTHCLIENT_ID     => 'id',
+        GENESYSCLOUD_OAUTHCLIENT_SECRET => 'a secret for a mock',
+        GENESYS_CLOUD_VECTOR_STORE_ID   => 'store-1',
+    );
+    my $r = moon({ env => \%env }, 'deploy-index', index_file('first'));
+    isnt($r->{status}, 0, 'a mock that forgets what was written is found out by reading back');
+    my ($requests, $violations) = said($prism);
+    is_deeply($violations, [], 'nothing is against the document');
+    ok((grep { /^PUT / } @$requests), 'the PUT was sent') or diag(join("\n", @$requests), $r->{err});
+    HTTP::Tiny->new->put("$prism->{info}{url}/api/v2/ai/vectorstores/v/indexes/i", { content => '{}' });
+    ($requests, $violations) = said($prism);
+    ok(scalar @$violations, 'Prism does look: a bad request is found');
+};
+done_testing;
