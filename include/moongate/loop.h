@@ -21,8 +21,8 @@ struct uv_loop_s;
  * from. */
 int moon_loop_new(struct moon_loop **out, const struct moon_clock *clock, struct moon_vclock *vclock,
                   struct moon_err *err);
-/* Every timer stopped, every work done, every uv handle closed by its owner first; closes what its owners have begun to
- * close. */
+/* Every timer stopped and every uv handle closed by its owner first; waits for work that is still on the pool (its done
+ * must need nothing that is gone), and closes what its owners have begun to close. */
 void moon_loop_free(struct moon_loop *loop);
 struct uv_loop_s *moon_loop_uv(struct moon_loop *loop);
 const struct moon_clock *moon_loop_clock(const struct moon_loop *loop);

@@ -52,6 +52,8 @@ fail:
 void moon_loop_free(struct moon_loop *loop) {
     if (!loop)
         return;
+    while (loop->works) /* orphans, which free themselves when they are done */
+        uv_run(&loop->uv, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&loop->async, NULL);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
     for (int i = 0; uv_loop_close(&loop->uv) == UV_EBUSY; i++) {
