@@ -6,11 +6,11 @@
 --
 -- One index that fails does not stop the others; the exit status is that of the first failed one, in the order given.
 
+local batch = require "moongate.batch"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local index = require "moongate.index"
 local json = require "moongate.json"
-local task = require "moongate.task"
 local workflow = require "moongate.workflow"
 
 local CHANGED = { created = true, updated = true, reconciled = true }
@@ -65,90 +65,26 @@ local function deploy(run, item, entry)
   tell(run, result.content, entry)
 end
 
--- The entry of one index, whatever happens to it.
-local function deploy_one(run, item, progress)
-  local entry = {
-    index_id = item.config.indexId, vector_store_id = run.flags.vector_store, file = item.file,
-    precision = item.precision, changes = json.array {},
-  }
-  local ok, err = pcall(deploy, run, item, entry)
-  if not ok then
-    if not errors.is(err) then error(err, 0) end
-    entry.written = CHANGED[entry.status] and entry.status or nil -- it took effect; what came after failed
-    entry.status, entry.failure = "failed", err
-    for _, field in ipairs { "audit_seq", "latency_ms", "correlation_id", "attempts" } do
-      entry[field] = entry[field] or err[field]
-    end
-    run:report(err, entry.index_id)
-  end
-  progress.advance(1, ("%s: %s"):format(entry.index_id, entry.status))
-  return entry
-end
-
 -- ---- the result ----
 
+local ORDER = { "created", "updated", "reconciled", "unchanged", "planned", "failed" }
+
 local function final_line(entry)
-  local parts = { ("%s: %s"):format(entry.index_id, entry.status) }
-  local function add(fmt, value)
-    if value ~= nil and value ~= json.null then parts[#parts + 1] = fmt:format(value) end
-  end
-  if entry.failure then
-    parts[1] = parts[1] .. ": " .. entry.failure.message
-    add("status %s", entry.failure.status)
-    add("(it was %s before that)", entry.written)
-  else
-    add("%s", entry.index_status)
-  end
+  local add, done = batch.line(entry, entry.index_id)
+  if not entry.failure then add("%s", entry.index_status) end
   add("precision %s", entry.retrieval_precision)
   add("etag %s", entry.etag)
   if CHANGED[entry.status] then add("%s ms", entry.latency_ms) end
   add("correlation %s", entry.correlation_id)
   add("audit %d", entry.audit_seq)
-  return table.concat(parts, "  ")
+  return done()
 end
 
-local ORDER = { "created", "updated", "reconciled", "unchanged", "planned", "failed" }
-
-local function count(entries)
-  local summary = { total = #entries }
-  for _, status in ipairs(ORDER) do summary[status] = 0 end
-  for _, entry in ipairs(entries) do summary[entry.status] = summary[entry.status] + 1 end
-  return summary
-end
-
-local function summary_line(summary)
-  local parts = {}
-  for _, status in ipairs(ORDER) do
-    if summary[status] > 0 then parts[#parts + 1] = ("%d %s"):format(summary[status], status) end
-  end
-  return ("%d indexes: %s"):format(summary.total, table.concat(parts, ", "))
-end
-
--- Every change first, then a line for each index, then the sum.
-local function lines_of(entries, summary)
-  local lines = {}
-  for _, entry in ipairs(entries) do
-    if #entry.changes > 0 then
-      lines[#lines + 1] = ("%s  (%s)"):format(entry.index_id, entry.file)
-      local shown = diff.lines(entry.changes, "  ")
-      table.move(shown, 1, #shown, #lines + 1, lines)
-    end
-  end
-  for _, entry in ipairs(entries) do lines[#lines + 1] = final_line(entry) end
-  if #entries > 1 then lines[#lines + 1] = summary_line(summary) end
+local function change_lines(entry)
+  if #entry.changes == 0 then return {} end
+  local lines = diff.lines(entry.changes, "  ")
+  table.insert(lines, 1, ("%s  (%s)"):format(entry.index_id, entry.file))
   return lines
-end
-
-local function result_of(entries)
-  local summary = count(entries)
-  local text, status = lines_of(entries, summary), 0
-  for _, entry in ipairs(entries) do
-    if entry.failure then
-      if status == 0 then status = workflow.exit_status(entry.failure) end
-      entry.error, entry.failure = workflow.error_data(entry.failure), nil
-    end
-  end
-  return { results = json.array(entries), summary = summary, text = text, exit_status = status }
 end
 
 -- ---- the workflow ----
@@ -194,11 +130,17 @@ return workflow.define {
     name_store(run)
     if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end
     local _ = run.gateway -- what is wrong with its declaration is wrong for every index
-    local progress = run:progress(#items, "indexes")
-    local entries = assert(task.map(items, args.concurrency, function(item)
-      return deploy_one(run, item, progress)
-    end))
-    progress.done()
-    return result_of(entries)
+    local entries = batch.map(run, items, {
+      noun = "indexes", concurrency = args.concurrency, changed = CHANGED,
+      name = function(entry) return entry.index_id end,
+      entry = function(item)
+        return {
+          index_id = item.config.indexId, vector_store_id = run.flags.vector_store, file = item.file,
+          precision = item.precision, changes = json.array {},
+        }
+      end,
+      work = function(item, entry) deploy(run, item, entry) end,
+    })
+    return batch.result(entries, { noun = "indexes", order = ORDER, detail = change_lines, line = final_line })
   end,
 }

@@ -1,0 +1,91 @@
+-- batch.lua - a workflow over many things: worked on side by side, each with an entry of the result, whatever happens
+-- to it. One that fails does not stop the others; the exit status is that of the first failed one, in the order given.
+-- For workflows.
+
+local errors = require "moongate.error"
+local json = require "moongate.json"
+local task = require "moongate.task"
+local workflow = require "moongate.workflow"
+
+local M = {}
+
+local FROM_ERROR = { "audit_seq", "latency_ms", "correlation_id", "attempts" }
+
+-- One thing's entry. What the work raises makes it "failed"; `written` keeps the status it had when that was one of
+-- `changed`: it took effect, and what came after failed.
+local function one(run, item, opts, progress)
+  local entry = opts.entry(item)
+  local name = opts.name(entry)
+  local ok, err = pcall(opts.work, item, entry)
+  if not ok then
+    if not errors.is(err) then error(err, 0) end
+    entry.written = opts.changed[entry.status] and entry.status or nil
+    entry.status, entry.failure = "failed", err
+    for _, field in ipairs(FROM_ERROR) do entry[field] = entry[field] or err[field] end
+    run:report(err, name)
+  end
+  progress.advance(1, ("%s: %s"):format(name, entry.status))
+  return entry
+end
+
+-- batch.map(run, items, {noun = "indexes", concurrency = n, entry = function(item) -> entry, name = function(entry) ->
+-- what messages call it, work = function(item, entry), changed = set of the statuses that mean "took effect"}) ->
+-- entries, in the order of items.
+function M.map(run, items, opts)
+  local progress = run:progress(#items, opts.noun)
+  local entries = assert(task.map(items, opts.concurrency, function(item) return one(run, item, opts, progress) end))
+  progress.done()
+  return entries
+end
+
+local function count(entries, order)
+  local summary = { total = #entries }
+  for _, status in ipairs(order) do summary[status] = 0 end
+  for _, entry in ipairs(entries) do summary[entry.status] = summary[entry.status] + 1 end
+  return summary
+end
+
+local function summary_line(summary, order, noun)
+  local parts = {}
+  for _, status in ipairs(order) do
+    if summary[status] > 0 then parts[#parts + 1] = ("%d %s"):format(summary[status], (status:gsub("_", " "))) end
+  end
+  return ("%d %s: %s"):format(summary.total, noun, table.concat(parts, ", "))
+end
+
+-- batch.line(entry, name) -> add, done: a line of the result for people. add(format, value) adds a part where value is
+-- something; done() is the line. A failed entry's begins with what failed.
+function M.line(entry, name)
+  local parts = { ("%s: %s"):format(name, (entry.status:gsub("_", " "))) }
+  local function add(fmt, value)
+    if value ~= nil and value ~= json.null then parts[#parts + 1] = fmt:format(value) end
+  end
+  if entry.failure then
+    parts[1] = parts[1] .. ": " .. entry.failure.message
+    add("status %s", entry.failure.status)
+    add("(it was %s before that)", entry.written)
+  end
+  return add, function() return table.concat(parts, "  ") end
+end
+
+-- batch.result(entries, {noun, order = every status, in the order of the sum, detail = function(entry) -> lines,
+-- line = function(entry) -> text}) -> what the workflow returns. The details of all entries come first, then a line
+-- for each, then, with several, the sum.
+function M.result(entries, opts)
+  local lines, summary, status = {}, count(entries, opts.order), 0
+  for _, entry in ipairs(entries) do
+    local detail = opts.detail(entry)
+    table.move(detail, 1, #detail, #lines + 1, lines)
+  end
+  for _, entry in ipairs(entries) do lines[#lines + 1] = opts.line(entry) end
+  if #entries > 1 then lines[#lines + 1] = summary_line(summary, opts.order, opts.noun) end
+  for _, entry in ipairs(entries) do
+    if entry.failure then
+      if status == 0 then status = workflow.exit_status(entry.failure) end
+      entry.error, entry.failure = workflow.error_data(entry.failure), nil
+    end
+  end
+  return { results = json.array(entries), summary = summary, text = lines, exit_status = status }
+end
+
+return M
