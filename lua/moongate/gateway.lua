@@ -138,9 +138,10 @@ function Gateway:_original(resource)
 end
 
 function Gateway:_read(kind, args, opts)
-  local place = kinds.locate(kind, kind.path, args)
+  local path = kinds.readable(kind)
+  local place = kinds.locate(kind, path, args)
   local response, err = self:_call {
-    method = "GET", path = kind.path, params = place.params, query = opts.query, headers = opts.headers,
+    method = "GET", path = path, params = place.params, query = opts.query, headers = opts.headers,
     family = kind.family, deadline = opts.deadline, ok_status = { 404 },
   }
   if not response then

@@ -9,9 +9,12 @@ local M = {}
 -- The fields of a kind. Anything else is a typing error and refused.
 local FIELDS = {
   title = "string",       -- what a message calls it; default: the kind's name
-  path = "string",        -- template of one resource, "/a/{b}/c/{d}"
+  path = "string",        -- template of one resource, "/a/{b}/c/{d}"; of the collection where POST creates
+  item = "string",        -- with create = "POST": template of what it creates, to read it and to look a lost answer up
+  readable = "boolean",   -- false: there is nothing to read at the path
   list = "string",        -- template of the listing
-  content = "string",     -- member of the GET answer that holds what PUT takes; default: the whole answer
+  content = "string",     -- member of the GET answer that holds what a write takes; "*": its members that the schema
+                          -- knows; default: the whole answer
   schema = "any",         -- a schema in moongate/schemas, or the schema itself (a table); default: no check
   limits = "table",       -- limit of the project file -> JSON Pointer of the number in the schema it sets
   lock = "string",        -- etag: If-Match; none: read again and compare before writing
@@ -43,7 +46,7 @@ local function check(name, kind)
     if CHOICES[key] and not CHOICES[key][value] then reject("kind %q: %s = %q is not known", name, key, value) end
   end
   if not kind.path then reject("kind %q: path is missing", name) end
-  for _, key in ipairs { "path", "list" } do
+  for _, key in ipairs { "path", "item", "list" } do
     if kind[key] and kind[key]:sub(1, 1) ~= "/" then
       reject("kind %q: %s = %q must begin with / (the host comes from the region)", name, key, kind[key])
     end
@@ -114,6 +117,11 @@ local function segment(kind, name, value)
   return (value:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
+-- M.readable(kind) -> the template of the path that one resource is read at.
+function M.readable(kind)
+  return kind.item or kind.path
+end
+
 -- M.locate(kind, template, args) -> {params = the template's parameters, path = the path filled in}.
 function M.locate(kind, template, args)
   local params = {}
@@ -130,7 +138,7 @@ end
 -- flat: its members that the schema knows.
 function M.content(kind, body)
   if not kind.content or type(body) ~= "table" then return body end
-  if body[kind.content] ~= nil then return body[kind.content] end
+  if kind.content ~= "*" and body[kind.content] ~= nil then return body[kind.content] end
   local known = kind.checker and schemas.properties(kind.schema)
   if not known then return body end
   local out = {}

@@ -179,6 +179,7 @@ local function is_busy(w, err, theirs)
   if err.status ~= 409 then return false end
   local code = err.gateway_code
   if type(code) == "string" and code:lower():find(w.kind.busy) then return true end
+  if w.method == "POST" then return false end
   return theirs ~= conflict.UNKNOWN and same_version(theirs or nil, w.base)
 end
 
@@ -227,6 +228,10 @@ local function attempt(w, next)
   local clash = err.status == 412 or err.status == 409
   if err.outcome ~= "unknown" and not clash then error(err, 0) end
   if err.outcome ~= "unknown" and is_busy(w, err, conflict.UNKNOWN) then return nil, err end
+  if w.method == "POST" and err.outcome ~= "unknown" and not err.after_ambiguous then
+    err.code = "conflict" -- no try of ours stands in the way
+    error(err, 0)
+  end
   local result_found, theirs = look_up(w, err)
   if result_found then return result_found end
   if theirs == conflict.UNKNOWN then
@@ -289,7 +294,7 @@ local function sent(w)
   precondition(w, headers)
   local left = w.deadline - w.gw.clock.monotonic()
   local response = w.gw:_send({
-    method = w.method, path = w.kind.path, params = w.params, query = w.query, headers = headers, json = w.content,
+    method = w.method, path = w.template, params = w.params, query = w.query, headers = headers, json = w.content,
     family = w.kind.family, idempotency_key = w.idempotency_key, idempotent = w.idempotent,
     deadline = math.max(left, 0.001),
   }, w.kind, "write")
@@ -344,10 +349,12 @@ function M.run(gw, kind, args, opts)
   for key in pairs(opts) do
     if not OPTIONS[key] then error(("gateway:write: unknown option '%s'"):format(tostring(key)), 3) end
   end
-  local place = kinds.locate(kind, kind.path, args)
+  local method = method_of(kind, opts)
+  local template = method == "POST" and kind.path or kinds.readable(kind)
+  local place = kinds.locate(kind, template, args)
   local w = {
-    gw = gw, kind = kind, args = args, params = place.params, path = place.path, base = opts.base,
-    content = opts.content, method = method_of(kind, opts),
+    gw = gw, kind = kind, args = args, template = template, params = place.params, path = place.path, base = opts.base,
+    content = opts.content, method = method,
     action = opts.action or kind.name .. "_write", details = opts.details or {},
     outcome_details = opts.outcome_details, headers = opts.headers, query = opts.query, round = 1,
     on_conflict = opts.on_conflict or gw.on_conflict, unconditional = opts.unconditional, idempotent = opts.idempotent,
@@ -357,7 +364,8 @@ function M.run(gw, kind, args, opts)
   w.dry_run = opts.dry_run
   if w.dry_run == nil then w.dry_run = gw.dry_run end
   if w.idempotent == nil and kind.idempotent then w.idempotent = true end
-  w.readable = w.method ~= "POST" and w.method ~= "PATCH" and not w.query
+  w.readable = kind.readable ~= false and (w.method ~= "POST" or kind.item ~= nil) and w.method ~= "PATCH"
+    and not w.query
   if w.base then
     w.base_content = gw:_original(w.base)
     if w.content == nil and w.method ~= "DELETE" then w.content = w.base.content end
@@ -371,7 +379,9 @@ function M.run(gw, kind, args, opts)
   result.audit_seq = w.audit_seq
   result.attempts = result.attempts or 0
   result.rebased, result.overwrote, result.stale = w.rebased, w.overwrote, w.base and w.base.stale or nil
-  if result.status ~= "unchanged" and result.status ~= "planned" then gw._cache:put(w.path, nil) end
+  if result.status ~= "unchanged" and result.status ~= "planned" then
+    gw._cache:put(kind.item and kinds.locate(kind, kind.item, args).path or w.path, nil)
+  end
   return result
 end
 
