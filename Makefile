@@ -129,7 +129,10 @@ bench: ## the speed table of docs/design.md on this machine
 demo: ## build, deploy an index on the simulated gateway, show its audit line
 	@.ci/deps build
 	@$(MAKE) --no-print-directory -j$(JOBS) all
-	@tests/demo
+	@rm -rf build/demo
+	@export MOONGATE_STATE=build/demo; \
+	 show() { printf '\n$$ moongate %s\n' "$$*"; build/moongate "$$@"; }; \
+	 show --sim deploy-index scripts/examples/index.json && show audit show --action index_update && show audit verify
 
 # ---- the rest ----
 deps: ## install what building and testing needs (apt; names the brew packages on macOS)
@@ -141,7 +144,7 @@ install: all $(B)/moongate.1 ## install into $(DESTDIR)$(PREFIX)
 	install -m 755 $(B)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
 	install -m 644 $(B)/moongate.1 $(DESTDIR)$(PREFIX)/share/man/man1/moongate.1
 	install -m 644 lua/meta/*.lua $(DESTDIR)$(PREFIX)/share/moongate/meta
-	install -m 644 scripts/examples/*.json $(DESTDIR)$(PREFIX)/share/moongate/examples
+	install -m 644 scripts/examples/*.json scripts/examples/*.lua $(DESTDIR)$(PREFIX)/share/moongate/examples
 
 clean: ## remove build/
 	rm -rf build

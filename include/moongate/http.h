@@ -1,4 +1,4 @@
-/* http.h - the HTTP client: one retry loop above libcurl, no Lua.
+/* http.h - the HTTP client: one retry loop above libcurl, no Lua. Layer: net
  *
  * moon_http (one a session: sockets, pooled handles, per-host state)  →  moon_http_client (one base URL and its
  * settings)  →  moon_http_call (one request, all its attempts)  →  moon_http_result (what came of it).

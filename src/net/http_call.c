@@ -550,7 +550,7 @@ static struct moon_breaker *breaker_of(struct moon_http_call *c) {
     struct moon_breaker *b = moon_breakers_get(c->http->breakers, c->host->origin, family, NULL);
     if (b && c->host == client->host && strlen(family) < sizeof client->family) {
         client->breaker = b;
-        strcpy(client->family, family);
+        memcpy(client->family, family, strlen(family) + 1);
     }
     return b;
 }

@@ -70,7 +70,7 @@ struct moon_http_host *moon_http_host_get(struct moon_http *h, const char *origi
             return host;
     if (!(host = calloc(1, sizeof *host)))
         return NULL;
-    strcpy(host->origin, origin); /* both are MOON_HTTP_ORIGIN_SIZE */
+    memcpy(host->origin, origin, strlen(origin) + 1); /* both are MOON_HTTP_ORIGIN_SIZE */
     host->https = strncmp(origin, "https:", 6) == 0;
     host->loopback = moon_http_is_loopback(origin);
     moon_retry_budget_init(&host->budget);

@@ -7,6 +7,10 @@ my %allowed = (    # unit/symbol => why
     'cli/main/signalled'   => 'a signal handler gets no argument',
     'cli/main/main_thread' => 'the same',
     'cli/main/seen'        => 'the same',
+    'net/http_call/gzip'      => "a libcurl list's node has no const; never written",
+    'net/http_call/no_expect' => 'the same',
+    'net/http_call/no_type'   => 'the same',
+    'net/http_message/classes' => 'a table of characters, computed once and always the same',
 );
 my $dir = shift // 'build/release/obj';
 my $bad = 0;
