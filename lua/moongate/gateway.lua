@@ -5,6 +5,7 @@
 -- and may be changed in place; the state that was read is kept apart, so that a write knows what was changed.
 
 local errors = require "moongate.error"
+local find = require "moongate.gateway.find"
 local http = require "moongate.http"
 local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
@@ -272,15 +273,23 @@ function Gateway:list(name, args, opts)
   })
 end
 
+-- gw:find(kind, args, content [, {among = what an earlier gw:find gave as its second result}])
+--   -> matches, listed. The listed resources that have the same `same` members as content: {resource, same_content =
+--   true | false | nil (the listing does not tell)}. For kinds whose resources get their ids from the gateway.
+function Gateway:find(name, args, content, opts)
+  opts = check_options("gateway:find", opts, { among = true })
+  return find.matches(self, self:kind(name), args, content, opts.among)
+end
+
 -- ---- waiting for something ----
 
 -- gw:poll(path, {field = "status", done = {…}, failed = {…}, running = {…}, deadline = 120, interval = 0.25,
--- max_interval = 3, params, query})
+-- max_interval = 3, params, query, watch = function(state)})
 -- -> the answer whose field is one of `done`. The first look is at once, then ever later; a 429 waits; a state nobody
 -- named counts as still running, with a warning. Raises "failed" for one of `failed`, "timeout" after the deadline.
 local POLL_OPTIONS = {
   field = true, done = true, failed = true, running = true, deadline = true, interval = true, max_interval = true,
-  params = true, query = true, family = true,
+  params = true, query = true, family = true, watch = true,
 }
 
 local function set_of(list)
@@ -293,12 +302,13 @@ function Gateway:poll(path, opts)
   opts = check_options("gateway:poll", opts, POLL_OPTIONS)
   local done, failed, running = set_of(opts.done), set_of(opts.failed), set_of(opts.running)
   local field, clock = opts.field or "status", self.clock
+  local place = kinds.locate({ title = "poll" }, path, opts.params).path -- as it is told
   local limit = opts.deadline or 120
   local deadline = clock.monotonic() + limit
   local wait, warned, state = opts.interval or 0.25, {}, nil
   local function too_late()
     error(errors.new {
-      code = "timeout", method = "GET", path = path,
+      code = "timeout", method = "GET", path = place,
       message = ("still %s after %g s"):format(tostring(state or "not known"), limit),
     }, 0)
   end
@@ -311,18 +321,19 @@ function Gateway:poll(path, opts)
     }
     local pause = wait
     if response then
-      local body = decoded(response, "GET", path)
+      local body = decoded(response, "GET", place)
       state = type(body) == "table" and body[field] or nil
+      if opts.watch then opts.watch(state) end
       if done[state] then return body end
       if state ~= nil and failed[state] then
         error(errors.new {
-          code = "failed", method = "GET", path = path, correlation_id = response.correlation_id,
+          code = "failed", method = "GET", path = place, correlation_id = response.correlation_id,
           message = ("%s is %s"):format(field, tostring(state)), details = type(body) == "table" and body.errors or nil,
         }, 0)
       end
       if state ~= nil and opts.running and not running[state] and not warned[state] then
         warned[state] = true
-        self.log.warn("%s: %s %s is not known; taken as still running", path, field, tostring(state))
+        self.log.warn("%s: %s %s is not known; taken as still running", place, field, tostring(state))
       end
     elseif err.status == 429 then
       pause = math.max(wait, tonumber(err.retry_after) or 0)

@@ -18,5 +18,22 @@ return {
       scopes = { read = "ai:vectorstore:read", write = "ai:vectorstore:write" },
       family = "index",
     },
+    model = { -- registered by a job; what is registered is read as /api/v2/ai/models says
+      title = "model",
+      path = "/api/v2/ai/llm-gateway/models",
+      list = "/api/v2/ai/models",
+      create = "POST",
+      same = { "name" },
+      hash = "payloadHash",
+      schema = "model_registration",
+      lock = "none",
+      scopes = { read = "ai:models:read", write = "ai:llm-gateway:write" },
+      family = "model",
+      job = {
+        path = "/api/v2/ai/jobs/{jobId}", field = "status", running = { "QUEUED", "RUNNING" },
+        done = { "COMPLETED" }, failed = { "FAILED" }, scope = "ai:jobs:read", deadline = 120,
+        max_interval = 3,
+      },
+    },
   },
 }

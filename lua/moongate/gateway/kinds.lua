@@ -23,7 +23,22 @@ local FIELDS = {
   idempotent = "boolean", -- a POST that may be sent twice
   scopes = "table",       -- {read = …, write = …}, named when the gateway answers 403
   family = "string",      -- shares a circuit breaker; default: the kind's name
+  same = "table",         -- members by which a resource made by POST is found in the listing: {"name"}
+  hash = "string",        -- member of a listed resource that holds the payload hash it was made from
+  job = "table",          -- what a create begins instead of doing it at once, see JOB_FIELDS
   busy = "string",        -- Lua pattern for the error code of a 409 that passes by itself; default "busy"
+}
+
+-- A create answers 202 with an id, and a job does the work.
+local JOB_FIELDS = {
+  path = "string",        -- template of the job; its parameters are members of the answer: "/jobs/{jobId}"
+  field = "string",       -- member of the job that holds its state; default "status"
+  done = "table",         -- states in which it has ended well
+  failed = "table",       -- … and badly
+  running = "table",      -- … and in which it goes on; with any other it does, too, but with a warning
+  scope = "string",       -- named when the gateway answers 403
+  deadline = "number",    -- seconds it may take; default 120
+  max_interval = "number", -- seconds between two looks at the most; default 3
 }
 
 local CHOICES = {
@@ -36,21 +51,40 @@ local function reject(fmt, ...)
   error(errors.new { code = "invalid", message = fmt:format(...) }, 0)
 end
 
-local function check(name, kind)
-  for key, value in pairs(kind) do
-    local want = FIELDS[key]
+local function check_fields(name, fields, known)
+  for key, value in pairs(fields) do
+    local want = known[key]
     if not want then reject("kind %q: unknown field %q", name, tostring(key)) end
     if want ~= "any" and type(value) ~= want then
       reject("kind %q: %s is a %s, expected a %s", name, key, type(value), want)
     end
+  end
+end
+
+local function check_paths(name, fields, keys)
+  for _, key in ipairs(keys) do
+    if fields[key] and fields[key]:sub(1, 1) ~= "/" then
+      reject("kind %q: %s = %q must begin with / (the host comes from the region)", name, key, fields[key])
+    end
+  end
+end
+
+local function check_job(name, job)
+  check_fields(name, job, JOB_FIELDS)
+  for _, key in ipairs { "path", "done" } do
+    if not job[key] then reject("kind %q: %s is missing", name, key) end
+  end
+  check_paths(name, job, { "path" })
+end
+
+local function check(name, kind)
+  check_fields(name, kind, FIELDS)
+  for key, value in pairs(kind) do
     if CHOICES[key] and not CHOICES[key][value] then reject("kind %q: %s = %q is not known", name, key, value) end
   end
   if not kind.path then reject("kind %q: path is missing", name) end
-  for _, key in ipairs { "path", "item", "list" } do
-    if kind[key] and kind[key]:sub(1, 1) ~= "/" then
-      reject("kind %q: %s = %q must begin with / (the host comes from the region)", name, key, kind[key])
-    end
-  end
+  check_paths(name, kind, { "path", "item", "list" })
+  if kind.job then check_job(name .. ".job", kind.job) end
 end
 
 local function override(kind, changes)

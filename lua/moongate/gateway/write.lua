@@ -7,6 +7,7 @@
 --   planned    a dry run ends here
 --   resolved   somebody else wrote: fail, rebase or overwrite, then again from the top
 --   recorded   the audit's intent before, its outcome after, whatever happens
+--   awaited    where the gateway has begun a job: its end is waited for
 --   settled    a busy resource is waited for; a write whose answer was lost is looked up
 --   sent       the request itself, with its precondition
 --
@@ -17,6 +18,7 @@ local conflict = require "moongate.gateway.conflict"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local hash = require "moongate.hash"
+local job = require "moongate.gateway.job"
 local kinds = require "moongate.gateway.kinds"
 local trace = require "moongate.trace"
 
@@ -172,6 +174,14 @@ local function recorded(w, next)
   return result
 end
 
+-- ---- awaited ----
+
+local function awaited(w, next)
+  local result = next(w)
+  if w.kind.job and w.method == w.kind.create and result.status == "created" then job.await(w, result) end
+  return result
+end
+
 -- ---- settled ----
 
 -- A 409 that says "busy", or one after which the resource is still the version we know.
@@ -224,7 +234,8 @@ local function attempt(w, next)
   local ok, result = pcall(next, w)
   if ok then return result end
   local err = result
-  if not errors.is(err) or not w.readable then error(err, 0) end
+  if not errors.is(err) then error(err, 0) end
+  if not w.readable then return job.look_up(w, err) end
   local clash = err.status == 412 or err.status == 409
   if err.outcome ~= "unknown" and not clash then error(err, 0) end
   if err.outcome ~= "unknown" and is_busy(w, err, conflict.UNKNOWN) then return nil, err end
@@ -313,7 +324,7 @@ end
 
 -- ---- the path ----
 
-local STAGES = { measured, checked, compared, planned, resolved, recorded, settled, sent }
+local STAGES = { measured, checked, compared, planned, resolved, recorded, awaited, settled, sent }
 
 local function stage(n)
   local this = STAGES[n]
@@ -326,7 +337,7 @@ run_stages = stage(1)
 local OPTIONS = {
   base = true, content = true, method = true, action = true, details = true, outcome_details = true, on_conflict = true,
   dry_run = true, deadline = true, unconditional = true, idempotent = true, idempotency_key = true, headers = true,
-  query = true,
+  query = true, job = true,
 }
 
 local function method_of(kind, opts)
@@ -340,10 +351,12 @@ end
 --   action, details  the audit event's name ("<kind>_write" by default) and its fields
 --   outcome_details  function(result | nil, err | nil) -> more fields for the outcome's line
 --   on_conflict, dry_run, deadline    instead of the gateway's own
+--   job              {deadline = seconds, watch = function(state)}: where a create begins a job
 --   method, unconditional, idempotent, idempotency_key, headers, query    for the generic verbs
 -- result: {status = "created|updated|deleted|unchanged|planned|reconciled", changes, etag, body, response,
 -- http_status, latency_ms,
---   correlation_id, attempts, payload_hash, audit_seq, rebased = true | nil, overwrote = etag | nil}
+--   correlation_id, attempts, payload_hash, audit_seq, rebased = true | nil, overwrote = etag | nil;
+--   and of a create that began a job: id, job = {id, status, duration_ms}}
 function M.run(gw, kind, args, opts)
   opts = opts or {}
   for key in pairs(opts) do
@@ -358,7 +371,7 @@ function M.run(gw, kind, args, opts)
     action = opts.action or kind.name .. "_write", details = opts.details or {},
     outcome_details = opts.outcome_details, headers = opts.headers, query = opts.query, round = 1,
     on_conflict = opts.on_conflict or gw.on_conflict, unconditional = opts.unconditional, idempotent = opts.idempotent,
-    idempotency_key = opts.idempotency_key,
+    idempotency_key = opts.idempotency_key, job = opts.job or {},
     deadline = gw.clock.monotonic() + (opts.deadline or gw.deadline),
   }
   w.dry_run = opts.dry_run

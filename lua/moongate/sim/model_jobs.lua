@@ -13,7 +13,7 @@ local time = require "moongate.time"
 
 local M = { name = "model_jobs" }
 
-local schema = checked.schema "sim_model"
+local schema = checked.schema "model_registration"
 
 function M.new()
   return {}
@@ -21,8 +21,8 @@ end
 
 local function shown(job)
   return {
-    id = job.id, status = job.status, createdAt = job.created_at, result = job.model_id and { id = job.model_id } or nil,
-    errors = json.array(job.errors or {}),
+    id = job.id, status = job.status, createdAt = job.created_at, errors = json.array(job.errors or {}),
+    result = job.model_id and { id = job.model_id } or nil,
   }
 end
 
