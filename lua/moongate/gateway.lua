@@ -42,7 +42,8 @@ local POLICIES = { fail = true, rebase = true, overwrite = true }
 -- audit =, log =, cache =,
 --   dry_run = false, on_conflict = "fail" | "rebase" | "overwrite", deadline = seconds a write may take, busy waits
 --   included}
--- metrics: a registry that counts the writes; nil for none. audit, log, cache and clock (sleep, monotonic, random) have the session's for default; tests pass their own.
+-- metrics: a registry that counts the writes; nil for none. audit, log, cache and clock (sleep, monotonic, random)
+-- have the session's for default; tests pass their own.
 function M.open(opts)
   for key in pairs(opts) do
     if not OPTIONS[key] then error(("gateway.open: unknown option '%s'"):format(tostring(key)), 2) end

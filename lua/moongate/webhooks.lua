@@ -66,8 +66,8 @@ function M.send(opts)
   return attempts.deliver(message, tools)
 end
 
--- webhooks.verify{secret (or a list), headers, body [, tolerance = 300 s, now]} -> true | nil, err (code verify, with the
--- reason). Both profiles; the headers say which.
+-- webhooks.verify{secret (or a list), headers, body [, tolerance = 300 s, now]} -> true | nil, err (code verify, with
+-- the reason). Both profiles; the headers say which.
 M.verify = profile.verify
 
 -- webhooks.listening(configured, event) -> list of {name, url, secret, events, profile, headers}, by name: the webhooks

@@ -167,9 +167,9 @@ function Run:report(err, what)
 end
 
 -- run:webhook(event, data [, {headers, also}]) -> list of {name, delivered, id, status, attempts, error}. Tells the
--- project file's webhooks that want the event, side by side. headers: more of them. also: {name = {url, secret, profile,
--- …}}, more webhooks, as the project file has them. One that can't be told is in the list, in the run's result, in the
--- audit log and on stderr; it never fails the run. In a dry run nobody is told.
+-- project file's webhooks that want the event, side by side. headers: more of them. also: {name = {url, secret,
+-- profile, ...}}, more webhooks, as the project file has them. One that can't be told is in the list, in the run's
+-- result, in the audit log and on stderr; it never fails the run. In a dry run nobody is told.
 function Run:webhook(event, data, opts)
   return require("moongate.webhooks.notify").all(self, event, data, opts)
 end

@@ -118,7 +118,7 @@ static int evaluate(lua_State *L) {
     lua_pushliteral(L, "secret"); /* what type errors call it */
     lua_setfield(L, -2, "__name");
     lua_pop(L, 1);
-    load_embedded(L, "moongate/suggest.lua"); /* 3 */
+    load_embedded(L, "moongate/suggest.lua");     /* 3 */
     load_embedded(L, "moongate/cli/project.lua"); /* 4 */
     lua_getfield(L, 4, "load");
     lua_pushvalue(L, 2);

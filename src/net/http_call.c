@@ -514,7 +514,7 @@ static int set_target(struct moon_http_call *c, struct moon_err *err) {
 
 static int set_auth(struct moon_http_call *c, struct moon_err *err) {
     struct moon_auth *a = c->client->auth;
-    if (!a || strcmp(moon_auth_origin(a), c->host->origin) != 0)
+    if (!a || !c->host || strcmp(moon_auth_origin(a), c->host->origin) != 0)
         return 0;
     if (c->has_authorization || c->client->has_authorization)
         return moon_err_set(err, MOON_EINVAL, "header Authorization: the client's credential already sets it for %s",

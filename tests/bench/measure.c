@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
         return 1;
     clock_gettime(CLOCK_MONOTONIC, &b);
     fprintf(stderr, "wall %.6f cpu %.6f peak_kb %ld\n",
-            (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9, seconds(ru.ru_utime) + seconds(ru.ru_stime),
-            ru.ru_maxrss);
+            (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9,
+            seconds(ru.ru_utime) + seconds(ru.ru_stime), ru.ru_maxrss);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

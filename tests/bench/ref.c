@@ -1,8 +1,8 @@
 /* ref.c - the measure: a bare C program on libcurl in the best shape known to us, doing what bench.lua does.
  *
- * Several multi handles of at most GROUP transfers each, curl_multi_socket_action on epoll, a socket's registration kept between requests,
- * easy handles and header lists reused. Each request is a POST of a 600-byte JSON body with a bearer and a fresh request id; the
- * answer's status is read, its body copied to a buffer.
+ * Several multi handles of at most GROUP transfers each, curl_multi_socket_action on epoll, a socket's registration
+ * kept between requests, easy handles and header lists reused. Each request is a POST of a 600-byte JSON body with a
+ * bearer and a fresh request id; the answer's status is read, its body copied to a buffer.
  *
  * ref PORT IN_FLIGHT SECONDS [GROUP]: prints "requests N seconds S rate R cpu C peak_kb M". */
 #include <curl/curl.h>
@@ -90,7 +90,8 @@ static uint64_t rnd(void) {
 }
 
 static void start(struct transfer *t) {
-    snprintf(t->id, sizeof t->id, "X-Genesys-Request-Id: %016llx%016llx", (unsigned long long)rnd(), (unsigned long long)rnd());
+    snprintf(t->id, sizeof t->id, "X-Genesys-Request-Id: %016llx%016llx", (unsigned long long)rnd(),
+             (unsigned long long)rnd());
     t->got = 0;
     curl_multi_add_handle(t->group->multi, t->easy);
 }
@@ -164,7 +165,8 @@ static void run(struct group *groups, int n_groups, double seconds) {
         for (int i = 0; i < n; i++) {
             struct group *g = sockets[ev[i].data.fd].group;
             int mask = (ev[i].events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
-                       (ev[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (ev[i].events & EPOLLERR ? CURL_CSELECT_ERR : 0);
+                       (ev[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                       (ev[i].events & EPOLLERR ? CURL_CSELECT_ERR : 0);
             curl_multi_socket_action(g->multi, ev[i].data.fd, mask, &running);
             collect(g);
         }
@@ -182,7 +184,8 @@ int main(int argc, char **argv) {
     setrlimit(RLIMIT_NOFILE, &files);
     curl_global_init(CURL_GLOBAL_ALL);
     snprintf(url, sizeof url, "http://127.0.0.1:%s/api/v2/ai/gateway/prompts", argv[1]);
-    int n = snprintf(body, sizeof body, "{\"metadata\":{\"dispatchSource\":\"bench\"},\"modelId\":\"m-1\",\"prompt\":\"");
+    int n =
+        snprintf(body, sizeof body, "{\"metadata\":{\"dispatchSource\":\"bench\"},\"modelId\":\"m-1\",\"prompt\":\"");
     memset(body + n, 'x', 600 - (size_t)n);
     memcpy(body + 598, "\"}", 3);
     ep = epoll_create1(EPOLL_CLOEXEC);
@@ -212,7 +215,8 @@ int main(int argc, char **argv) {
     getrusage(RUSAGE_SELF, &ru);
     printf("requests %llu seconds %.3f rate %.0f cpu %.3f peak_kb %ld failed %llu\n", (unsigned long long)done, seconds,
            (double)done / seconds,
-           (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) + (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6,
+           (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+               (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6,
            ru.ru_maxrss, (unsigned long long)failed);
     return failed != 0;
 }

@@ -1,4 +1,5 @@
-/* server.c - the benchmark's far end: HTTP/1.1 keep-alive on epoll, one thread, with an optional fixed delay before each answer.
+/* server.c - the benchmark's far end: HTTP/1.1 keep-alive on epoll, one thread, with an optional fixed delay before
+ * each answer.
  *
  * server [delay in ms]: prints its port, serves until standard input ends, then prints "requests N cpu SECONDS bad N".
  * A request is POST with Content-Length; "bad" counts those without a bearer token or whose body is no JSON object. */

@@ -244,7 +244,9 @@ t.test("many at once, and few at once", function()
   end, { concurrency = 5 })
   local list = {}
   for i = 1, 300 do list[i] = i end
-  local got = assert(task.map(list, 100, function(n) return assert(client:post("/", { json = { n = n } })):json().n end))
+  local got = assert(task.map(list, 100, function(n)
+    return assert(client:post("/", { json = { n = n } })):json().n
+  end))
   for i = 1, 300 do t.eq(got[i], i) end
   t.ok(most <= 5)
   collectgarbage()
@@ -255,7 +257,7 @@ t.test("answers outlive their client, and are collected", function()
   local kept = {}
   for i = 1, 50 do kept[i] = assert(client:get("/")) end
   client:close()
-  client = nil
+  client = nil -- luacheck: ignore 311
   collectgarbage()
   for i = 1, 50 do t.eq(#kept[i].body, 100000) end
 end)

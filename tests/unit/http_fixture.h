@@ -74,7 +74,7 @@ static inline void ask_done(void *ud) {
 
 /* Prepares a call; the caller may add to it before ask_go. body NULL: none. */
 static inline struct moon_http_request *ask_new(struct fix *f, struct ask *a, const char *method, const char *path,
-                                         const char *body) {
+                                                const char *body) {
     struct moon_err err;
     memset(a, 0, sizeof *a);
     a->loop = f->loop;
@@ -118,7 +118,7 @@ static inline void ask_end(struct ask *a) {
 }
 
 static inline struct moon_http_result *ask(struct fix *f, struct ask *a, const char *method, const char *path,
-                                    const char *body) {
+                                           const char *body) {
     ask_new(f, a, method, path, body);
     ask_go(a);
     return ask_wait(f, a);

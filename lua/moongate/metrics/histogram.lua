@@ -5,7 +5,7 @@
 -- the value that stands at its place in the sorted list (nearest rank). Values below 1 ns count as 0, those above
 -- 10^15 as 10^15: at most 2,800 buckets, however many values come.
 --
--- The coarse buckets that Prometheus is shown (`le`) are exact: the fine bucket that a bound cuts is kept in two halves.
+-- The coarse buckets that Prometheus is shown (`le`) are exact: a fine bucket that a bound cuts is kept in two halves.
 
 local M = {}
 

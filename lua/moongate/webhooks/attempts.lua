@@ -1,5 +1,5 @@
--- attempts.lua - brings one message to its receiver: attempt after attempt, each with its own time and signature, within
--- one deadline. The HTTP client's own retries are off: it would send the first attempt's signature again, and a
+-- attempts.lua - brings one message to its receiver: attempt after attempt, each with its own time and signature,
+-- within one deadline. The HTTP client's own retries are off: it would send the first attempt's signature again, and a
 -- receiver refuses a message that is minutes old.
 
 local errors = require "moongate.error"
@@ -96,7 +96,8 @@ function M.deliver(message, tools)
     if not headers then return nil, failure(message, err, tries) end
     headers["content-type"] = "application/json"
     for name, value in pairs(message.headers or {}) do headers[name] = value end
-    local started, status = clock.monotonic(), nil
+    local status
+    local started = clock.monotonic()
     status, err = attempt(client, message, headers, math.max(0.001, math.min(ONE_ATTEMPT, due - started)))
     tries[#tries + 1] = {
       n = #tries + 1, status = status or err.status, error = err and err.code or nil, wait_ms = wait * 1000,
