@@ -13,45 +13,32 @@ local index = require "moongate.index"
 local json = require "moongate.json"
 local workflow = require "moongate.workflow"
 
-local CHANGED = { created = true, updated = true, reconciled = true }
+local CHANGED = batch.CHANGED
 
 -- ---- one index ----
 
 local function note_write(entry, result)
-  entry.status, entry.changes = result.status, diff.to_json(result.changes)
-  entry.index_status, entry.etag, entry.last_update = result.index_status, result.etag, result.updatedAt
+  batch.note(entry, result)
+  entry.index_status, entry.last_update = result.index_status, result.updatedAt
   entry.retrieval_precision, entry.sync_event_id = result.retrievalPrecision, result.syncEventId
-  entry.latency_ms, entry.attempts = result.latency_ms, result.attempts
-  entry.correlation_id, entry.payload_hash = result.correlation_id, result.payload_hash
-  entry.audit_seq, entry.rebased, entry.overwrote = result.audit_seq, result.rebased, result.overwrote
-end
-
-local function audit_confirm(run, entry, err)
-  assert(run.audit.event {
-    action = "index_confirm", indexId = entry.index_id, vector_store_id = entry.vector_store_id,
-    status = not err and "confirmed" or err.code == "verify" and "mismatch" or "failed",
-    error_code = err and err.code or nil, error_message = err and err.message or nil,
-  })
 end
 
 local function confirm(run, config, entry, result)
-  local ok, now = pcall(index.confirm, run.gateway, run.flags, config, result)
-  if not ok and not errors.is(now) then error(now, 0) end
-  audit_confirm(run, entry, not ok and now or nil)
-  if not ok then error(now, 0) end
-  entry.confirmed = true
-  entry.etag, entry.index_status = now.etag or entry.etag, now.status or entry.index_status
+  local now = batch.confirm(run, entry, {
+    action = "index_confirm", fields = { indexId = entry.index_id, vector_store_id = entry.vector_store_id },
+    read = function() return index.confirm(run.gateway, run.flags, config, result) end,
+  })
+  entry.index_status = now.status or entry.index_status
   entry.last_update = now.body.updatedAt or entry.last_update
 end
 
 local function tell(run, config, entry)
-  local notes = run:webhook("index_update", {
+  batch.tell(run, entry, "index_update", {
     indexId = entry.index_id, vectorStoreId = entry.vector_store_id, status = entry.status,
     dimensions = config.dimensions, similarityMetric = config.similarityMetric,
     retrievalPrecision = entry.retrieval_precision, updatedAt = entry.last_update, latencyMs = entry.latency_ms,
     correlationId = entry.correlation_id,
   })
-  if #notes > 0 then entry.webhooks = json.array(notes) end
 end
 
 local function deploy(run, item, entry)

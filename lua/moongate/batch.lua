@@ -2,6 +2,7 @@
 -- to it. One that fails does not stop the others; the exit status is that of the first failed one, in the order given.
 -- For workflows.
 
+local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local json = require "moongate.json"
 local task = require "moongate.task"
@@ -37,6 +38,46 @@ function M.map(run, items, opts)
   progress.done()
   return entries
 end
+
+-- ---- one thing's write, when it goes through gateway:write ----
+
+-- The statuses of a write that took effect.
+M.CHANGED = { created = true, updated = true, reconciled = true }
+
+local FROM_RESULT = {
+  "status", "etag", "latency_ms", "attempts", "correlation_id", "payload_hash", "audit_seq", "rebased", "overwrote",
+}
+
+-- batch.note(entry, result of gateway:write): what every write has to say of itself.
+function M.note(entry, result)
+  for _, field in ipairs(FROM_RESULT) do entry[field] = result[field] end
+  entry.changes = diff.to_json(result.changes)
+end
+
+-- batch.confirm(run, entry, {action, fields of the audit event, read = function() -> the resource as read back}) ->
+-- that resource. Whether it is confirmed goes into the audit log and the entry; raises what read raises.
+function M.confirm(run, entry, opts)
+  local ok, now = pcall(opts.read)
+  if not ok and not errors.is(now) then error(now, 0) end
+  local err = not ok and now or nil
+  local event = {
+    action = opts.action, status = not err and "confirmed" or err.code == "verify" and "mismatch" or "failed",
+    error_code = err and err.code or nil, error_message = err and err.message or nil,
+  }
+  for name, value in pairs(opts.fields) do event[name] = value end
+  assert(run.audit.event(event))
+  if err then error(err, 0) end
+  entry.confirmed, entry.etag = true, now.etag or entry.etag
+  return now
+end
+
+-- batch.tell(run, entry, event, data): tells the webhooks; what became of it goes into the entry.
+function M.tell(run, entry, event, data)
+  local notes = run:webhook(event, data)
+  if #notes > 0 then entry.webhooks = json.array(notes) end
+end
+
+-- ---- the result ----
 
 local function count(entries, order)
   local summary = { total = #entries }

@@ -4,6 +4,7 @@
 -- A resource is {kind, args, content, etag, status, body, correlation_id, stale, age}: content is what a PUT takes
 -- and may be changed in place; the state that was read is kept apart, so that a write knows what was changed.
 
+local confirm = require "moongate.gateway.confirm"
 local errors = require "moongate.error"
 local find = require "moongate.gateway.find"
 local http = require "moongate.http"
@@ -352,6 +353,13 @@ end
 -- gw:write(kind, args, {base = resource | nil, content = value, …}) -> result. The one way anything is changed.
 function Gateway:write(name, args, opts)
   return write.run(self, self:kind(name), args, opts)
+end
+
+-- gw:confirm(kind, args, content, result of gw:write [, what = its name in messages]) -> the resource as it is read
+-- back. Raises "verify" when that is not the content that was written; members the gateway has added are left alone.
+function Gateway:confirm(name, args, content, result, what)
+  local kind = self:kind(name)
+  return confirm.read_back(self, kind, args, content, result, what or kind.title)
 end
 
 -- gw:remove(kind, args, {base = resource}) -> result.

@@ -2,7 +2,6 @@
 
 local diff = require "moongate.diff"
 local documents = require "moongate.documents"
-local errors = require "moongate.error"
 
 local M = {}
 
@@ -159,28 +158,9 @@ function M.put(gateway, args, config, live, opts)
   return result
 end
 
--- M.confirm(gateway, args, config, result) -> the index as it is read back. Raises "verify" when that is not what was
--- written. Members that the gateway has added by itself are left alone.
+-- M.confirm(gateway, args, config, result) -> the index as it is read back; raises as gateway:confirm.
 function M.confirm(gateway, args, config, result)
-  local now = M.get(gateway, args, config, { fresh = true })
-  local details = {}
-  for _, c in ipairs(now and diff.compare(config, now.content) or {}) do
-    if c.op ~= "add" then
-      details[#details + 1] = {
-        pointer = c.pointer, field = diff.path(c.pointer),
-        message = ("written %s, read back %s"):format(diff.show(c.from), diff.show(c.to)),
-      }
-    end
-  end
-  if now and #details == 0 then return now end
-  local moved = now and result.etag and now.etag ~= result.etag
-  error(errors.new {
-    code = "verify", details = details, method = "GET", correlation_id = now and now.correlation_id or nil,
-    message = ("index %s was written, but %s%s"):format(config.indexId,
-      now and "reads back otherwise" or "is not there when read back",
-      moved and " (its ETag has changed: somebody wrote after us)" or ""),
-    hint = "look at what the gateway holds before writing again",
-  }, 0)
+  return gateway:confirm("index", place_of(args, config), config, result, "index " .. config.indexId)
 end
 
 return M
