@@ -28,8 +28,6 @@ struct moon_http_trace_opts {
 /* Begins, in place of what was begun before. MOON_ENOMEM, MOON_EINVAL (a tracestate that is no header value). */
 int moon_http_trace_start(struct moon_http *http, const struct moon_http_trace_opts *opts, struct moon_err *err);
 void moon_http_trace_stop(struct moon_http *http); /* forgets what was not taken */
-/* A random span id, never 0. */
-uint64_t moon_http_trace_id(void);
 
 struct moon_http_span {
     uint64_t id, parent;

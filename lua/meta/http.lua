@@ -24,6 +24,7 @@ local http = {}
 ---@field breaker? boolean     default true; false: neither asks nor feeds the circuit breaker
 ---@field concurrency? integer calls at once; the others wait in order. Default: no limit
 ---@field max_body? integer    bytes of an answer, decoded; default and most: 64 MiB
+---@field trace? boolean       default true; false: no traceparent goes along, and no spans are made
 
 ---@class moongate.http.request_options
 ---@field method? string       "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD" or "OPTIONS"; default "GET"
@@ -119,6 +120,12 @@ function client:patch(path, options) end
 ---@return moongate.http.response? response
 ---@return moongate.http.error? err
 function client:delete(path, options) end
+
+---What the attempts of this client came to since it was made. Costs the calls nothing.
+---@return {attempts: table<string, table<string, integer>>, seconds: table<string, number>, retries: integer} stats
+---  attempts by method and "2xx", "4xx", … or "none" (no answer); the sum of their times by method; those that were not
+---  their call's first
+function client:stats() end
 
 ---Calls that run go on; new ones raise.
 function client:close() end

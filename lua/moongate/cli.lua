@@ -9,6 +9,7 @@ local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
 local help = require "moongate.cli.help"
 local host = require "moongate.host"
+local observe = require "moongate.cli.observe"
 local report = require "moongate.cli.report"
 local simulated = require "moongate.cli.simulated"
 local suggest = require "moongate.suggest"
@@ -81,12 +82,12 @@ local function dispatch(ctx, argv)
   -- `run FILE --help` is about the file.
   if command and not (command.passthrough and argv[first] and ctx.opts.help) then
     local words = table.move(argv, first, #argv, 1, {})
-    return simulated.with(ctx, command, run_command, ctx, command, name, words)
+    return simulated.with(ctx, command, observe.traced, ctx, name, run_command, ctx, command, name, words)
   end
   local run = require "moongate.cli.run"
   if command then return run.run(ctx, { script = argv[first], args = table.move(argv, first + 1, #argv, 1, {}) }) end
   if not bundled.exists(word) then unknown(word) end
-  return simulated.with(ctx, nil, run.workflow, ctx, word, table.move(argv, 2, #argv, 1, {}))
+  return simulated.with(ctx, nil, observe.traced, ctx, word, run.workflow, ctx, word, table.move(argv, 2, #argv, 1, {}))
 end
 
 function M.main(argv)

@@ -15,6 +15,7 @@ local diff = require "moongate.diff"
 local exit_status = require "moongate.cli.exit_status"
 local flags = require "moongate.cli.flags"
 local json = require "moongate.json"
+local trace = require "moongate.trace"
 
 local M = {}
 
@@ -143,13 +144,14 @@ end
 function Run:step(name, fn)
   local n = (self._steps[name] or 0) + 1
   self._steps[name] = n
-  return self._session.step(self, name, n, fn)
+  return trace.span("step " .. name:match "^%S*", { ["moongate.step.name"] = name, ["moongate.step.number"] = n },
+    function() return self._session.step(self, name, n, fn) end)
 end
 
 -- run:span(name, attributes, fn) -> what fn(span) returns. A part of the run that has a place in its trace, below the
 -- span it is called in; span:set(name, value) adds an attribute. Costs next to nothing when nobody traces.
 function Run.span(_, name, attributes, fn)
-  return require("moongate.trace").span(name, attributes, fn)
+  return trace.span(name, attributes, fn)
 end
 
 -- run:progress(total [, noun]) -> {advance(n | nil, what), done()}: told on a terminal as a bar, elsewhere as lines.
@@ -171,7 +173,9 @@ end
 -- profile, ...}}, more webhooks, as the project file has them. One that can't be told is in the list, in the run's
 -- result, in the audit log and on stderr; it never fails the run. In a dry run nobody is told.
 function Run:webhook(event, data, opts)
-  return require("moongate.webhooks.notify").all(self, event, data, opts)
+  return trace.span("webhook", { ["moongate.webhook.event"] = event }, function()
+    return require("moongate.webhooks.notify").all(self, event, data, opts)
+  end)
 end
 
 -- ---- running ----

@@ -14,6 +14,7 @@ MODULE(httpd)
 MODULE(json)
 MODULE(log)
 MODULE(secret)
+MODULE(span)
 MODULE(task)
 MODULE(time)
 MODULE(uuid)
@@ -34,6 +35,7 @@ const luaL_Reg moon_modules[] = {
     {"moongate.json", luaopen_moongate_json},
     {"moongate.log", luaopen_moongate_log},
     {"moongate.secret", luaopen_moongate_secret},
+    {"moongate.span", luaopen_moongate_span},
     {"moongate.task", luaopen_moongate_task},
     {"moongate.time", luaopen_moongate_time},
     {"moongate.uuid", luaopen_moongate_uuid},

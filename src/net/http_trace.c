@@ -28,12 +28,6 @@ static uint64_t new_id(struct moon_rng *rng) {
     return id;
 }
 
-uint64_t moon_http_trace_id(void) {
-    struct moon_rng rng;
-    moon_rng_init_system(&rng);
-    return new_id(&rng);
-}
-
 int moon_http_trace_start(struct moon_http *h, const struct moon_http_trace_opts *o, struct moon_err *err) {
     size_t max = o->record ? o->queue : 1;
     struct moon_http_trace *t = calloc(1, sizeof *t + max * sizeof t->ring[0]);

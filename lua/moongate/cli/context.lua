@@ -32,11 +32,21 @@ function Context:text(text)
   self:result({ text = text }, (text:gsub("\n$", "")))
 end
 
+-- The document with the metrics in it, where they were asked for; one that is no object goes below "result".
+local function with_metrics(value, metrics)
+  if not metrics then return value end
+  local json = require "moongate.json"
+  if value == json.null then return { metrics = metrics } end
+  if type(value) ~= "table" or json.is_array(value) then return { result = value, metrics = metrics } end
+  value.metrics = metrics
+  return value
+end
+
 -- Writes what was kept. true, or nil and the error (a closed pipe, a full disk).
 function Context:flush()
   if self.json then
     local json = require "moongate.json"
-    local document, err = json.encode(self.value == nil and json.null or self.value)
+    local document, err = json.encode(with_metrics(self.value == nil and json.null or self.value, self.metrics))
     if not document then return nil, err end
     return host.write(document .. "\n")
   end

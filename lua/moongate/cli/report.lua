@@ -93,7 +93,9 @@ function M.failure(ctx, raised)
   host.write_err(table.concat(M.lines(ctx, err), "\n") .. "\n")
   if ctx.json then
     local json = require "moongate.json"
-    local text = json.encode(M.document(err, status))
+    local document = M.document(err, status)
+    document.metrics = ctx.metrics
+    local text = json.encode(document)
       or json.encode(M.document({ code = tostring(err.code), message = tostring(err.message) }, status))
     host.write((text or '{"error":{"code":"bug","message":"the error has no JSON form"}}') .. "\n")
   end

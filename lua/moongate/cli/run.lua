@@ -6,6 +6,7 @@ local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
 local help = require "moongate.cli.help"
 local host = require "moongate.host"
+local observe = require "moongate.cli.observe"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
 local suggest = require "moongate.suggest"
@@ -39,8 +40,9 @@ function M.shown(v)
 end
 
 -- The session that a workflow runs in (workflow.execute).
-local function session_of(ctx)
+local function session_of(ctx, registry)
   return {
+    metrics = registry,
     dry_run = ctx.opts.dry_run, json = ctx.json, deadline = ctx.opts.deadline, simulated = ctx.opts.sim,
     project = require("moongate.cli.settings").project(),
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
@@ -57,7 +59,9 @@ local function run_workflow(ctx, definition, name, words)
     fail.usage_faults(bundled.exists(name) and "help " .. name or ("run %s --help"):format(name), faults)
   end
   require("moongate.cli.settings").check_credentials(ctx)
-  local outcome = require("moongate.workflow").execute(definition, values, session_of(ctx))
+  local outcome = observe.run(ctx, definition.name, function(registry)
+    return require("moongate.workflow").execute(definition, values, session_of(ctx, registry))
+  end)
   ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
   return outcome.exit_status
 end

@@ -37,7 +37,7 @@ local function measured(w, next)
       local ok, result = pcall(next, w)
       local status = ok and result.status or "failed"
       span:set("moongate.write.status", status)
-      if w.gw.measure then w.gw.measure(w.kind.name, status, w.latency_ms) end
+      if w.gw.measure then w.gw.measure(w.kind.name, status, w.seconds) end
       if not ok then error(result, 0) end
       return result
     end)
@@ -156,7 +156,8 @@ local function recorded(w, next)
   w.audit_seq = entry.seq
   local started = w.gw.clock.monotonic()
   local ok, result = pcall(next, w)
-  w.latency_ms = milliseconds(w.gw.clock.monotonic() - started)
+  w.seconds = w.gw.clock.monotonic() - started
+  w.latency_ms = milliseconds(w.seconds)
   local written, fault = entry:outcome(audit_fields.outcome(w, ok, result))
   if not written then
     error(errors.new {

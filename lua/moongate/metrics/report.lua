@@ -1,6 +1,7 @@
 -- report.lua - metrics as data for a JSON document, and as a table for people. For metrics.lua only.
 
 local json = require "moongate.json"
+local time = require "moongate.time"
 
 local M = {}
 
@@ -91,7 +92,8 @@ function M.lines(metrics)
         local show = metric.name:find "_seconds$" and M.seconds or plain
         spreads[#spreads + 1] = { name_of(metric, series), table.unpack(M.latency_cells(series:summary(), show)) }
       elseif metric.type ~= "histogram" and (series.value ~= 0 or #metric.labels > 0) then
-        counts[#counts + 1] = { name_of(metric, series), plain(series.value) }
+        local show = metric.name:find "_timestamp_seconds$" and time.iso or plain
+        counts[#counts + 1] = { name_of(metric, series), show(series.value) }
       end
     end
   end

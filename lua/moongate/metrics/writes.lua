@@ -2,16 +2,16 @@
 
 local M = {}
 
--- M.new(registry) -> function(kind, status, latency_ms | nil): one write has ended.
+-- M.new(registry) -> function(kind, status, seconds | nil): one write has ended.
 function M.new(registry)
   local writes = registry:counter("moongate_writes_total",
     "Writes by kind of resource and how they ended; unchanged and planned ones sent nothing.", { "kind", "status" })
   local seconds = registry:histogram("moongate_write_duration_seconds",
     "Time from the audit's intent to the outcome of a write that was sent, waits and retries included.",
     { "kind", "status" })
-  return function(kind, status, latency_ms)
+  return function(kind, status, took)
     writes:add(1, kind, status)
-    if latency_ms then seconds:observe(latency_ms / 1000, kind, status) end
+    if took then seconds:observe(took, kind, status) end
   end
 end
 
