@@ -173,6 +173,7 @@ end
 -- profile, ...}}, more webhooks, as the project file has them. One that can't be told is in the list, in the run's
 -- result, in the audit log and on stderr; it never fails the run. In a dry run nobody is told.
 function Run:webhook(event, data, opts)
+  if not self.project.webhooks and not (opts and opts.also) then return {} end
   return trace.span("webhook", { ["moongate.webhook.event"] = event }, function()
     return require("moongate.webhooks.notify").all(self, event, data, opts)
   end)

@@ -65,12 +65,15 @@ function M.run(ctx, name, fn)
   trace.describe("run " .. name, {
     ["moongate.workflow"] = name, ["moongate.dry_run"] = ctx.opts.dry_run, ["moongate.simulated"] = ctx.opts.sim,
   })
-  if not ctx.opts.metrics and not ctx.opts.metrics_file then return fn() end
-  local registry, started = require("moongate.metrics").new(), time.monotonic()
+  local wanted = ctx.opts.metrics or ctx.opts.metrics_file
+  local registry, started = wanted and require("moongate.metrics").new() or nil, time.monotonic()
   local ok, outcome = pcall(fn, registry)
   local status = ok and outcome.exit_status or exit_status.of(report.normal(outcome))
-  note_end(registry, name, time.monotonic() - started, status)
-  status = tell(ctx, registry, status)
+  if wanted then
+    note_end(registry, name, time.monotonic() - started, status)
+    status = tell(ctx, registry, status)
+  end
+  trace.describe(nil, { ["moongate.exit_status"] = status })
   if not ok then error(outcome, 0) end
   outcome.exit_status = status
   return outcome

@@ -58,7 +58,7 @@ function M.attempt(a)
   local attributes = {
     ["http.request.method"] = a.method, ["url.full"] = a.url, ["server.address"] = host, ["server.port"] = port,
     ["http.response.status_code"] = a.status, ["http.request.resend_count"] = a.n > 1 and a.n - 1 or nil,
-    ["moongate.http.wait"] = a.wait > 0 and a.wait / 1e9 or nil,
+    ["moongate.http.wait"] = a.wait >= 1000000 and a.wait / 1e9 or nil,
   }
   local failed = a.error ~= nil or (a.status or 0) >= 400
   if failed then attributes["error.type"] = a.error or tostring(a.status) end
