@@ -18,12 +18,18 @@ local MAX_FILES = 10000
 
 -- ---- faults ----
 
+-- M.fault{file, message, pointer, line, column, …} -> the same with field and where.
+function M.fault(f)
+  f.field = f.pointer and diff.path(f.pointer) or nil
+  f.where = f.file
+  if f.line then f.where = ("%s:%d%s"):format(f.file, f.line, f.column and (":%d"):format(f.column) or "") end
+  return f
+end
+
 -- M.add(faults, file, pointer | nil, message [, line, column]): one more.
 function M.add(faults, file, pointer, message, line, column)
-  faults[#faults + 1] = {
-    file = file, line = line, column = column, pointer = pointer, field = pointer and diff.path(pointer) or nil,
-    message = message,
-    where = line and ("%s:%d%s"):format(file, line, column and (":%d"):format(column) or "") or file,
+  faults[#faults + 1] = M.fault {
+    file = file, pointer = pointer, message = message, line = line, column = column,
   }
 end
 
@@ -86,12 +92,14 @@ local function member_faults(value, schema, pointer, what, report)
   end
 end
 
--- Where each fault stands in the text, and the order of the text, then that in which they were found.
-local function in_order(found, text)
+-- Where each fault stands, and the order of the text, then that in which they were found.
+local function in_order(found, place)
   for n, f in ipairs(found) do
-    f.line, f.n = f.line or text and locate.line(text, f.pointer) or nil, n
+    local file, line = place(f.pointer)
+    f.file, f.line, f.n = file, f.line or line, n
   end
   table.sort(found, function(a, b)
+    if a.file ~= b.file then return a.file < b.file end
     if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
     if a.column ~= b.column then return (a.column or 0) < (b.column or 0) end
     return a.n < b.n
@@ -100,29 +108,40 @@ end
 
 local BY_MEMBER = { required = true, additionalProperties = true } -- told by member_faults
 
--- M.check(document, {schema = name, what = "an index configuration", rules = function(document, report), limits =,
--- pointers =, text =, file =}) -> true; or nil, faults. rules report(pointer, message [, line, column]) what no schema
--- can say; where they or the schema have found a fault at a pointer, no second one is told, unless it has a column.
--- text is the document's source, for line numbers; pointers and limits are as for schemas.compile.
+-- M.check(document, opts) -> true; or nil, faults. opts:
+--   schema, pointers, limits   as for schemas.compile
+--   what                       "an index configuration"
+--   rules(document, report)    what no schema can say, or not as well: report(pointer, message [, {line, column, …}]).
+--                              Where a fault was found at a pointer no second one is told, unless it has a place of
+--                              its own; what that table holds goes into the fault
+--   text, file                 the document's source and its name
+--   place(pointer)             -> file, line: instead of both, where the document comes from several
 function M.check(document, opts)
   local found, seen = {}, {}
-  local function report(pointer, message, line, column)
-    if seen[pointer] and not column then return end
+  local function report(pointer, message, at)
+    if seen[pointer] and not at then return end
     seen[pointer] = true
-    found[#found + 1] = { pointer = pointer, message = message, line = line, column = column }
+    local fault = { pointer = pointer, message = message }
+    for k, v in pairs(at or {}) do fault[k] = v end
+    found[#found + 1] = fault
   end
   local valid, faults = schemas.compile(opts.schema, { pointers = opts.pointers, limits = opts.limits }):check(document)
+  if opts.rules and M.is_object(document) then opts.rules(document, report) end
   for _, f in ipairs(not valid and faults or {}) do
     if not BY_MEMBER[f.keyword] then report(f.pointer, f.message) end
   end
   if M.is_object(document) then
     member_faults(document, schemas.table(opts.schema), "", opts.what, report)
-    if opts.rules then opts.rules(document, report) end
   end
   if #found == 0 then return true end
-  in_order(found, opts.text)
+  in_order(found, opts.place or function(pointer)
+    return opts.file or "document", opts.text and locate.line(opts.text, pointer) or nil
+  end)
   local list = {}
-  for _, f in ipairs(found) do M.add(list, opts.file or "document", f.pointer, f.message, f.line, f.column) end
+  for _, f in ipairs(found) do
+    f.n = nil
+    list[#list + 1] = M.fault(f)
+  end
   return nil, list
 end
 

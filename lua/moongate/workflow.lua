@@ -23,7 +23,7 @@ local M = {}
 
 local FIELDS = {
   name = "string", summary = "string", description = "any", categories = "table", args = "table", flags = "table",
-  examples = "table", run = "function",
+  examples = "table", run = "function", offline = "function",
 }
 
 local ERROR_FIELDS = {
@@ -73,6 +73,7 @@ end
 -- workflow.define{name, summary, description, categories, args, flags, examples, run} -> definition. args and flags
 -- as moongate/cli/flags.lua says: {{"config", "what it is", repeated = true}}, {{"vector-store", "what it is", env =
 -- "NAME", required = true}}.
+-- offline(values) -> whether these arguments need no gateway, and so no credentials.
 function M.define(spec)
   if type(spec) ~= "table" then mistake(2, "expected a table, not a %s", type(spec)) end
   check_fields(spec, 2)

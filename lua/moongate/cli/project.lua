@@ -24,6 +24,7 @@ local PROJECT = {
     limits = {
       fields = {
         dimensions = INTEGER, high_precision_dimensions = INTEGER, index_file_bytes = INTEGER, prompt_tokens = INTEGER,
+        content_characters = INTEGER, template_file_bytes = INTEGER,
       },
     },
     permissions = { fields = { net = PATH_LIST, read = PATH_LIST, write = PATH_LIST, env = PATH_LIST } },

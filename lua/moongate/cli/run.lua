@@ -58,7 +58,9 @@ local function run_workflow(ctx, definition, name, words)
   if not values then
     fail.usage_faults(bundled.exists(name) and "help " .. name or ("run %s --help"):format(name), faults)
   end
-  require("moongate.cli.settings").check_credentials(ctx)
+  if not (definition.offline and definition.offline(values)) then
+    require("moongate.cli.settings").check_credentials(ctx)
+  end
   local outcome = observe.run(ctx, definition.name, function(registry)
     return require("moongate.workflow").execute(definition, values, session_of(ctx, registry))
   end)

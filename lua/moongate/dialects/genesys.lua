@@ -35,5 +35,27 @@ return {
         max_interval = 3,
       },
     },
+    template_version = {
+      title = "template version",
+      path = "/api/v2/ai/prompt-templates/{templateId}/versions",
+      item = "/api/v2/ai/prompt-templates/{templateId}/versions/{version}",
+      list = "/api/v2/ai/prompt-templates/{templateId}/versions",
+      content = "*", -- GET answers what POST takes, and status, createdAt, …
+      schema = "template",
+      limits = { content_characters = "/properties/content/maxLength" },
+      lock = "none",
+      create = "POST",
+      idempotent = true, -- a version is created once: a second POST of it is refused, and looked up
+      scopes = { read = "ai:prompt-template:read", write = "ai:prompt-template:write" },
+      family = "template",
+    },
+    template_rollback = {
+      title = "rollback",
+      path = "/api/v2/ai/prompt-templates/{templateId}/rollback",
+      readable = false,
+      lock = "none",
+      scopes = { write = "ai:llm-gateway:manage" },
+      family = "template",
+    },
   },
 }

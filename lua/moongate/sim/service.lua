@@ -20,6 +20,7 @@ local M = {}
 M.resources = {
   oauth,
   require "moongate.sim.indexes",
+  require "moongate.sim.templates",
   require "moongate.sim.models",
   require "moongate.sim.model_jobs",
   require "moongate.sim.chat",

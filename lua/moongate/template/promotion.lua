@@ -1,0 +1,173 @@
+-- promotion.lua - a template's versions on the gateway: looked at, promoted, rolled back. For template.lua.
+
+local check = require "moongate.template.check"
+local diff = require "moongate.diff"
+local errors = require "moongate.error"
+local json = require "moongate.json"
+
+local M = {}
+
+local function place_of(template_id, version)
+  return { templateId = template_id, version = version }
+end
+
+-- template.versions(gateway, template id) -> what the gateway tells of each version, in its order; empty when there is
+-- no such template.
+function M.versions(gateway, template_id)
+  local list = json.array {}
+  local ok, err = pcall(function()
+    for page in gateway:list("template_version", { templateId = template_id }, { page_size = 100 }) do
+      table.move(page.entities, 1, #page.entities, #list + 1, list)
+    end
+  end)
+  if not ok and not (errors.is(err) and err.status == 404) then error(err, 0) end
+  return list
+end
+
+-- template.look(gateway, template id, version | nil) -> {versions, live = resource | nil, rollback = whether a rollback
+-- is active, version = resource | nil}: what the gateway holds of a template.
+function M.look(gateway, template_id, version)
+  local seen = { versions = M.versions(gateway, template_id), rollback = false }
+  for _, state in ipairs(seen.versions) do
+    local status = type(state.status) == "string" and state.status:upper()
+    if status == "LIVE" and type(state.version) == "string" then
+      seen.live = gateway:get("template_version", place_of(template_id, state.version))
+      seen.rollback = state.rollbackDirective == true
+    end
+  end
+  seen.version = version and gateway:get("template_version", place_of(template_id, version)) or nil
+  return seen
+end
+
+local function conflict(message, hint)
+  error(errors.new { code = "conflict", outcome = "not_sent", message = message, hint = hint }, 0)
+end
+
+local ROLLED_BACK = "promotions are open again after promote-template --end-rollback"
+
+-- Raises when what is there now forbids what is wanted.
+local function refuse_promotion(seen, document)
+  local there = seen.version
+  if there then
+    local same = diff.equal(there.content.content, document.content)
+      and diff.equal(there.content.variables, document.variables)
+    conflict(("version %s of %s is there already%s%s"):format(document.version, document.templateId,
+      there.status and (" (%s)"):format(there.status) or "", same and ", with the same content" or ""),
+      "a version is never changed: give the file a new one, or --rollback to make that one live again")
+  end
+  if seen.rollback then
+    conflict(("%s is rolled back to %s: promotions are blocked"):format(document.templateId,
+      seen.live.content.version), ROLLED_BACK)
+  end
+end
+
+-- How many of the generations with the version succeeded, where the gateway says so; else null.
+local function success_rate(body)
+  for _, place in ipairs { body, type(body) == "table" and body.metrics or nil } do
+    local rate = type(place) == "table" and place.generationSuccessRate
+    if type(rate) == "number" and rate >= 0 and rate <= 1 then return rate end
+  end
+  return json.null
+end
+
+local function write(gateway, document, opts)
+  local ok, result = pcall(gateway.write, gateway, "template_version",
+    place_of(document.templateId, document.version), {
+      base = opts.base, content = document, method = "POST", headers = opts.headers, action = "template_promotion",
+      details = {
+        auditId = opts.audit_id, templateId = document.templateId, version = document.version,
+        rollbackDirective = document.rollbackDirective, estimatedContextTokens = check.estimate(document.content),
+      },
+    })
+  if not ok then
+    if errors.is(result) and result.status == 409 and result.code == "conflict" then
+      local code = tostring(result.gateway_code):lower()
+      result.hint = code:find("rollback") and ROLLED_BACK
+        or "look at what the gateway holds (--dry-run); a version that is there is never changed"
+    end
+    error(result, 0)
+  end
+  result.generation_success_rate = success_rate(result.body)
+  return result
+end
+
+-- template.ab_header(document) -> the value of X-Genesys-AB-Test, or nil when its trigger is off.
+function M.ab_header(document)
+  local trigger = document.abTestingTrigger
+  if not (trigger and trigger.enabled) then return nil end
+  return ("variant=%s,traffic=%d"):format(trigger.variantId, check.whole_percent(trigger.trafficPercent))
+end
+
+-- template.promote(gateway, template, seen [, {audit_id}]) -> the result of gateway:write, with
+-- generation_success_rate. seen: what look gave for its version. Raises "conflict" when the version is there already or
+-- a rollback is active.
+function M.promote(gateway, template, seen, opts)
+  local document = template.document
+  refuse_promotion(seen, document)
+  local header = M.ab_header(document)
+  return write(gateway, document, {
+    audit_id = opts and opts.audit_id, headers = header and { ["X-Genesys-AB-Test"] = header } or nil,
+  })
+end
+
+local function versions_of(seen)
+  local names = {}
+  for i, state in ipairs(seen.versions) do names[i] = tostring(state.version) end
+  return #names > 0 and "it has " .. table.concat(names, ", ") or "it has none"
+end
+
+-- template.rollback_document(template id, version, seen [, a template's document of that version]) -> what is posted to
+-- make the version live again: what the gateway holds of it, else the document.
+function M.rollback_document(template_id, version, seen, own)
+  local there = seen.version
+  if not there then
+    error(errors.new {
+      code = "invalid", outcome = "not_sent",
+      message = ("there is no version %s of %s to roll back to"):format(version, template_id), hint = versions_of(seen),
+    }, 0)
+  end
+  local from = there.content
+  if type(from.content) ~= "string" then
+    if not (own and own.version == version) then
+      error(errors.new {
+        code = "invalid", outcome = "not_sent",
+        message = ("the gateway does not tell the content of version %s of %s"):format(version, template_id),
+        hint = "give the template file of that version",
+      }, 0)
+    end
+    from = own
+  end
+  return {
+    templateId = template_id, version = version, content = from.content, variables = from.variables or {},
+    metadata = from.metadata, rollbackDirective = true,
+  }
+end
+
+-- template.rollback(gateway, document, seen [, {audit_id}]) -> as promote. {status = "unchanged"} when it is rolled
+-- back to that version already; raises "conflict" when to another one.
+function M.rollback(gateway, document, seen, opts)
+  if seen.rollback and seen.live.content.version == document.version then
+    return { status = "unchanged", attempts = 0 }
+  elseif seen.rollback then
+    conflict(("%s is rolled back to %s already"):format(document.templateId, seen.live.content.version), ROLLED_BACK)
+  end
+  return write(gateway, document, { audit_id = opts and opts.audit_id, base = seen.version })
+end
+
+-- template.end_rollback(gateway, template id) -> the result of gateway:write; {status = "unchanged"} when no rollback
+-- was active.
+function M.end_rollback(gateway, template_id)
+  local ok, result = pcall(gateway.remove, gateway, "template_rollback", place_of(template_id), {
+    unconditional = true, action = "template_rollback_end", details = { templateId = template_id },
+  })
+  if ok then return result end
+  if not (errors.is(result) and result.status == 404 and tostring(result.gateway_code):find("rollback")) then
+    error(result, 0)
+  end
+  return {
+    status = result.after_ambiguous and "reconciled" or "unchanged", attempts = result.attempts,
+    correlation_id = result.correlation_id, latency_ms = result.latency_ms, audit_seq = result.audit_seq,
+  }
+end
+
+return M
