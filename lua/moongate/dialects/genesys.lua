@@ -57,5 +57,20 @@ return {
       scopes = { write = "ai:llm-gateway:manage" },
       family = "template",
     },
+    registered_model = { -- what the gateway tells of a model, its capabilities among it
+      title = "model",
+      path = "/api/v2/ai/models/{modelId}",
+      lock = "none",
+      scopes = { read = "ai:models:read" },
+      family = "model",
+    },
+    model_configuration = {
+      title = "model configuration",
+      path = "/api/v2/ai/models/{modelId}/configuration",
+      schema = "model_configuration",
+      lock = "etag",
+      scopes = { read = "ai:models:read", write = "ai:llm:manage" },
+      family = "model",
+    },
   },
 }

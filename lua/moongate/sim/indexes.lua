@@ -6,9 +6,8 @@
 -- when it is missing), a PUT with If-None-Match: * creates only (412 when there is one). A vector store exists as
 -- soon as it is named.
 local checked = require "moongate.sim.checked"
+local conditional = require "moongate.sim.conditional"
 local errors = require "moongate.sim.errors"
-local hash = require "moongate.hash"
-local json = require "moongate.json"
 local page = require "moongate.sim.page"
 local time = require "moongate.time"
 
@@ -98,26 +97,11 @@ local function check(call, config)
   return checked.body(call, schema, "index configuration", more)
 end
 
--- Whether a list of ETags, or "*", names etag. Weak ones never do.
-local function names(header, etag)
-  if header:match "^%s*%*%s*$" then return true end
-  for tag in header:gmatch '[^,%s]+' do
-    if tag == etag then return true end
-  end
-  return false
-end
-
 -- The preconditions of a write -> nil | response
 local function conflict(call, index)
-  local if_match, if_none_match = call.req.headers["if-match"], call.req.headers["if-none-match"]
-  if if_none_match and index and names(if_none_match, index.etag) then
-    return errors.response(call, 412, "precondition.failed", "The index exists already.")
-  elseif if_match and not (index and names(if_match, index.etag)) then
-    return errors.response(call, 412, "precondition.failed",
-      index and "If-Match does not name the index's current ETag." or "If-Match was sent, and there is no such index.")
-  elseif index and not if_match then
-    return errors.response(call, 409, "general.conflict", "The index exists: send its ETag in If-Match.")
-  elseif index and status(index) == "updating" then
+  local refused = conditional.check(call, index and index.etag, "The index")
+  if refused then return refused end
+  if index and status(index) == "updating" then
     return errors.response(call, 409, "index.busy", "The index is still being updated.", nil, { ["Retry-After"] = "1" })
   end
 end
@@ -133,7 +117,7 @@ local function put(gw, call)
   index = index or { id = call.params.indexId, version = 0 }
   index.version = index.version + 1
   index.configuration = config
-  index.etag = ('"%d-%s"'):format(index.version, hash.sha256(json.encode(config)):sub(1, 16))
+  index.etag = conditional.etag(index.version, config)
   index.updated_at = time.iso()
   index.sync_event_id = gw.rng:uuid()
   index.busy_until = now + gw.options.busy

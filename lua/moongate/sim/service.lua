@@ -23,6 +23,7 @@ M.resources = {
   require "moongate.sim.templates",
   require "moongate.sim.models",
   require "moongate.sim.model_jobs",
+  require "moongate.sim.model_configurations",
   require "moongate.sim.chat",
   require "moongate.sim.webhooks",
 }
