@@ -1,6 +1,7 @@
 -- The simulated gateway's faults in action, its control paths, counts, webhooks and end.
 local f = require "sim_fixture"
 local fs = require "moongate.fs"
+local http = require "moongate.http"
 local httpd = require "moongate.httpd"
 local json = require "moongate.json"
 local sim = require "moongate.sim"
@@ -227,4 +228,22 @@ t.test("stop ends everything, once and again", function()
   server:stop()
   server:join()
   t.fails("connect", api("GET", f.indexes))
+end)
+
+t.test("/metrics counts requests, faults, webhooks and what is held", function()
+  local server <close>, api = f.start()
+  t.ok(server:fault "status=503,method=GET,times=1")
+  t.eq(assert(api("GET", f.indexes)).status, 503)
+  t.eq(f.put(api, "a").status, 201)
+  local res = assert(http.get(server.url .. "/metrics"))
+  t.eq(res.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+  for _, line in ipairs {
+    'moongate_sim_requests_total{method="GET",route="/api/v2/ai/vectorstores/{vectorStoreId}/indexes",status="503"} 1',
+    'moongate_sim_requests_total{method="POST",route="/oauth/token",status="200"} 1',
+    'moongate_sim_faults_total{kind="status"} 1', 'moongate_sim_resources{kind="indexes"} 1',
+    "moongate_sim_tokens_minted_total 1",
+  } do
+    t.ok(res.body:find(line .. "\n", 1, true), line .. " is not in\n" .. res.body)
+  end
+  t.eq(server:stats().requests, 3) -- a scrape is not one of them
 end)

@@ -1,4 +1,6 @@
--- control: the simulator's own paths, below /__sim. No token; for clients on this machine only.
+-- control: the simulator's own paths, below /__sim. No token; for clients on this machine only, but for
+--   GET /metrics                 its counts as Prometheus text
+-- which anybody may scrape, and which holds no more than counts.
 --   GET /__sim/state             what the gateway holds
 --   GET /__sim/stats             what it was asked
 --   GET /__sim/faults            the fault rules
@@ -9,11 +11,12 @@
 local errors = require "moongate.sim.errors"
 local faults = require "moongate.sim.faults"
 local json = require "moongate.json"
+local metrics = require "moongate.sim.metrics"
 
 local M = {}
 
 function M.is(path)
-  return path == "/__sim" or path:sub(1, 7) == "/__sim/"
+  return path == "/__sim" or path:sub(1, 7) == "/__sim/" or path == "/metrics"
 end
 
 local function is_loopback(remote)
@@ -48,7 +51,12 @@ local function add_faults(gw, call)
   return { status = 201, json = { ids = json.array(ids) } }
 end
 
+local function show_metrics(gw)
+  return { headers = { ["Content-Type"] = metrics.CONTENT_TYPE }, body = metrics.text(gw) }
+end
+
 local paths = {
+  ["/metrics"] = { GET = show_metrics },
   ["/__sim/state"] = { GET = function(gw) return { json = M.state(gw) } end },
   ["/__sim/stats"] = { GET = function(gw) return { json = gw.stats:report() } end },
   ["/__sim/faults"] = {
@@ -70,7 +78,7 @@ local paths = {
 
 function M.handle(gw, req)
   local call = { req = req, correlation_id = "sim-control" }
-  if not is_loopback(req.remote) then
+  if not is_loopback(req.remote) and req.path ~= "/metrics" then
     return errors.response(call, 403, "not.local", "The simulator's control paths are for clients on this machine.")
   end
   local methods = paths[req.path]

@@ -61,6 +61,14 @@ function M.show(self)
   return stores
 end
 
+function M.count(self)
+  local n = 0
+  for _, store in pairs(self.stores) do
+    for _ in pairs(store) do n = n + 1 end
+  end
+  return n
+end
+
 -- ---- reading ----
 
 local function find(gw, call)

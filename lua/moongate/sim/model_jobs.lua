@@ -35,6 +35,12 @@ function M.show(jobs)
   return out
 end
 
+function M.count(jobs)
+  local n = 0
+  for _ in pairs(jobs) do n = n + 1 end
+  return n
+end
+
 -- ---- a job's life ----
 
 local function fail(job)

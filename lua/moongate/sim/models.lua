@@ -94,6 +94,10 @@ function M.show(self)
   return out
 end
 
+function M.count(self)
+  return #self.list
+end
+
 -- ---- routes ----
 
 -- The model that the path names -> model | nil, response

@@ -15,8 +15,8 @@ local time = require "moongate.time"
 
 local M = {}
 
--- Each has name and routes, and may have new(gateway) -> state, kept as gateway[name], and show(state) -> what the
--- state path tells.
+-- Each has name and routes, and may have new(gateway) -> state, kept as gateway[name], show(state) -> what the state
+-- path tells, and count(state) -> how many it holds, for /metrics.
 M.resources = {
   oauth,
   require "moongate.sim.indexes",

@@ -18,7 +18,7 @@ local kept = 1000             -- deliveries
 function M.new(gw)
   local secret = gw.options.webhook_secret
     or "whsec_" .. hash.base64(hash.sha256("moongate.sim " .. gw.options.seed):sub(1, 32))
-  return setmetatable({ gw = gw, secret = secret, deliveries = {} }, Webhooks)
+  return setmetatable({ gw = gw, secret = secret, deliveries = {}, counts = {} }, Webhooks)
 end
 
 function M.show(self)
@@ -50,12 +50,18 @@ local function deliver(self, delivery, body)
     local status, err = attempt(self, delivery, body)
     if status then
       delivery.status, delivery.response = "delivered", status
+      self:count "delivered"
       return
     end
     delivery.error, delivery.response = tostring(err), err.status
     if n <= #waits then task.sleep(waits[n]) end
   end
   delivery.status = "failed"
+  self:count "failed"
+end
+
+function Webhooks:count(status)
+  self.counts[status] = (self.counts[status] or 0) + 1
 end
 
 -- Delivers event to url, later.
@@ -65,11 +71,12 @@ function Webhooks:send(url, event)
   self.deliveries[#self.deliveries + 1] = delivery
   if self.gw.options.webhook_hosts == "loopback" and not M.is_loopback(url) then
     delivery.status = "not delivered: not loopback"
+    self:count "refused"
     return
   end
   -- A client of its own: what fails here must not open the breaker, or spend the retry budget, of the program under
   -- test.
-  self.client = self.client or http.client { retry = false, breaker = false, deadline = 5 }
+  self.client = self.client or http.client { retry = false, breaker = false, deadline = 5, trace = false }
   local body = json.encode(event)
   self.gw.jobs:add(function() deliver(self, delivery, body) end)
 end
