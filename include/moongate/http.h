@@ -88,6 +88,7 @@ struct moon_http_request {
     bool has_body;
     bool idempotent;  /* the caller says that sending it twice does no more than once. GET, HEAD, PUT, DELETE, OPTIONS
                          are so by themselves; a call  with the header Idempotency-Key is, too */
+    bool final_5xx;   /* a 502, 503 or 504 ends the call at once: the caller has another way */
     bool secret;      /* its headers and body are wiped when it is given back */
     bool conditional; /* set by moon_http_header on If-Match and If-None-Match */
     uint64_t span;    /* the span that its attempts are children of; 0: the trace's root. See http_trace.h */

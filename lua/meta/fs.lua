@@ -57,4 +57,29 @@ function fs.mkdir(path) end
 ---@return moongate.error? err
 function fs.remove(path) end
 
+---A file, or standard input, line by line, in constant memory. One task reads at a time.
+---@class moongate.fs.lines
+local lines = {}
+
+---The next lines, as they come: waits until there is one at least.
+---
+---Errors: `not_found`, `denied`, `io`, `closed`.
+---@param most? integer lines, 1 to 1024 (default 256)
+---@return (string|false)[]? lines without their line breaks; false: one that is longer than allowed. nil: the end
+---@return integer|moongate.error|nil first number of the first of them, from 1; or the error
+function lines:read(most) end
+
+---@return integer bytes read of it so far
+function lines:offset() end
+
+---Ends a read that waits, too. Closing again is harmless; so does `<close>`.
+function lines:close() end
+
+---Errors: `denied`. A file that can't be opened is told by the first read.
+---@param path string "-": standard input
+---@param max? integer bytes of a line (default 1 MiB)
+---@return moongate.fs.lines? lines
+---@return moongate.error? err
+function fs.lines(path, max) end
+
 return fs

@@ -39,6 +39,12 @@ function host.write(text) end
 ---@return moongate.error? err
 function host.write_err(text) end
 
+---As `write`, but it waits in a task while a slow reader takes its time, and holds up nobody else. One at a time.
+---@param text string
+---@return true?
+---@return moongate.error? err io
+function host.write_out(text) end
+
 ---@param fd integer
 ---@return boolean
 function host.isatty(fd) end

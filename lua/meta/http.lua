@@ -41,6 +41,7 @@ local http = {}
 ---@field deadline? number     seconds; default: the client's
 ---@field family? string       resource family of the circuit breaker; default ""
 ---@field max_body? integer    bytes, at most the client's
+---@field final_5xx? boolean  a 502, 503 or 504 is not tried again: the caller has another way
 ---@field ok_status? integer[] statuses from 400 on that are answers, not errors
 
 ---@class moongate.http.attempt

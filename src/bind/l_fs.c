@@ -2,6 +2,8 @@
  *
  * An operation owns copies of all it works on, so that a cancelled task can go while the pool is still at it: the
  * operation is then an orphan, and its end frees it. */
+#include "l_fs.h"
+
 #include "moongate/file.h"
 #include "moongate/host.h"
 #include "moongate/loop.h"
@@ -276,14 +278,15 @@ static int l_remove(lua_State *L) {
 }
 
 static const luaL_Reg meta[] = {{"__gc", l_op_close}, {"__close", l_op_close}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"read", l_read},   {"write", l_write},   {"list", l_list}, {"stat", l_stat},
-                                 {"mkdir", l_mkdir}, {"remove", l_remove}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"read", l_read},   {"write", l_write},   {"list", l_list},      {"stat", l_stat},
+                                 {"mkdir", l_mkdir}, {"remove", l_remove}, {"lines", l_fs_lines}, {NULL, NULL}};
 
 int luaopen_moongate_fs(lua_State *L);
 int luaopen_moongate_fs(lua_State *L) {
     if (luaL_newmetatable(L, L_FS_OP))
         luaL_setfuncs(L, meta, 0);
     lua_pop(L, 1);
+    l_fs_lines_setup(L);
     luaL_newlib(L, funcs);
     return 1;
 }

@@ -1,4 +1,6 @@
 /* l_host.c - Lua module "moongate.host": what trusted code needs of the host. Never given to scripts. */
+#include "l_host.h"
+
 #include "moongate/file.h"
 #include "moongate/host.h"
 #include "moongate/http.h"
@@ -220,6 +222,7 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"embedded_list", l_embedded_list},
                                  {"write", l_write},
                                  {"write_err", l_write_err},
+                                 {"write_out", l_host_write_out},
                                  {"isatty", l_isatty},
                                  {"width", l_width},
                                  {"stats", l_stats},
@@ -230,6 +233,7 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
 
 int luaopen_moongate_host(lua_State *L);
 int luaopen_moongate_host(lua_State *L) {
+    l_host_out_setup(L);
     luaL_newlib(L, funcs);
     return 1;
 }

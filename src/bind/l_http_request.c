@@ -27,11 +27,12 @@ enum option {
     OPT_FAMILY,
     OPT_MAX_BODY,
     OPT_OK_STATUS,
+    OPT_FINAL_5XX,
     OPT_COUNT
 };
 static const char *const option_names[OPT_COUNT] = {
     NULL,   "method",          "path",       "url",      "params", "query",    "headers",   "json",
-    "body", "idempotency_key", "idempotent", "deadline", "family", "max_body", "ok_status",
+    "body", "idempotency_key", "idempotent", "deadline", "family", "max_body", "ok_status", "final_5xx",
 };
 static const char options_key = 0; /* registry: name -> number */
 
@@ -119,6 +120,9 @@ static int read_option(lua_State *L, struct moon_http_call *call, enum option o,
         return read_key(L, call, err);
     case OPT_IDEMPOTENT:
         rq->idempotent = lua_toboolean(L, -1);
+        return 0;
+    case OPT_FINAL_5XX:
+        rq->final_5xx = lua_toboolean(L, -1);
         return 0;
     case OPT_DEADLINE:
         rq->deadline_ns = l_http_seconds(L, "deadline");

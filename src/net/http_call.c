@@ -290,7 +290,7 @@ static struct moon_retry_decision decide(struct moon_http_call *c, const struct 
     struct moon_retry_decision d = moon_retry_decide(&c->client->policy, rc, v->cls, v->retry_after_ns, c->http->rng);
     if (d.verdict != MOON_RETRY_AGAIN)
         return d;
-    if (v->hopeless)
+    if (v->hopeless || (c->rq.final_5xx && v->status >= 500))
         d.verdict = MOON_RETRY_FINAL;
     else if (c->breaker && moon_breaker_state(c->breaker, now) == MOON_BREAKER_OPEN)
         d.verdict = MOON_RETRY_BREAKER_OPEN;

@@ -57,6 +57,54 @@ t.test("many at once, and cancelled ones", function()
   end
 end)
 
+-- ---- lines ----
+
+local function all_lines(path, most, max)
+  local reader <close> = assert(fs.lines(path, max))
+  local out = {}
+  while true do
+    local list, first = reader:read(most)
+    if not list then return out, first, reader:offset() end
+    for i, line in ipairs(list) do out[#out + 1] = { first + i - 1, line } end
+  end
+end
+
+t.test("lines come numbered, whatever the size of a list, and without their line breaks", function()
+  local path = at "lines.txt"
+  assert(fs.mkdir(at ""))
+  assert(fs.write(path, "a\r\n\nb\n" .. ("x"):rep(20) .. "\nlast"))
+  local want = { { 1, "a" }, { 2, "" }, { 3, "b" }, { 4, false }, { 5, "last" } }
+  for most = 1, 6 do
+    local got, err, offset = all_lines(path, most, 10)
+    t.eq(got, want)
+    t.eq(err, nil)
+    t.eq(offset, 31)
+  end
+  assert(fs.write(path, ""))
+  t.eq(all_lines(path), {})
+end)
+
+t.test("a file that is not there is told by the first read; a closed reader says so", function()
+  local reader = assert(fs.lines(at "none"))
+  local list, err = reader:read()
+  t.eq(list, nil)
+  t.eq(err.code, "not_found")
+  reader:close()
+  reader:close()
+  t.raises(function() reader:read() end, "closed")
+  t.raises(function() fs.lines("") end, "not a path")
+end)
+
+t.test("a reader that waits is let go of when its task is cancelled", function()
+  local waiting = task.spawn(function()
+    local reader <close> = assert(fs.lines(at "lines.txt"))
+    while reader:read() do task.yield() end
+    task.sleep(60)
+  end)
+  task.sleep(0.01)
+  waiting:cancel()
+end)
+
 t.test("tidy up", function()
-  for _, name in ipairs { "a/w", "a/b", "a", "" } do t.eq(fs.remove(at(name)), true) end
+  for _, name in ipairs { "a/w", "a/b", "a", "lines.txt", "" } do t.eq(fs.remove(at(name)), true) end
 end)

@@ -1,0 +1,10 @@
+/* l_host.h - the parts of module "moongate.host" to each other. Private to src/bind. */
+#ifndef MOON_BIND_L_HOST_H
+#define MOON_BIND_L_HOST_H
+
+#include <lua.h>
+
+int l_host_write_out(lua_State *L);  /* host.write_out */
+void l_host_out_setup(lua_State *L); /* what it waits with  [-0, +0, m] */
+
+#endif
