@@ -1,6 +1,7 @@
 /* curl_pool.c - see curl_pool.h. Owns the groups, the pooled transfers and what they share. */
 #include "curl_pool.h"
 
+#include "curl_memory.h"
 #include "curl_socket.h"
 
 #include "moongate/http.h"
@@ -195,7 +196,7 @@ static void transfer_free(struct moon_curl_transfer *t) {
 
 /* The first use of libcurl: it sets up OpenSSL, which a program that makes no request should not wait for. */
 static int set_up(struct moon_curl_pool *p) {
-    if (!p->global && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (!p->global && moon_curl_memory_init() != CURLE_OK)
         return -1;
     p->global = true;
     CURLSH *share = curl_share_init();
