@@ -41,6 +41,16 @@ struct moon_defer {
 void moon_loop_defer(struct moon_loop *loop, struct moon_defer *d, void (*fn)(void *ud), void *ud);
 void moon_loop_undefer(struct moon_loop *loop, struct moon_defer *d); /* no-op when not queued */
 
+/* fn(ud) in every turn, after deferred calls and timers and right before the poll: for what they have asked for and
+ * that is better done at once for all of them. The node is the caller's. */
+struct moon_hook {
+    void (*fn)(void *ud);
+    void *ud;
+    struct moon_hook *next; /* private */
+};
+void moon_loop_hook(struct moon_loop *loop, struct moon_hook *h, void (*fn)(void *ud), void *ud);
+void moon_loop_unhook(struct moon_loop *loop, struct moon_hook *h); /* not from a hook; no-op when not there */
+
 /* One-shot timer. The node is the caller's, zeroed before first use. Starting an active one moves it. */
 struct moon_timer {
     int64_t due_ns; /* on the loop's monotonic clock */

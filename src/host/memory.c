@@ -24,17 +24,12 @@ struct slab {
     char pad[STEP - sizeof(struct slab *)];
 };
 
-static size_t class_of(size_t size) {
+static inline size_t class_of(size_t size) {
     return (size - 1) / STEP;
 }
 
-static void *slab_block(struct host_memory *m, size_t class) {
-    struct free_block *b = m->free[class];
-    size_t size = (class + 1) * STEP;
-    if (b) {
-        m->free[class] = b->next;
-        return b;
-    }
+/* The list is empty: a new block. */
+static void *slab_cut(struct host_memory *m, size_t size) {
     if (m->slab_left < size) {
         struct slab *s = malloc(SLAB);
         if (!s)
@@ -50,7 +45,15 @@ static void *slab_block(struct host_memory *m, size_t class) {
     return p;
 }
 
-static void slab_free(struct host_memory *m, void *p, size_t class) {
+static inline void *slab_block(struct host_memory *m, size_t class) {
+    struct free_block *b = m->free[class];
+    if (!b)
+        return slab_cut(m, (class + 1) * STEP);
+    m->free[class] = b->next;
+    return b;
+}
+
+static inline void slab_free(struct host_memory *m, void *p, size_t class) {
     struct free_block *b = p;
     b->next = m->free[class];
     m->free[class] = b;
@@ -87,14 +90,14 @@ void *host_allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
         return NULL;
     }
     if (nsize > old) {
-        if (nsize - old > m->limit || m->used > m->limit - (nsize - old)) {
+        if (__builtin_expect(nsize - old > m->limit || m->used > m->limit - (nsize - old), 0)) {
             m->limit_hit = true;
             return NULL;
         }
         if (m->fail_at && (++m->count == m->fail_at || (m->fail_on && m->count > m->fail_at)))
             return NULL;
     }
-    void *p = resize(m, ptr, old, nsize);
+    void *p = !old && nsize <= SMALL ? slab_block(m, class_of(nsize)) : resize(m, ptr, old, nsize);
     if (p)
         m->used = m->used - old + nsize;
     return p;

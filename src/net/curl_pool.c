@@ -20,8 +20,8 @@ struct moon_curl_group {
     struct moon_curl_sockets *sockets; /* first: see moon_curl_on_socket */
     struct moon_curl_pool *pool;
     CURLM *multi;
-    struct moon_timer timer; /* libcurl's, when it is not due at once */
-    struct moon_defer kick;  /* ... when it is */
+    struct moon_timer timer;                        /* libcurl's, when it is not due at once */
+    struct moon_curl_group *kick_next, **kick_prev; /* ... when it is: in pool->kicks; kick_prev NULL: not there */
     size_t index;
     size_t live, size;                    /* transfers under way, and how many may be */
     struct moon_curl_transfer *transfers; /* under way */
@@ -32,6 +32,9 @@ struct moon_curl_pool {
     struct moon_loop *loop;
     struct moon_curl_env env;
     struct moon_curl_sockets sockets;
+    struct moon_hook hook;
+    struct moon_defer more;
+    struct moon_curl_group *kicks; /* have something to do at once: new transfers, mostly */
     struct moon_curl_group **groups;
     size_t n_groups, cap_groups;
     size_t first_room; /* no group below it has room */
@@ -86,8 +89,45 @@ static void on_ready(void *owner, curl_socket_t fd, int events) {
     act(owner, fd, events);
 }
 
-static void on_kick(void *ud) {
-    act(ud, CURL_SOCKET_TIMEOUT, 0);
+static void unkick(struct moon_curl_group *g) {
+    if (!g->kick_prev)
+        return;
+    *g->kick_prev = g->kick_next;
+    if (g->kick_next)
+        g->kick_next->kick_prev = g->kick_prev;
+    g->kick_prev = NULL;
+}
+
+static void kick(struct moon_curl_group *g) {
+    struct moon_curl_pool *p = g->pool;
+    if (g->kick_prev)
+        return;
+    g->kick_next = p->kicks;
+    g->kick_prev = &p->kicks;
+    if (g->kick_next)
+        g->kick_next->kick_prev = &g->kick_next;
+    p->kicks = g;
+}
+
+static void nothing(void *ud) {
+    (void)ud;
+}
+
+/* Before the poll: all transfers that were started in this turn go out, each group's together. One that asks for more
+ * meanwhile gets it in the next turn. */
+static void on_hook(void *ud) {
+    struct moon_curl_pool *p = ud;
+    struct moon_curl_group *todo = p->kicks, *g;
+    if (!todo)
+        return;
+    p->kicks = NULL;
+    todo->kick_prev = &todo;
+    while ((g = todo)) {
+        unkick(g);
+        act(g, CURL_SOCKET_TIMEOUT, 0);
+    }
+    if (p->kicks)
+        moon_loop_defer(p->loop, &p->more, nothing, p); /* there is to be a next turn */
 }
 
 /* libcurl only speaks up when its next time changes. When ours came a little before it, it would wait for ever. */
@@ -107,7 +147,7 @@ static int on_timer(CURLM *multi, long ms, void *ud) {
     if (ms != 0)
         moon_timer_stop(g->pool->loop, &g->timer);
     if (ms == 0)
-        moon_loop_defer(g->pool->loop, &g->kick, on_kick, g);
+        kick(g);
     else if (ms > 0 && moon_timer_start(g->pool->loop, &g->timer, ms * MOON_NS_PER_MS, on_due, g) != 0)
         return -1;
     return 0;
@@ -144,7 +184,7 @@ static struct moon_curl_group *group_new(struct moon_curl_pool *p, size_t index)
 static void group_free(struct moon_curl_group *g) {
     curl_multi_cleanup(g->multi);
     moon_timer_stop(g->pool->loop, &g->timer);
-    moon_loop_undefer(g->pool->loop, &g->kick);
+    unkick(g);
     free(g);
 }
 
@@ -291,6 +331,7 @@ int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts 
         moon_curl_pool_free(p);
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     }
+    moon_loop_hook(p->loop, &p->hook, on_hook, p);
     *out = p;
     return 0;
 }
@@ -307,6 +348,8 @@ void moon_curl_pool_free(struct moon_curl_pool *p) {
         group_free(p->groups[i]);
     free(p->groups);
     moon_curl_sockets_release(&p->sockets);
+    moon_loop_unhook(p->loop, &p->hook);
+    moon_loop_undefer(p->loop, &p->more);
     curl_share_cleanup(p->env.share);
     if (p->global)
         curl_global_cleanup();

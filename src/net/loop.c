@@ -120,6 +120,23 @@ static void run_deferred(struct moon_loop *loop) {
     }
 }
 
+/* ---- hooks ---- */
+
+void moon_loop_hook(struct moon_loop *loop, struct moon_hook *h, void (*fn)(void *ud), void *ud) {
+    h->fn = fn;
+    h->ud = ud;
+    h->next = loop->hooks;
+    loop->hooks = h;
+}
+
+void moon_loop_unhook(struct moon_loop *loop, struct moon_hook *h) {
+    for (struct moon_hook **p = &loop->hooks; *p; p = &(*p)->next)
+        if (*p == h) {
+            *p = h->next;
+            return;
+        }
+}
+
 /* ---- pool work ---- */
 
 struct work_req {
@@ -242,6 +259,8 @@ bool moon_loop_turn(struct moon_loop *loop, bool wait) {
     run_deferred(loop);
     if (loop->heap_len)
         moon_loop_run_timers(loop, moon_loop_now_ns(loop));
+    for (struct moon_hook *h = loop->hooks; h; h = h->next)
+        h->fn(h->ud);
     if (loop->queue || loop->heap_len || loop->works || io_alive(loop)) {
         if (loop->vclock)
             poll_virtual(loop, wait);

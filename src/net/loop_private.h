@@ -7,6 +7,7 @@
 #include <uv.h>
 
 struct moon_loop {
+    struct moon_hook *hooks;
     uv_loop_t uv;
     uv_async_t async; /* moon_loop_wake; the only handle of ours that is referenced, so that uv_run always polls */
     uv_timer_t alarm; /* ends a blocking poll for the earliest timer; unreferenced */
