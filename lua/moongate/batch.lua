@@ -17,7 +17,8 @@ local FROM_ERROR = { "audit_seq", "latency_ms", "correlation_id", "attempts" }
 local function one(run, item, opts, progress)
   local entry = opts.entry(item)
   local name = opts.name(entry)
-  local ok, err = pcall(opts.work, item, entry)
+  local function say(what) progress.advance(0, ("%s: %s"):format(name, what)) end
+  local ok, err = pcall(opts.work, item, entry, say)
   if not ok then
     if not errors.is(err) then error(err, 0) end
     entry.written = opts.changed[entry.status] and entry.status or nil
@@ -30,8 +31,8 @@ local function one(run, item, opts, progress)
 end
 
 -- batch.map(run, items, {noun = "indexes", concurrency = n, entry = function(item) -> entry, name = function(entry) ->
--- what messages call it, work = function(item, entry), changed = set of the statuses that mean "took effect"}) ->
--- entries, in the order of items.
+-- what messages call it, work = function(item, entry, say), changed = set of the statuses that mean "took effect"}) ->
+-- entries, in the order of items. say(what): what is being done to it just now, for the progress.
 function M.map(run, items, opts)
   local progress = run:progress(#items, opts.noun)
   local entries = assert(task.map(items, opts.concurrency, function(item) return one(run, item, opts, progress) end))

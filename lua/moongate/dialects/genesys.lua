@@ -26,6 +26,10 @@ return {
       same = { "name" },
       hash = "payloadHash",
       schema = "model_registration",
+      limits = {
+        requests_per_minute = "/properties/rateLimits/properties/maxRequestsPerMinute/maximum",
+        tokens_per_minute = "/properties/rateLimits/properties/maxTokensPerMinute/maximum",
+      },
       lock = "none",
       scopes = { read = "ai:models:read", write = "ai:llm-gateway:write" },
       family = "model",
@@ -34,6 +38,13 @@ return {
         done = { "COMPLETED" }, failed = { "FAILED" }, scope = "ai:jobs:read", deadline = 120,
         max_interval = 3,
       },
+    },
+    model_health = { -- a check that the gateway makes; nothing is written
+      title = "model health",
+      path = "/api/v2/ai/llm-gateway/models/{modelId}/health-checks",
+      lock = "none",
+      scopes = { read = "ai:llm-gateway:write" },
+      family = "model",
     },
     template_version = {
       title = "template version",

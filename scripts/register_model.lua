@@ -1,0 +1,270 @@
+-- register-model: register models with the gateway and prove that they answer.
+--
+--   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   read the list of models once: what is registered already is not registered again
+--   for each model, several at a time: submit it, wait for its job, test its endpoint, check its health, tell the
+--   webhooks, audit
+--
+-- One model that fails does not stop the others; the exit status is that of the first failed one, in the order given.
+
+local batch = require "moongate.batch"
+local diff = require "moongate.diff"
+local endpoint = require "moongate.model.endpoint"
+local errors = require "moongate.error"
+local hash = require "moongate.hash"
+local json = require "moongate.json"
+local model = require "moongate.model"
+local time = require "moongate.time"
+local workflow = require "moongate.workflow"
+
+local CHANGED = { created = true, reconciled = true }
+
+-- ---- one model: its parts. m: {run, args, item, entry, say, token} ----
+
+local function note_write(entry, result)
+  entry.status, entry.model_id = result.status, result.id
+  entry.job_id, entry.job_duration_ms = result.job and result.job.id, result.job and result.job.duration_ms
+  entry.latency_ms, entry.attempts = result.latency_ms, result.attempts
+  entry.correlation_id, entry.audit_seq = result.correlation_id, result.audit_seq
+end
+
+-- -> nil, or what went wrong with the job. Raises when there is no job.
+local function submit(m)
+  local ok, result = pcall(m.run.step, m.run, "register " .. m.entry.name, function()
+    return model.register(m.run.gateway, m.item.registration, {
+      job = { deadline = m.args.job_deadline, watch = function(state) m.say("job " .. tostring(state)) end },
+    })
+  end)
+  if ok then return note_write(m.entry, result) end
+  if not (errors.is(result) and result.job) then error(result, 0) end
+  m.entry.job_id, m.entry.job_duration_ms = result.job.id, result.job.duration_ms
+  m.state = result.code == "failed" and "FAILED" or "UNKNOWN"
+  return result
+end
+
+local function run_test(m, url, name)
+  local seconds = m.run.metrics:histogram("moongate_model_test_seconds", "Time of a synthetic test's answer.",
+    { "model" })
+  return m.run:span("chat " .. name, {
+    ["gen_ai.operation.name"] = "chat", ["gen_ai.request.model"] = name,
+  }, function()
+    return model.test {
+      endpoint = url, model = name, token = m.token, expect = m.args.expect, samples = m.args.samples,
+      max_latency = m.args.max_latency, deadline = m.run.deadline,
+      each = function(sample) seconds:observe(sample.latency_ms / 1000, m.entry.name) end,
+    }
+  end)
+end
+
+local function test_endpoint(m)
+  m.say "synthetic test"
+  local url, simulated = endpoint.of(m.run, m.item.registration.endpointUrl)
+  local test, err = run_test(m, url, m.args.test_model or m.item.test_model)
+  if not test then error(err, 0) end
+  test.endpoint, test.simulated = url, simulated or nil
+  m.entry.validation = test
+  if test.result == "PASS" then return end
+  m.state = "VALIDATION_FAILED"
+  return errors.new {
+    code = "verify", message = "the synthetic test failed: " .. table.concat(test.reasons, "; "),
+    hint = ("the model is registered (id %s); put its endpoint right and run this again"):format(m.entry.model_id),
+  }
+end
+
+local function check_health(m)
+  m.say "health check"
+  local ok, health = pcall(model.check_health, m.run.gateway, m.entry.model_id)
+  if not ok then
+    if not errors.is(health) then error(health, 0) end
+    m.entry.health = { status = "UNKNOWN" }
+    return health
+  end
+  m.entry.health = { status = health.status, id = health.id }
+  if health.healthy then return end
+  m.state = m.state or "UNHEALTHY"
+  return errors.new {
+    code = "verify", message = ("the gateway's health check says %s"):format(health.status),
+    correlation_id = health.correlation_id,
+  }
+end
+
+-- ---- one model: what others are told ----
+
+local function tell(m)
+  local entry, test = m.entry, m.entry.validation or {}
+  local latency = test.latency or {}
+  local notes = m.run:webhook("llm_model_registration_updated", {
+    timestamp = time.iso(), modelId = entry.model_id or json.null, status = m.state or "REGISTERED", name = entry.name,
+    jobId = entry.job_id, payloadHash = entry.payload_hash,
+    metrics = {
+      jobDurationMs = entry.job_duration_ms, validationStatus = test.result or "SKIPPED", latencyMs = test.latency_ms,
+      responseCode = test.response_code, payloadSizeBytes = test.payload_size_bytes, samples = test.samples,
+      latencyP50Ms = latency.p50, latencyP95Ms = latency.p95, latencyP99Ms = latency.p99,
+    },
+  })
+  if #notes > 0 then entry.webhooks = json.array(notes) end
+end
+
+local function record(m, fault)
+  local entry, test = m.entry, m.entry.validation or {}
+  assert(m.run.audit.event {
+    action = "model_registration", timestamp = time.iso(), name = entry.name, modelId = entry.model_id,
+    payloadHash = entry.payload_hash, jobId = entry.job_id, jobDurationMs = entry.job_duration_ms,
+    validationStatus = test.result or "SKIPPED", latencyMs = test.latency_ms, response_code = test.response_code,
+    payload_size_bytes = test.payload_size_bytes, samples = test.samples, status = m.state or "REGISTERED",
+    health = entry.health and entry.health.status, endpoint = test.endpoint, compliance = "RECORD_STORED",
+    error_code = fault and fault.code, error_message = fault and fault.message,
+  })
+  m.run.metrics:counter("moongate_model_registrations_total", "Models registered, by what came of it.", { "status" })
+    :add(1, (m.state or "REGISTERED"):lower())
+end
+
+-- ---- one model ----
+
+local function plan(m)
+  local planned = model.register(m.run.gateway, m.item.registration)
+  m.entry.status, m.entry.changes = planned.status, diff.to_json(planned.changes)
+  m.entry.registration = m.item.registration
+end
+
+-- The first thing that is wrong with the registered model, or nil. Both are looked at in any case.
+local function verify(m)
+  local fault = m.args.synthetic and test_endpoint(m) or nil
+  local sick = check_health(m)
+  return fault or sick
+end
+
+local function register(m)
+  local there, taken = model.find(m.run.gateway, m.item.registration, { among = m.args.listed })
+  if taken and not m.args.allow_duplicate_name then error(taken, 0) end
+  if there then
+    m.entry.status, m.entry.model_id = "unchanged", there.id
+  elseif m.run.dry_run then
+    return plan(m)
+  end
+  if m.run.dry_run then return end
+  local fault
+  if not there then fault = submit(m) end
+  fault = fault or verify(m)
+  if not there then tell(m) end
+  record(m, fault)
+  if fault then error(fault, 0) end
+end
+
+-- ---- the result ----
+
+local ORDER = { "created", "reconciled", "unchanged", "planned", "failed" }
+
+local function detail_lines(entry)
+  local lines = {}
+  if entry.changes and #entry.changes > 0 then
+    lines = diff.lines(entry.changes, "  ")
+    table.insert(lines, 1, ("%s  (%s)"):format(entry.name, entry.file))
+    lines[#lines + 1] = "  sha256 " .. entry.payload_hash
+  end
+  if entry.validation and entry.validation.simulated then
+    lines[#lines + 1] = ("%s: its endpoint %s was played by the simulated gateway (--sim)"):format(entry.name,
+      entry.endpoint_url)
+  end
+  return lines
+end
+
+local function final_line(entry)
+  local add, done = batch.line(entry, entry.name)
+  local test = entry.validation
+  add("id %s", entry.model_id)
+  add("job %s ms", entry.job_duration_ms)
+  if test then
+    add("test %s", test.result)
+    if test.samples > 1 then
+      add("%s", ("%d/%d passed"):format(test.passed, test.samples))
+      add("%s", ("p50 %g p95 %g p99 %g ms"):format(test.latency.p50, test.latency.p95, test.latency.p99))
+    else
+      add("%s ms", test.latency_ms)
+    end
+  end
+  add("health %s", entry.health and entry.health.status)
+  add("correlation %s", entry.correlation_id)
+  add("audit %d", entry.audit_seq)
+  return done()
+end
+
+-- ---- the workflow ----
+
+-- Flags that say something about a test that is not made.
+local function check_flags(args)
+  if args.synthetic then return end
+  for _, flag in ipairs { "expect", "max_latency", "test_model" } do
+    if args[flag] ~= nil then
+      error(errors.new {
+        code = "usage", message = ("--%s has no meaning with --no-synthetic"):format((flag:gsub("_", "-"))),
+      }, 0)
+    end
+  end
+end
+
+-- The models that are registered already; without a right to see them only where duplicates are allowed.
+local function listed(run, args)
+  local ok, list = pcall(model.listed, run.gateway)
+  if ok then return list end
+  if not (args.allow_duplicate_name and errors.is(list) and list.status == 403) then error(list, 0) end
+  run.log.warn("the models that are registered already can't be seen: %s", tostring(list.message))
+  return {}
+end
+
+return workflow.define {
+  name = "register-model",
+  summary = "register models, wait for their jobs, test their endpoints",
+  description = {
+    "Checks every file first and sends nothing when one has a fault. A model that is registered already, by name",
+    "and content, is not registered again; a name that is taken by other content is a conflict. Then each is",
+    "submitted, its job waited for, its endpoint asked a question whose answer is known (POST",
+    "{endpoint_url}/v1/chat/completions), its health checked by the gateway, the project file's webhooks told and",
+    "the whole audited. A test that fails, or is slower than --max-latency, is exit status 8; the model stays",
+    "registered. The endpoint's token is EXTERNAL_AI_TOKEN of the environment; it goes to the endpoint's origin",
+    "only. Under --sim the simulated gateway plays every endpoint that is not on this machine.",
+  },
+  categories = { "model" },
+  args = { { "model", "registration of a model (JSON), or a folder of them", repeated = true } },
+  flags = {
+    { "synthetic", "test the endpoint with a prompt; --no-synthetic does not", type = "boolean", default = true },
+    { "samples", "prompts to test with, one after the other", type = "integer", min = 1, max = 1000, default = 1,
+      value = "N" },
+    { "max-latency", "the test fails when the 95th percentile of the samples is above", type = "duration",
+      value = "DURATION" },
+    { "expect", "what the endpoint is asked to say, and its reply must hold (default VALIDATION_SUCCESS)",
+      value = "TEXT" },
+    { "test-model", "what the endpoint calls the model, over what the file says (default: its name)", value = "NAME" },
+    { "token-origin", "an origin that gets EXTERNAL_AI_TOKEN; needed where the files name several", repeated = true,
+      value = "ORIGIN" },
+    { "allow-duplicate-name", "register a model even when one of that name but other content is there",
+      type = "boolean" },
+    { "job-deadline", "how long the gateway's job may take", type = "duration", value = "DURATION", default = "120s" },
+    { "concurrency", "models worked on at once", type = "integer", min = 1, max = 256, default = 4, value = "N" },
+  },
+  examples = {
+    { "moongate --sim register-model scripts/examples/model.json", "against the simulated gateway" },
+    { "moongate register-model --dry-run models/", "what would be sent, and its hash" },
+    { "moongate register-model model.json --samples 20 --max-latency 800ms", "as a gate: exit status 8 when too slow" },
+  },
+  run = function(run, args)
+    local items, urls = model.load_all(args.model, { limits = run.limits }), {}
+    check_flags(args)
+    for i, item in ipairs(items) do urls[i] = item.registration.endpointUrl end
+    local token_for = endpoint.tokens(run, args.synthetic and urls or {}, args.token_origin)
+    args.listed = listed(run, args)
+    local entries = batch.map(run, items, {
+      noun = "models", concurrency = args.concurrency, changed = CHANGED,
+      name = function(entry) return entry.name end,
+      entry = function(item)
+        local r = item.registration
+        return { name = r.name, file = item.file, endpoint_url = r.endpointUrl, payload_hash = hash.payload(r) }
+      end,
+      work = function(item, entry, say)
+        local url = endpoint.of(run, item.registration.endpointUrl)
+        register { run = run, args = args, item = item, entry = entry, say = say, token = token_for(url) }
+      end,
+    })
+    return batch.result(entries, { noun = "models", order = ORDER, detail = detail_lines, line = final_line })
+  end,
+}
