@@ -223,10 +223,8 @@ local function more_pages(body, number)
   return false
 end
 
--- gw:pages(path [, {params, query, family, deadline}]) -> iterator over pages (the decoded answers), by nextUri, else
--- by pageNumber.
-function Gateway:pages(path, opts)
-  opts = check_options("gateway:pages", opts, { params = true, query = true, family = true, deadline = true })
+-- kind: whose listing it is, for hints; or nil.
+local function pages(self, path, opts, kind)
   local request = {
     method = "GET", path = path, params = opts.params, query = opts.query, family = opts.family or "other",
     deadline = opts.deadline,
@@ -237,7 +235,7 @@ function Gateway:pages(path, opts)
     if number > MAX_PAGES then
       error(errors.new { code = "protocol", method = "GET", path = path, message = "the listing does not end" }, 0)
     end
-    local body = decoded(self:_send(request), "GET", request.path)
+    local body = decoded(self:_send(request, kind), "GET", request.path)
     local uri = type(body) == "table" and body.nextUri
     if type(uri) == "string" and uri ~= "" then
       local place = next_path(self._client, uri)
@@ -261,6 +259,13 @@ function Gateway:pages(path, opts)
   end
 end
 
+-- gw:pages(path [, {params, query, family, deadline}]) -> iterator over pages (the decoded answers), by nextUri, else
+-- by pageNumber.
+function Gateway:pages(path, opts)
+  opts = check_options("gateway:pages", opts, { params = true, query = true, family = true, deadline = true })
+  return pages(self, path, opts)
+end
+
 -- gw:list(kind, args [, {page_size =, query =, deadline =}]) -> iterator over pages.
 function Gateway:list(name, args, opts)
   opts = check_options("gateway:list", opts, { page_size = true, query = true, deadline = true })
@@ -269,10 +274,10 @@ function Gateway:list(name, args, opts)
   local query = {}
   for k, v in pairs(opts.query or {}) do query[k] = v end
   query.pageSize = opts.page_size or query.pageSize
-  return self:pages(kind.list, {
+  return pages(self, kind.list, {
     params = kinds.locate(kind, kind.list, args).params, query = next(query) and query or nil, family = kind.family,
     deadline = opts.deadline,
-  })
+  }, kind)
 end
 
 -- gw:find(kind, args, content [, {among = what an earlier gw:find gave as its second result}])
