@@ -33,6 +33,7 @@ for my $file (@files) {
         fault("$file:$n: trailing white space") if !$data && /[ \t\r]+\n/;
         fault("$file:$n: $1: the same sources must give the same bytes") if $file =~ /\.[ch]$/ && /\b(__DA(?:TE)__|__TI(?:ME)__)\b/;
     }
+    fault("$file: a script that is not executable") if $text =~ /\A#!/ && !-x $file && $file !~ /\.lua$/;
     fault("$file: no line end at its end") if !$data && length $text && $text !~ /\n\z/;
     next unless $file =~ /\.(c|h|lua)$/ && $file !~ m{^tests/};
     fault("$file: $n lines: more than one unit?") if $n > 700;
