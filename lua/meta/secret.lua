@@ -15,6 +15,16 @@ local secret = {}
 ---@return moongate.error? err
 function secret.env(name) end
 
+---The secret in a file of at most 4 KiB, without the line break at its end. The file must be closed to group and others (mode 0600); a
+---pipe, such as `/dev/fd/3`, is read to its end. Waits on libuv's thread pool; needs a task.
+---
+---Errors: `not_found`, `denied` (the system's permissions, moongate's, or a file that others may read), `invalid` (empty; neither file nor
+---pipe), `too_large`, `io`.
+---@param path string
+---@return moongate.secret.handle? handle
+---@return moongate.error? err
+function secret.file(path) end
+
 ---A new random secret in the form of webhook keys: `whsec_` and base64.
 ---@param bytes? integer 16 to 64 (default 32)
 ---@return moongate.secret.handle? handle

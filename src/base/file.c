@@ -63,6 +63,52 @@ out:
     return rc;
 }
 
+#define SECRET_MAX 4096
+
+static int check_secret_file(int fd, const char *path, struct moon_err *err) {
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
+    if (S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
+        return moon_err_set(err, MOON_EDENIED, "%s holds a secret and is open to other users (mode %o): chmod 600 it",
+                            path, (unsigned)(st.st_mode & 07777));
+    if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
+        return moon_err_set(err, MOON_EINVAL, "%s is neither a file nor a pipe", path);
+    return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0
+               ? 0
+               : moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
+}
+
+int moon_file_read_secret(const char *path, struct moon_buf *out, struct moon_err *err) {
+    char bytes[SECRET_MAX + 2];
+    size_t len = 0;
+    ssize_t n = 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe without a writer must not hang us */
+    if (fd < 0)
+        return moon_err_errno(err, MOON_EIO, errno, "can't open %s", path);
+    int rc = check_secret_file(fd, path, err);
+    while (rc == 0 && n != 0 && len < sizeof bytes) {
+        n = read(fd, bytes + len, sizeof bytes - len);
+        if (n > 0)
+            len += (size_t)n;
+        else if (n < 0 && errno != EINTR)
+            rc = moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
+    }
+    close(fd);
+    if (len > 0 && bytes[len - 1] == '\n')
+        len--;
+    if (len > 0 && bytes[len - 1] == '\r')
+        len--;
+    if (rc == 0 && len == 0)
+        rc = moon_err_set(err, MOON_EINVAL, "%s is empty: a secret is expected in it", path);
+    if (rc == 0 && len > SECRET_MAX)
+        rc = moon_err_set(err, MOON_ETOOBIG, "%s is larger than a secret may be (%d bytes)", path, SECRET_MAX);
+    if (rc == 0 && moon_buf_append(out, bytes, len) != 0)
+        rc = moon_err_set(err, MOON_ENOMEM, "out of memory reading %s", path);
+    moon_wipe(bytes, sizeof bytes);
+    return rc;
+}
+
 static int write_all(int fd, const char *data, size_t len) {
     while (len > 0) {
         ssize_t n = write(fd, data, len);

@@ -4,6 +4,7 @@
  * operation is then an orphan, and its end frees it. */
 #include "l_fs.h"
 
+#include "l_secret.h"
 #include "moongate/file.h"
 #include "moongate/host.h"
 #include "moongate/loop.h"
@@ -24,7 +25,7 @@ struct op {
     struct moon_wake wake;
     void (*run)(struct op *op);
     int (*push)(lua_State *L, struct op *op); /* results of a success */
-    bool busy, orphan;
+    bool busy, orphan, secret; /* secret: buf is wiped at the end */
     char *path;
     struct moon_buf buf; /* what is read or written; names, each with its NUL */
     size_t max;
@@ -41,6 +42,8 @@ struct l_op {
 static void op_free(struct op *op) {
     if (!op)
         return;
+    if (op->secret && op->buf.data)
+        moon_wipe(op->buf.data, op->buf.cap);
     moon_buf_release(&op->buf);
     free(op->path);
     free(op);
@@ -80,6 +83,10 @@ static int l_op_close(lua_State *L) {
 
 static void run_read(struct op *op) {
     op->rc = moon_file_read(op->path, op->max, &op->buf, &op->err);
+}
+
+static void run_secret(struct op *op) {
+    op->rc = moon_file_read_secret(op->path, &op->buf, &op->err);
 }
 
 static void run_write(struct op *op) {
@@ -157,6 +164,10 @@ static int push_text(lua_State *L, struct op *op) {
     return 1;
 }
 
+static int push_secret(lua_State *L, struct op *op) {
+    return l_secret_push(L, op->buf.data, op->buf.len);
+}
+
 static int push_names(lua_State *L, struct op *op) {
     lua_Integer n = 0;
     lua_newtable(L);
@@ -217,6 +228,7 @@ static int start(lua_State *L, const struct spec *spec, const char *data, size_t
         return moon_fail(L, &err);
     }
     op->run = spec->run;
+    op->secret = spec->run == run_secret;
     op->push = spec->push;
     op->max = max;
     op->mode = mode;
@@ -225,6 +237,11 @@ static int start(lua_State *L, const struct spec *spec, const char *data, size_t
     op->busy = true;
     op->wake = moon_task_park(L);
     return lua_yieldk(L, 0, (lua_KContext)lua_gettop(L), op_k);
+}
+
+int l_secret_file(lua_State *L) {
+    static const struct spec spec = {"secret.file", "read", run_secret, push_secret};
+    return start(L, &spec, NULL, 0, 0, 0);
 }
 
 /* fs.read(path [, max]) -> bytes | nil, err */
@@ -281,11 +298,15 @@ static const luaL_Reg meta[] = {{"__gc", l_op_close}, {"__close", l_op_close}, {
 static const luaL_Reg funcs[] = {{"read", l_read},   {"write", l_write},   {"list", l_list},      {"stat", l_stat},
                                  {"mkdir", l_mkdir}, {"remove", l_remove}, {"lines", l_fs_lines}, {NULL, NULL}};
 
-int luaopen_moongate_fs(lua_State *L);
-int luaopen_moongate_fs(lua_State *L) {
+void l_fs_setup(lua_State *L) {
     if (luaL_newmetatable(L, L_FS_OP))
         luaL_setfuncs(L, meta, 0);
     lua_pop(L, 1);
+}
+
+int luaopen_moongate_fs(lua_State *L);
+int luaopen_moongate_fs(lua_State *L) {
+    l_fs_setup(L);
     l_fs_lines_setup(L);
     luaL_newlib(L, funcs);
     return 1;

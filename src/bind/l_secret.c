@@ -100,7 +100,7 @@ static int l_is(lua_State *L) {
 }
 
 static const luaL_Reg meta[] = {{"__gc", l_gc}, {"__tostring", l_tostring}, {"__concat", l_concat}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"env", l_env}, {"random", l_random}, {"is", l_is}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"env", l_env}, {"file", l_secret_file}, {"random", l_random}, {"is", l_is}, {NULL, NULL}};
 
 int luaopen_moongate_secret(lua_State *L);
 int luaopen_moongate_secret(lua_State *L) {
@@ -110,6 +110,7 @@ int luaopen_moongate_secret(lua_State *L) {
         lua_setfield(L, -2, "__metatable");
     }
     lua_pop(L, 1);
+    l_fs_setup(L);
     luaL_newlib(L, funcs);
     return 1;
 }

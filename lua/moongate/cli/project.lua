@@ -6,8 +6,12 @@ local M = {}
 local STRING, INTEGER, SECRET, URL = "a string", "a whole number from 1 on", 'secret "NAME"', "an http(s) URL"
 local TABLE = "a table of plain data"
 local PATH_LIST = { list = STRING }
+local HEADER_TEXT = 'a string of one line, or secret "NAME"'
+local HEADERS = { map = HEADER_TEXT, names = "a header's name that the webhook does not set itself" }
+local PROFILE = { one_of = { "mlflow", "standard" } } -- moongate.webhooks.profile
 
--- A field: one of the words above, {list = field}, {map = field}, {or_list = field} or {fields = {…}, required = {…}}.
+-- A field: one of the words above, {list = field}, {map = field [, names = word]}, {or_list = field}, {one_of = texts}
+-- or {fields = {…}, required = {…}}.
 local PROJECT = {
   fields = {
     gateway = {
@@ -19,7 +23,12 @@ local PROJECT = {
     },
     state = STRING,
     webhooks = {
-      map = { fields = { url = URL, secret = { or_list = SECRET }, events = { list = STRING } }, required = { "url" } },
+      map = {
+        fields = {
+          url = URL, secret = { or_list = SECRET }, events = { list = STRING }, profile = PROFILE, headers = HEADERS,
+        },
+        required = { "url" },
+      },
     },
     limits = {
       fields = {
@@ -64,6 +73,12 @@ local is_a = {
   [TABLE] = function(v) return type(v) == "table" and is_data(v, 6) end,
   [INTEGER] = function(v) return math.type(v) == "integer" and v >= 1 end,
   [URL] = function(v) return type(v) == "string" and string.find(v, "^https?://[^%s/]+") ~= nil end,
+  [HEADER_TEXT] = function(v) return type(v) == "string" and string.find(v, "%c") == nil end,
+  [HEADERS.names] = function(v)
+    v = string.lower(v)
+    return string.find(v, "^[%w!#$%%&'*+.^_`|~-]+$") ~= nil and string.find(v, "^webhook%-") == nil
+      and string.find(v, "^x%-mlflow%-") == nil and v ~= "host" and v ~= "content-length"
+  end,
 }
 
 local function join(path, key)
@@ -90,16 +105,29 @@ local function check_fields(value, spec, path, faults)
   end
 end
 
+local function check_choice(value, spec, path, faults, key)
+  local shown = type(value) == "string" and "'" .. value .. "'" or type(value)
+  for _, choice in ipairs(spec.one_of) do
+    if value == choice then return end
+  end
+  fault(faults, path, key, "must be one of %s, not %s%s", table.concat(spec.one_of, ", "), shown,
+    type(value) == "string" and faults.hint(value, spec.one_of) or "")
+end
+
 function check(value, spec, path, faults, key)
   if spec == SECRET then
     if not faults.is_secret(value) then -- the value is never repeated
       fault(faults, path, key,
       'must be secret "NAME", which names an environment variable: a secret does not belong here')
     end
+  elseif spec == HEADER_TEXT and faults.is_secret(value) then
+    return
   elseif type(spec) == "string" then
     if not is_a[spec](value) then fault(faults, path, key, "must be %s, not %s", spec, type(value)) end
   elseif spec.or_list and faults.is_secret(value) then
     return
+  elseif spec.one_of then
+    check_choice(value, spec, path, faults, key)
   elseif type(value) ~= "table" then
     if spec.or_list then return check(value, spec.or_list, path, faults, key) end
     fault(faults, path, key, "must be a table, not a %s", type(value))
@@ -109,6 +137,8 @@ function check(value, spec, path, faults, key)
     for _, name in ipairs(sorted_keys(value)) do
       if type(name) ~= "string" then
         fault(faults, join(path, name), key, "needs a name")
+      elseif spec.names and not is_a[spec.names](name) then
+        fault(faults, join(path, name), name, "must be %s", spec.names)
       else
         check(value[name], spec.map, join(path, name), faults, name)
       end

@@ -1,6 +1,6 @@
 -- attempts.lua - brings one message to its receiver: attempt after attempt, each with its own time and signature,
--- within one deadline. The HTTP client's own retries are off: it would send the first attempt's signature again, and a
--- receiver refuses a message that is minutes old.
+-- within one deadline. The HTTP client's own retries are off: it would send the first attempt's signature again, and
+-- a receiver refuses a message that is minutes old.
 
 local errors = require "moongate.error"
 local hash = require "moongate.hash"
@@ -43,6 +43,16 @@ local HINTS = {
   [401] = "does the receiver have the same secret?", [403] = "does the receiver have the same secret?",
   [410] = "the receiver wants no more: take the webhook out of the project file, or give its new URL",
 }
+
+-- The receiver's own headers, and the type of the body unless they say it.
+local function add_headers(headers, more)
+  local typed = false
+  for name, value in pairs(more) do
+    headers[name] = value
+    typed = typed or name:lower() == "content-type"
+  end
+  if not typed then headers["Content-Type"] = "application/json" end
+end
 
 -- One request -> status | nil, err
 local function attempt(client, message, headers, deadline)
@@ -94,10 +104,9 @@ function M.deliver(message, tools)
     local headers, err = profile.headers(message.profile, message.secret, message.id,
       math.tointeger(clock.now() // 1), message.body)
     if not headers then return nil, failure(message, err, tries) end
-    headers["content-type"] = "application/json"
-    for name, value in pairs(message.headers or {}) do headers[name] = value end
-    local status
+    add_headers(headers, message.headers or {})
     local started = clock.monotonic()
+    local status
     status, err = attempt(client, message, headers, math.max(0.001, math.min(ONE_ATTEMPT, due - started)))
     tries[#tries + 1] = {
       n = #tries + 1, status = status or err.status, error = err and err.code or nil, wait_ms = wait * 1000,
