@@ -5,15 +5,19 @@
 #include "moongate/buf.h"
 #include "moongate/err.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 /* Appends a regular file's bytes to out. MOON_ETOOBIG beyond max bytes, MOON_EINVAL for a directory, MOON_ENOENT,
  * MOON_EDENIED (no permission), MOON_EIO. */
 int moon_file_read(const char *path, size_t max, struct moon_buf *out, struct moon_err *err);
-/* Appends the secret in a file, at most 4 KiB, without the line break at its end. A regular file must be closed to group
- * and others (MOON_EDENIED); a pipe, such as /dev/fd/3, is read to its end, which may block. MOON_EINVAL: empty, or
- * neither of the two. What was read is wiped when it fails. */
-int moon_file_read_secret(const char *path, struct moon_buf *out, struct moon_err *err);
+/* Appends what comes from fd to its end, however long that takes; MOON_ECANCELLED soon after *stop has become true.
+ * MOON_ETOOBIG beyond max bytes, MOON_EIO. */
+int moon_file_read_fd(int fd, size_t max, const atomic_bool *stop, struct moon_buf *out, struct moon_err *err);
+/* Appends the secret in a file, at most 4 KiB, without the line break at its end. A regular file must be closed to
+ * group and others (MOON_EDENIED); a pipe, such as /dev/fd/3, is read to its end, as above. MOON_EINVAL: empty, or
+ * neither of the two. */
+int moon_file_read_secret(const char *path, const atomic_bool *stop, struct moon_buf *out, struct moon_err *err);
 /* Writes a temporary file beside path, syncs it, renames it over path and syncs the folder: readers see the old or the
  * new whole, also after a crash. mode as for open(2). */
 int moon_file_replace(const char *path, const void *data, size_t len, unsigned mode, struct moon_err *err);

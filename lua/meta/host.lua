@@ -45,6 +45,11 @@ function host.write_err(text) end
 ---@return moongate.error? err io
 function host.write_out(text) end
 
+---All of standard input, at most 64 MiB. Waits on the thread pool; needs a task.
+---@return string? bytes
+---@return moongate.error? err
+function host.read_stdin() end
+
 ---@param fd integer
 ---@return boolean
 function host.isatty(fd) end

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,31 @@ out:
     return rc;
 }
 
+/* Looks at *stop ten times a second while nothing comes. */
+int moon_file_read_fd(int fd, size_t max, const atomic_bool *stop, struct moon_buf *out, struct moon_err *err) {
+    size_t before = out->len;
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        ssize_t n = -1;
+        if (atomic_load(stop))
+            return moon_err_set(err, MOON_ECANCELLED, "cancelled");
+        if (moon_buf_reserve(out, 4096) != 0)
+            return moon_err_set(err, MOON_ENOMEM, "out of memory");
+        if (poll(&p, 1, 100) == 0)
+            continue;
+        n = read(fd, out->data + out->len, 4096);
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return moon_err_errno(err, MOON_EIO, errno, "can't read");
+        out->len += n > 0 ? (size_t)n : 0;
+        if (out->len - before > max)
+            return moon_err_set(err, MOON_ETOOBIG, "more than the limit of %zu bytes", max);
+    }
+    out->data[out->len] = '\0';
+    return 0;
+}
+
 #define SECRET_MAX 4096
 
 static int check_secret_file(int fd, const char *path, struct moon_err *err) {
@@ -74,38 +100,24 @@ static int check_secret_file(int fd, const char *path, struct moon_err *err) {
                             path, (unsigned)(st.st_mode & 07777));
     if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
         return moon_err_set(err, MOON_EINVAL, "%s is neither a file nor a pipe", path);
-    return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0
-               ? 0
-               : moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
+    return 0;
 }
 
-int moon_file_read_secret(const char *path, struct moon_buf *out, struct moon_err *err) {
-    char bytes[SECRET_MAX + 2];
-    size_t len = 0;
-    ssize_t n = 1;
+int moon_file_read_secret(const char *path, const atomic_bool *stop, struct moon_buf *out, struct moon_err *err) {
+    size_t before = out->len;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe without a writer must not hang us */
     if (fd < 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't open %s", path);
     int rc = check_secret_file(fd, path, err);
-    while (rc == 0 && n != 0 && len < sizeof bytes) {
-        n = read(fd, bytes + len, sizeof bytes - len);
-        if (n > 0)
-            len += (size_t)n;
-        else if (n < 0 && errno != EINTR)
-            rc = moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
-    }
+    if (rc == 0)
+        rc = moon_file_read_fd(fd, SECRET_MAX, stop, out, err);
     close(fd);
-    if (len > 0 && bytes[len - 1] == '\n')
-        len--;
-    if (len > 0 && bytes[len - 1] == '\r')
-        len--;
-    if (rc == 0 && len == 0)
+    if (rc == 0 && out->len > before && out->data[out->len - 1] == '\n')
+        out->data[--out->len] = '\0';
+    if (rc == 0 && out->len > before && out->data[out->len - 1] == '\r')
+        out->data[--out->len] = '\0';
+    if (rc == 0 && out->len == before)
         rc = moon_err_set(err, MOON_EINVAL, "%s is empty: a secret is expected in it", path);
-    if (rc == 0 && len > SECRET_MAX)
-        rc = moon_err_set(err, MOON_ETOOBIG, "%s is larger than a secret may be (%d bytes)", path, SECRET_MAX);
-    if (rc == 0 && moon_buf_append(out, bytes, len) != 0)
-        rc = moon_err_set(err, MOON_ENOMEM, "out of memory reading %s", path);
-    moon_wipe(bytes, sizeof bytes);
     return rc;
 }
 

@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,11 @@ struct op {
     struct moon_wake wake;
     void (*run)(struct op *op);
     int (*push)(lua_State *L, struct op *op); /* results of a success */
-    bool busy, orphan, secret; /* secret: buf is wiped at the end */
+    bool busy, orphan, secret;                /* secret: buf is wiped at the end */
     char *path;
     struct moon_buf buf; /* what is read or written; names, each with its NUL */
     size_t max;
+    atomic_bool stop; /* nobody waits any more: to what may take for ever */
     unsigned mode;
     struct stat st;
     int rc;
@@ -72,6 +74,7 @@ static int l_op_close(lua_State *L) {
     h->op = NULL;
     if (op && op->busy) {
         op->orphan = true;
+        atomic_store(&op->stop, true);
         moon_work_cancel(moon_host_services(moon_host_of(L))->loop, &op->work);
     } else {
         op_free(op);
@@ -86,7 +89,11 @@ static void run_read(struct op *op) {
 }
 
 static void run_secret(struct op *op) {
-    op->rc = moon_file_read_secret(op->path, &op->buf, &op->err);
+    op->rc = moon_file_read_secret(op->path, &op->stop, &op->buf, &op->err);
+}
+
+static void run_stdin(struct op *op) {
+    op->rc = moon_file_read_fd(STDIN_FILENO, op->max, &op->stop, &op->buf, &op->err);
 }
 
 static void run_write(struct op *op) {
@@ -242,6 +249,13 @@ static int start(lua_State *L, const struct spec *spec, const char *data, size_t
 int l_secret_file(lua_State *L) {
     static const struct spec spec = {"secret.file", "read", run_secret, push_secret};
     return start(L, &spec, NULL, 0, 0, 0);
+}
+
+int l_host_read_stdin(lua_State *L) {
+    static const struct spec spec = {"host.read_stdin", "read", run_stdin, push_text};
+    lua_settop(L, 0);
+    lua_pushliteral(L, "/dev/stdin");
+    return start(L, &spec, NULL, 0, READ_MAX, 0);
 }
 
 /* fs.read(path [, max]) -> bytes | nil, err */

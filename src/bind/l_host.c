@@ -1,6 +1,7 @@
 /* l_host.c - Lua module "moongate.host": what trusted code needs of the host. Never given to scripts. */
 #include "l_host.h"
 
+#include "l_fs.h"
 #include "moongate/file.h"
 #include "moongate/host.h"
 #include "moongate/http.h"
@@ -223,6 +224,7 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"write", l_write},
                                  {"write_err", l_write_err},
                                  {"write_out", l_host_write_out},
+                                 {"read_stdin", l_host_read_stdin},
                                  {"isatty", l_isatty},
                                  {"width", l_width},
                                  {"stats", l_stats},
@@ -234,6 +236,7 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
 int luaopen_moongate_host(lua_State *L);
 int luaopen_moongate_host(lua_State *L) {
     l_host_out_setup(L);
+    l_fs_setup(L);
     luaL_newlib(L, funcs);
     return 1;
 }

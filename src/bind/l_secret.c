@@ -2,6 +2,7 @@
  * lua/meta/secret.lua */
 #include "l_secret.h"
 
+#include "l_fs.h"
 #include "moongate/digest.h"
 #include "moongate/redact.h"
 #include "moongate/rng.h"
@@ -100,7 +101,8 @@ static int l_is(lua_State *L) {
 }
 
 static const luaL_Reg meta[] = {{"__gc", l_gc}, {"__tostring", l_tostring}, {"__concat", l_concat}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"env", l_env}, {"file", l_secret_file}, {"random", l_random}, {"is", l_is}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {
+    {"env", l_env}, {"file", l_secret_file}, {"random", l_random}, {"is", l_is}, {NULL, NULL}};
 
 int luaopen_moongate_secret(lua_State *L);
 int luaopen_moongate_secret(lua_State *L) {

@@ -13,9 +13,6 @@ struct l_secret {
 
 /* Pushes a handle with a copy of the bytes, and has them redacted everywhere from now on. 1, or 2 with nil, err. */
 int l_secret_push(lua_State *L, const char *data, size_t len);
-/* secret.file(path) -> handle | nil, err. Lives in l_fs.c, with what else reads off the loop's thread. */
-int l_secret_file(lua_State *L);
-void l_fs_setup(lua_State *L); /* the metatable of what it waits on; again is harmless */
 /* NULL unless the value at idx is a handle. */
 static inline const struct l_secret *l_secret_test(lua_State *L, int idx) {
     return luaL_testudata(L, idx, L_SECRET);

@@ -158,6 +158,83 @@ local audit = {
   },
 }
 
+local SECRET_FLAGS = {
+  { "secret-env", "the variable that holds the secret; several while a key is changed", value = "NAME",
+    repeated = true },
+  { "secret-file", "a file of mode 0600, or a pipe such as /dev/fd/3, that holds it", value = "FILE", repeated = true },
+}
+
+local webhook = {
+  name = "webhook",
+  summary = "send, verify or receive signed webhooks",
+  commands = {
+    {
+      name = "send",
+      summary = "send one message, and say what became of it",
+      description = {
+        "Posts {type, timestamp, data} as the workflows do: signed when a secret is given, tried again for 20",
+        "seconds, delivered on 2xx. Exit status 0: delivered; 6: not within that time; else the receiver refused",
+        "it. With --dry-run the message and its headers are shown, and nothing is sent.",
+      },
+      args = { { "url", "where to" } },
+      flags = {
+        { "event", "the message's type", value = "NAME", default = "test" },
+        { "data", "the message's data: JSON, or @FILE with it", value = "JSON", default = "{}" },
+        SECRET_FLAGS[1], SECRET_FLAGS[2],
+        { "webhook-profile", "whose headers: Standard Webhooks' or MLflow's", value = "PROFILE", default = "standard",
+          choices = { "standard", "mlflow" } },
+        { "id", "the message's id: of one that is sent again", value = "ID" },
+        { "header", "one more header", value = "'NAME: VALUE'", repeated = true },
+      },
+      examples = {
+        { "moongate webhook send https://hooks.example.com/llm --secret-env HOOK_SECRET" },
+        { "moongate webhook send http://127.0.0.1:9000 --event llm_config_change --data @change.json" },
+        { "moongate webhook send http://127.0.0.1:9000 --webhook-profile mlflow --secret-file hook.key --dry-run" },
+      },
+    },
+    {
+      name = "verify",
+      summary = "verify a message that was received",
+      description = {
+        "Reads the body, byte for byte, from FILE or standard input, and verifies it with the headers given. Both",
+        "profiles; the headers say which. Exit status 8, with the reason, when it does not verify.",
+      },
+      args = { { "file", "the body (default or '-': standard input)", optional = true } },
+      flags = {
+        SECRET_FLAGS[1], SECRET_FLAGS[2],
+        { "header", "a header of the message", value = "'NAME: VALUE'", repeated = true },
+        { "tolerance", "how old, or how far ahead, it may be", type = "duration", value = "DURATION", default = "5m" },
+      },
+      examples = {
+        { "moongate webhook verify --secret-env HOOK_SECRET --header 'webhook-id: msg_1' --header "
+          .. "'webhook-timestamp: 1763627497' --header 'webhook-signature: v1,...' body.json" },
+      },
+    },
+    {
+      name = "listen",
+      summary = "receive webhooks and print a line for each, until stopped",
+      description = {
+        "Listens on this machine and verifies what comes, of both profiles. With a secret, what does not verify",
+        "is answered 401. --count ends it after so many; its exit status is 8 when one of them did not verify.",
+        "With --json the list of all is printed at the end.",
+      },
+      flags = {
+        { "port", "the port to listen on; 0 takes a free one", type = "integer", default = 0, min = 0, max = 65535,
+          value = "PORT" },
+        { "host", "the address to listen on", value = "ADDRESS", default = "127.0.0.1" },
+        SECRET_FLAGS[1], SECRET_FLAGS[2],
+        { "count", "end after so many", type = "integer", min = 1, value = "N" },
+        { "status", "what to answer", type = "integer", min = 200, max = 599, value = "CODE", default = 204 },
+        { "body", "print the body below each line", type = "boolean" },
+      },
+      examples = {
+        { "moongate webhook listen --port 9000 --secret-env HOOK_SECRET" },
+        { "moongate webhook listen --port 9000 --status 503 --count 3", "see how a sender takes it" },
+      },
+    },
+  },
+}
+
 local doctor = {
   name = "doctor",
   summary = "check the set-up: credentials, hosts, TLS, clock, state, audit log, a token",
@@ -191,7 +268,7 @@ return {
     "command a private simulated gateway, so that nothing but this program is needed to try one.",
   },
   globals = globals,
-  commands = { run, eval, sim, test, check, audit, doctor, help, version },
+  commands = { run, eval, sim, test, check, audit, webhook, doctor, help, version },
   secrets_note = {
     "Secrets are never taken from the command line, where every user of the machine can read them. They come",
     "from the environment, from the project file (which names variables) or from ~/.gc/config.toml.",

@@ -163,6 +163,46 @@ local function token(found)
   found:ok("token", "minted%s", left)
 end
 
+-- What is wrong with a webhook -> faults, warnings: its key can't be used; it can be forged, or read on the way.
+local function look_at(name, hook)
+  local profile = require "moongate.webhooks.profile"
+  local style, faults, warnings = hook.profile or "standard", {}, {}
+  for _, u in ipairs(require("moongate.cli.settings").unset(hook, "webhooks." .. name)) do
+    faults[#faults + 1] = ("%s: %s is not set in the environment"):format(u.path, u.name)
+  end
+  if not hook.secret then
+    warnings[#warnings + 1] = name .. " is not signed"
+  elseif #faults == 0 then
+    local headers, err = profile.headers(style, hook.secret, profile.new_id(style), 0, "")
+    if not headers then faults[1] = ("webhooks.%s.secret: %s"):format(name, err.message) end
+  end
+  if not hook.url:find "^https:" and not require("moongate.sim.webhooks").is_loopback(hook.url) then
+    warnings[#warnings + 1] = name .. " goes over plain http"
+  end
+  return faults, warnings
+end
+
+local function webhooks(found)
+  local hooks, names, warnings, shown, good = host.project().data.webhooks or {}, {}, {}, {}, true
+  for name in pairs(hooks) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    local faults, more = look_at(name, hooks[name])
+    for _, message in ipairs(faults) do
+      found:fail("webhooks", { code = "invalid", message = message }, "set the variable, or mend the project file")
+      good = false
+    end
+    table.move(more, 1, #more, #warnings + 1, warnings)
+    shown[i] = hooks[name].profile == "mlflow" and name .. " (mlflow)" or name
+  end
+  if #warnings > 0 then
+    found:warn("webhooks", table.concat(warnings, ", "),
+      "give it a secret and an https URL, or its receiver must trust all")
+  elseif good and #names > 0 then
+    found:ok("webhooks", "signed: %s", table.concat(shown, ", "))
+  end
+end
+
 -- ---- the command ----
 
 function M.check()
@@ -175,6 +215,7 @@ function M.check()
   end
   state(found)
   audit_log(found)
+  webhooks(found)
   return found
 end
 

@@ -5,7 +5,7 @@ local log = require "moongate.log"
 
 local M = {}
 
--- Places of secrets whose variable is not set, below `value`.
+-- Places of secrets whose variable is not set, below `value`: {path, name} each.
 local function unset(value, path, out)
   for key, v in pairs(value) do
     local here = path == "" and tostring(key) or path .. "." .. tostring(key)
@@ -18,16 +18,21 @@ local function unset(value, path, out)
   return out
 end
 
+function M.unset(value, path)
+  local out = unset(value, path, {})
+  table.sort(out, function(a, b) return a.path < b.path end)
+  return out
+end
+
 -- The data; an empty table without a project file.
 function M.project()
   local project = host.project()
   if project.error then error(project.error, 0) end
   if #project.faults > 0 then fail.file_faults(project.faults, "moongate help explains the project file") end
   local faults = {}
-  for i, u in ipairs(unset(project.data, "", {})) do
+  for i, u in ipairs(M.unset(project.data, "")) do
     faults[i] = { file = project.path, path = u.path, message = ("%s is not set in the environment"):format(u.name) }
   end
-  table.sort(faults, function(a, b) return a.path < b.path end)
   if #faults > 0 then fail.file_faults(faults) end
   return project.data
 end

@@ -7,7 +7,7 @@ local host = require "moongate.host"
 local M = {}
 
 -- Commands that talk to no gateway, or are one.
-local WITHOUT = { sim = true, check = true, help = true, version = true, test = true, audit = true }
+local WITHOUT = { sim = true, check = true, help = true, version = true, test = true, audit = true, webhook = true }
 
 -- Specs of faults as flag gave them -> rules. Every fault in them is a usage error at once.
 function M.rules(flag, specs)
@@ -21,12 +21,25 @@ function M.rules(flag, specs)
   return rules
 end
 
+-- The secrets of the project file's webhooks, for the simulated receivers that stand in for them. One that is not set
+-- is told of elsewhere.
+local function receiver_secrets()
+  local secret, secrets = require "moongate.secret", {}
+  for name, hook in pairs(host.project().data.webhooks or {}) do
+    local key = hook.secret
+    if secret.is(key) or (type(key) == "table" and secret.is(key[1])) then secrets[name] = key end
+  end
+  return secrets
+end
+
 -- Calls fn(...) with a simulated gateway behind the session when --sim was given and the command can use one.
 function M.with(ctx, command, fn, ...)
   local name = command and (command.parent or command).name
   if not ctx.opts.sim or ctx.opts.help or WITHOUT[name] then return fn(...) end
   local sim = require "moongate.sim"
-  local server, err = sim.start { seed = ctx.opts.seed, faults = M.rules("--sim-fault", ctx.opts.sim_fault) }
+  local server, err = sim.start {
+    seed = ctx.opts.seed, faults = M.rules("--sim-fault", ctx.opts.sim_fault), receiver_secrets = receiver_secrets(),
+  }
   if not server then error(err, 0) end
   local stop <close> = server
   local ok

@@ -8,6 +8,7 @@
 --   DELETE /__sim/faults[?id=N]  remove all, or one
 --   POST /__sim/reset            forget everything but the rules
 --   POST /__sim/expire-tokens    the next call gets a 401
+-- /__sim/webhooks/{name} is receiver.lua's.
 local errors = require "moongate.sim.errors"
 local faults = require "moongate.sim.faults"
 local json = require "moongate.json"
@@ -15,7 +16,9 @@ local metrics = require "moongate.sim.metrics"
 
 local M = {}
 
+-- The receiver's paths are a resource's: faults, counts and the state are theirs as anybody's.
 function M.is(path)
+  if path:sub(1, 16) == "/__sim/webhooks/" then return false end
   return path == "/__sim" or path:sub(1, 7) == "/__sim/" or path == "/metrics"
 end
 

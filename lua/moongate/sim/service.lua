@@ -26,6 +26,7 @@ M.resources = {
   require "moongate.sim.model_configurations",
   require "moongate.sim.chat",
   require "moongate.sim.webhooks",
+  require "moongate.sim.receiver",
 }
 
 -- ---- a gateway ----

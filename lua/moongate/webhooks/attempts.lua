@@ -69,6 +69,7 @@ end
 -- What an attempt failed of, and where. The client's own count of its one attempt is not of interest.
 local function said(message, err)
   local text, origin = err.message:gsub("; gave up after 1 attempt$", ""), M.origin(message.url)
+  if err.status and not text:find("^answered") then text = ("answered %d: %s"):format(err.status, text) end
   return text:find(origin, 1, true) and text or origin .. ": " .. text
 end
 

@@ -72,7 +72,8 @@ end
 -- simulated gateway's receiver instead.
 local function simulated(hook)
   if require("moongate.sim.webhooks").is_loopback(hook.url) then return hook end
-  hook.url = require("moongate.auth").info().api_url .. "/__sim/webhooks/" .. hook.name:gsub("[^%w_-]", "-")
+  hook.url = require("moongate.auth").info().api_url .. "/__sim/webhooks/"
+    .. hook.name:gsub("[^%w_-]", function(c) return ("%%%02X"):format(c:byte()) end)
   return hook
 end
 
