@@ -1,4 +1,5 @@
 -- sim.lua - `moongate sim`: the simulated gateway as a server, until it is stopped.
+local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
 local sim = require "moongate.sim"
 local simulated = require "moongate.cli.simulated"
@@ -29,6 +30,17 @@ local function instructions(server, cacert)
   return table.concat(lines, "\n")
 end
 
+-- The option `prompts` from the flags. Every fault in them is a usage error at once.
+local function profiles_of(specs)
+  local prompts, out, faults = require "moongate.sim.prompts", {}, {}
+  for _, spec in ipairs(specs) do
+    local model, profile = prompts.parse(spec)
+    if model then out[model] = profile else faults[#faults + 1] = "--prompts " .. profile end
+  end
+  if #faults > 0 then fail.usage_faults("help sim", faults) end
+  return out
+end
+
 function M.run(ctx, args)
   for _, spec in ipairs(args.fault) do
     if spec == "help" then return ctx:text(sim.fault_help) end
@@ -37,7 +49,7 @@ function M.run(ctx, args)
   local faults = rules_of(ctx, args)
   local server, err = sim.start {
     port = args.port, seed = ctx.opts.seed, faults = faults, tls = tls, token_ttl = math.ceil(args.token_ttl),
-    rate_limit = args.rate_limit,
+    rate_limit = args.rate_limit, prompts = profiles_of(args.prompts),
   }
   if not server then error(err, 0) end
   local stop <close> = server

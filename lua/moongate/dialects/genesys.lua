@@ -83,5 +83,15 @@ return {
       scopes = { read = "ai:models:read", write = "ai:llm:manage" },
       family = "model",
     },
+    prompt = { -- sent by router.lua; nothing is kept of it
+      title = "prompt",
+      path = "/api/v2/ai/gateway/prompts",
+      create = "POST",
+      readable = false,
+      lock = "none",
+      idempotent = true, -- known by its X-Genesys-Request-Id
+      scopes = { write = "ai:gateway:write, ai:prompt:execute" },
+      family = "prompt",
+    },
   },
 }

@@ -18,6 +18,7 @@ local specs = {
   ingest = { "number", 0.2 },          -- seconds that a simulated ingestion takes
   job = { "number", 0.5 },             -- seconds that the registration of a model takes
   job_states = { "table", { "QUEUED", "RUNNING" } }, -- what its job says of itself meanwhile, each for as long
+  prompts = { "table", {} },           -- how models behave when prompts are routed to them, see prompts.lua
   model_tokens = { "table" },          -- list of bearer tokens that chat-completions takes; default: any, or none
   webhook_secret = { "any" },          -- string or secret handle; default: made from the seed
   receiver_secrets = { "table" },      -- name -> secret (or a list): what webhooks to /__sim/webhooks/{name} need

@@ -25,6 +25,7 @@ M.resources = {
   require "moongate.sim.model_jobs",
   require "moongate.sim.model_configurations",
   require "moongate.sim.chat",
+  require "moongate.sim.prompts",
   require "moongate.sim.webhooks",
   require "moongate.sim.receiver",
 }
@@ -195,6 +196,7 @@ function M.handle(gw, req)
   local fate = call.fate or no_fate
   local rule = fate.rule
   gw.stats:received(call)
+  if call.route and call.route.arrived then call.route.arrived(gw, call) end
   local wait = fate.latency / 1000 + gw.options.latency
   if wait > 0 then task.sleep(wait) end
   if fate.expire then gw.oauth:expire() end

@@ -14,6 +14,7 @@ function M.new()
   return setmetatable({
     requests = 0, closed = 0, routes = {}, statuses = {}, faults = {}, last = {}, first = 1,
     ids = {}, bodies = {}, known = 0, duplicate_ids = 0, duplicate_bodies = 0,
+    parts = {}, -- what a resource counts by itself: name -> function
   }, M)
 end
 
@@ -85,7 +86,7 @@ function M:report()
   for i = 1, #self.last do
     last[i] = self.last[(self.first + i - 2) % #self.last + 1]
   end
-  return {
+  local report = {
     requests = self.requests,
     routes = self.routes,
     statuses = self.statuses,
@@ -93,6 +94,8 @@ function M:report()
     duplicates = { by_id = self.duplicate_ids, by_body = self.duplicate_bodies },
     last = json.array(last),
   }
+  for name, part in pairs(self.parts) do report[name] = part() end
+  return report
 end
 
 return M
