@@ -199,11 +199,11 @@ function M.read(path, opts, faults)
   M.add(faults, path, nil, READ_FAULTS[err.code] or err.message)
 end
 
--- M.decode(path, text, faults [, first line]) -> value; or nil, and a fault.
-function M.decode(path, text, faults, first)
+-- M.decode(path, text, faults) -> value; or nil, and a fault.
+function M.decode(path, text, faults)
   local document, err = json.decode(text, { safe_integers = true })
   if document ~= nil then return document end
-  M.add(faults, path, nil, "is not valid JSON: " .. err.message, err.line and err.line + (first or 1) - 1)
+  M.add(faults, path, nil, "is not valid JSON: " .. err.message, err.line)
 end
 
 local function files_in(folder, wanted, expected, faults)

@@ -109,6 +109,7 @@ function M.render(template, values)
     documents.add(faults, "variables", documents.pointer("", name), message)
   end
   for name in pairs(declared) do names[#names + 1] = name end
+  local known = table.move(names, 1, #names, 1, {})
   for name in pairs(values) do
     if declared[name] == nil then names[#names + 1] = name end
   end
@@ -117,7 +118,7 @@ function M.render(template, values)
     local wanted, value = declared[name], values[name]
     if wanted ~= nil and value == nil and not check.TYPES[wanted] then value = wanted end
     if wanted == nil then
-      fault(name, "is no variable of the template" .. suggest.hint(name, names))
+      fault(name, "is no variable of the template" .. suggest.hint(name, known))
     elseif value == nil then
       fault(name, ("is missing: a value of type %s"):format(wanted))
     elseif not fits(type_of(wanted), value) then

@@ -54,35 +54,35 @@ local function version_fault(text)
   end
 end
 
--- Where a place in the content stands: its line and column in the file, or in a JSON file, where the content is one
+-- A fault of the content at a byte: its line and column in the file, or in a JSON file, where the content is one
 -- string, in the content itself.
-local function place_in(src, line, column)
-  if src.content_line then return "", { line = src.content_line + line - 1, column = column } end
-  return ("line %d, column %d of the content: "):format(line, column), { content_line = line, content_column = column }
+local function report_at(content, src, report, fault)
+  local line, column = placeholders.position(content, fault.at)
+  if src.content_line then
+    report("/content", fault.message, { line = src.content_line + line - 1, column = column })
+  else
+    report("/content", ("line %d, column %d of the content: %s"):format(line, column, fault.message),
+      { content_line = line, content_column = column })
+  end
 end
 
 -- The placeholders of the content against the declared variables.
 local function variable_faults(document, src, report)
   local content, declared = document.content, document.variables
   local found, faults = placeholders.scan(content)
-  local used = {}
-  for _, f in ipairs(faults) do
-    local words, at = place_in(src, f.line, f.column)
-    report("/content", words .. f.message, at)
-    if f.meant then used[f.meant] = true end
-  end
-  if not documents.is_object(declared) then return end
-  local names = {}
-  for name in pairs(declared) do names[#names + 1] = name end
+  local used, names = {}, {}
+  for _, f in ipairs(faults) do used[f.meant or f] = true end
+  for name in pairs(documents.is_object(declared) and declared or {}) do names[#names + 1] = name end
   table.sort(names)
-  for _, p in ipairs(found) do
+  for _, p in ipairs(documents.is_object(declared) and found or {}) do
     if declared[p.name] == nil and not used[p.name] then
-      local words, at = place_in(src, placeholders.position(content, p.at))
-      report("/content", ("%s{{%s}} is not declared in variables%s"):format(words, p.name,
-        suggest.hint(p.name, names)), at)
+      p.message = ("{{%s}} is not declared in variables%s"):format(p.name, suggest.hint(p.name, names))
+      faults[#faults + 1] = p
     end
     used[p.name] = true
   end
+  table.sort(faults, function(a, b) return a.at < b.at end)
+  for _, f in ipairs(faults) do report_at(content, src, report, f) end
   for _, name in ipairs(names) do
     local pointer = documents.pointer("/variables", name)
     if not placeholders.is_name(name) then

@@ -50,8 +50,8 @@ local function malformed(text, at)
   return message, at + 2 + #inner + 2, meant
 end
 
--- M.scan(text) -> placeholders {name, at}, faults {message, line, column, meant = a name or nil}, in order. text is
--- UTF-8.
+-- M.scan(text) -> placeholders {name, at}, faults {message, at, meant = a name or nil}, in order; at is a byte's place.
+-- text is UTF-8.
 function M.scan(text)
   local found, faults, at = {}, {}, 1
   while true do
@@ -61,8 +61,7 @@ function M.scan(text)
     if name then
       found[#found + 1] = { name = name, at = at }
     else
-      local fault = {}
-      fault.line, fault.column = M.position(text, at)
+      local fault = { at = at }
       fault.message, stop, fault.meant = malformed(text, at)
       faults[#faults + 1] = fault
     end

@@ -84,11 +84,11 @@ end
 
 -- The header's text -> document, function(pointer) -> line; or nil. The header begins on the file's second line.
 local function of_header(path, header, faults)
-  local text = table.concat(header, "\n")
+  local text = "\n" .. table.concat(header, "\n") -- as many lines down as it is in the file
   if not text:find("^%s*{") then return of_lines(path, header, faults) end
-  local document = documents.decode(path, text, faults, 2)
+  local document = documents.decode(path, text, faults)
   if document == nil then return nil end
-  return document, function(pointer) return locate.line(text, pointer) + 1 end
+  return document, function(pointer) return locate.line(text, pointer) end
 end
 
 -- ---- text ----
