@@ -8,7 +8,9 @@ use Moon;
 use Test::More;
 
 my $dest = "$dir/dest";
-my $r = run({ seconds => 300, env => { MAKEFLAGS => '' } }, 'make', '-s', '-C', $root, 'install', "DESTDIR=$dest", 'PREFIX=/usr');
+# With the settings of the make that runs this, if one does, so that nothing is built anew; but not with its job server.
+(my $flags = $ENV{MAKEFLAGS} // '') =~ s/(^| )-?-?j(observer)?\S*//g;
+my $r = run({ seconds => 300, env => { MAKEFLAGS => $flags } }, 'make', '-s', '-C', $root, 'install', "DESTDIR=$dest", 'PREFIX=/usr');
 is($r->{status}, 0, 'make install') or diag($r->{err});
 ok(-x "$dest/usr/bin/moongate", 'the program');
 ok(-s "$dest/usr/share/moongate/meta/$_.lua", "the editor types: $_") for qw(http json task);
