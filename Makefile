@@ -36,7 +36,7 @@ LIBOBJ := $(filter-out $(B)/obj/cli/main.o,$(OBJ))
 LUA := $(shell find lua/moongate scripts -type f \( -name '*.lua' -o -name '*.json' \) 2>/dev/null | LC_ALL=C sort)
 UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 LUATEST := $(sort $(wildcard tests/lua/test_*.lua tests/regress/test_*.lua))
-E2E := $(sort $(wildcard tests/e2e/*.t))
+E2E := $(sort $(wildcard tests/e2e/*.t tests/regress/*.t))
 
 all: build/moongate ## build build/moongate (the default)
 

@@ -72,10 +72,23 @@ void host_open_libs(lua_State *L);
 int host_require(lua_State *L);
 int host_load_text(lua_State *L, const char *text, size_t len, const char *chunkname);
 
-/* scheduler.c */
+/* task_spawn.c */
 void host_scheduler_init(struct moon_host *host);
 int host_scheduler_setup(lua_State *L);
 struct moon_task *host_spawn_root(lua_State *L, int nargs); /* as moon_task_spawn, without a parent */
+/* Gives the slot back; its coroutine is empty. Keeps the coroutine unless many wait already. */
+void host_slot_release(lua_State *L, struct moon_host *host, uint32_t slot);
+
+/* task_end.c: the task's function has returned n results, raised, or is not to go on. In the scheduler only. */
+void host_task_ended(lua_State *L, struct moon_task *t, int n);
+void host_task_failed(lua_State *L, struct moon_task *t);
+void host_task_cancelled(lua_State *L, struct moon_task *t);
+/* The innermost line of a script, else of any Lua code: "file:line", or "". True when it is a script's. Does not
+ * allocate. */
+bool host_find_where(lua_State *co, char *out, size_t size);
+
+/* scheduler.c */
+void host_make_ready(struct moon_task *t);
 /* Where scripts wait, for a report: "a.lua:3, b.lua:7"; "" when no script does. */
 void host_waiting_at(struct moon_host *host, char *out, size_t size);
 void host_cancel_all(struct moon_host *host); /* and runs their closing */
