@@ -11,6 +11,7 @@ local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local index = require "moongate.index"
 local json = require "moongate.json"
+local time = require "moongate.time"
 local workflow = require "moongate.workflow"
 
 local CHANGED = batch.CHANGED
@@ -50,6 +51,25 @@ local function deploy(run, item, entry)
   if not CHANGED[result.status] then return end
   confirm(run, result.content, entry, result)
   tell(run, result.content, entry)
+end
+
+-- Where each index stands. An unchanged one keeps the time that was read with it, if any.
+local function measure(run, entries)
+  local place = { "vector_store_id", "index_id" }
+  local updated = run.metrics:gauge("moongate_index_last_update_timestamp_seconds",
+    "When the gateway last updated the index, in seconds since 1970.", place)
+  local status = run.metrics:gauge("moongate_index_status", "The index's status at the gateway; always 1.",
+    { "vector_store_id", "index_id", "status" })
+  local updates = run.metrics:counter("moongate_index_updates_total", "What became of an index's deployment.",
+    { "vector_store_id", "index_id", "status" })
+  for _, entry in ipairs(entries) do
+    updates:add(1, entry.vector_store_id, entry.index_id, entry.status)
+    local at = type(entry.last_update) == "string" and time.parse(entry.last_update)
+    if at then updated:set(at, entry.vector_store_id, entry.index_id) end
+    if type(entry.index_status) == "string" then
+      status:set(1, entry.vector_store_id, entry.index_id, entry.index_status)
+    end
+  end
 end
 
 -- ---- the result ----
@@ -128,6 +148,7 @@ return workflow.define {
       end,
       work = function(item, entry) deploy(run, item, entry) end,
     })
+    measure(run, entries)
     return batch.result(entries, { noun = "indexes", order = ORDER, detail = change_lines, line = final_line })
   end,
 }

@@ -6,16 +6,25 @@ local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local json = require "moongate.json"
 local task = require "moongate.task"
+local time = require "moongate.time"
 local workflow = require "moongate.workflow"
 
 local M = {}
 
 local FROM_ERROR = { "audit_seq", "latency_ms", "correlation_id", "attempts" }
 
+local function measure(run, status, seconds)
+  run.metrics:counter("moongate_job_items_total", "What a job was to work on, by what became of it.",
+    { "job", "status" }):add(1, run.name, status)
+  run.metrics:histogram("moongate_job_item_duration_seconds",
+    "Time for one of the things a job works on: reading, writing, reading back, telling.", { "job", "status" })
+    :observe(seconds, run.name, status)
+end
+
 -- One thing's entry. What the work raises makes it "failed"; `written` keeps the status it had when that was one of
 -- `changed`: it took effect, and what came after failed.
 local function one(run, item, opts, progress)
-  local entry = opts.entry(item)
+  local entry, started = opts.entry(item), time.monotonic()
   local name = opts.name(entry)
   local function say(what) progress.advance(0, ("%s: %s"):format(name, what)) end
   local ok, err = pcall(opts.work, item, entry, say)
@@ -26,6 +35,7 @@ local function one(run, item, opts, progress)
     for _, field in ipairs(FROM_ERROR) do entry[field] = entry[field] or err[field] end
     run:report(err, name)
   end
+  measure(run, entry.status, time.monotonic() - started)
   progress.advance(1, ("%s: %s"):format(name, entry.status))
   return entry
 end
