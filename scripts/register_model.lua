@@ -45,9 +45,7 @@ end
 local function run_test(m, url, name)
   local seconds = m.run.metrics:histogram("moongate_model_test_seconds", "Time of a synthetic test's answer.",
     { "model" })
-  return m.run:span("chat " .. name, {
-    ["gen_ai.operation.name"] = "chat", ["gen_ai.request.model"] = name,
-  }, function()
+  return m.run:model_call({ model = name, temperature = 0, max_tokens = 10 }, function()
     return model.test {
       endpoint = url, model = name, token = m.token, expect = m.args.expect, samples = m.args.samples,
       max_latency = m.args.max_latency, deadline = m.run.deadline,

@@ -15,9 +15,9 @@ local FROM_ERROR = { "audit_seq", "latency_ms", "correlation_id", "attempts" }
 
 local function measure(run, status, seconds)
   run.metrics:counter("moongate_job_items_total", "What a job was to work on, by what became of it.",
-    { "job", "status" }):add(1, run.name, status)
+    { "workflow", "status" }):add(1, run.name, status)
   run.metrics:histogram("moongate_job_item_duration_seconds",
-    "Time for one of the things a job works on: reading, writing, reading back, telling.", { "job", "status" })
+    "Time for one of the things a job works on: reading, writing, reading back, telling.", { "workflow", "status" })
     :observe(seconds, run.name, status)
 end
 

@@ -15,6 +15,7 @@ local diff = require "moongate.diff"
 local exit_status = require "moongate.cli.exit_status"
 local flags = require "moongate.cli.flags"
 local json = require "moongate.json"
+local gen_ai = require "moongate.trace.gen_ai"
 local trace = require "moongate.trace"
 
 local M = {}
@@ -153,6 +154,13 @@ end
 -- span it is called in; span:set(name, value) adds an attribute. Costs next to nothing when nobody traces.
 function Run.span(_, name, attributes, fn)
   return trace.span(name, attributes, fn)
+end
+
+-- run:model_call({model, provider, operation = "chat", temperature, top_p, max_tokens}, fn) -> what fn(call) returns. A
+-- span that OpenTelemetry's generative AI conventions describe: call:answered{id, model, input_tokens, output_tokens,
+-- finish_reasons}, call:prompt(text) and call:completion(text) (kept under --trace-content only).
+function Run.model_call(_, what, fn)
+  return gen_ai.call(what, fn)
 end
 
 -- run:progress(total [, noun]) -> {advance(n | nil, what), done()}: told on a terminal as a bar, elsewhere as lines.

@@ -81,7 +81,7 @@ local function received(c)
     t.eq(post.headers["content-type"], "application/json")
     local document = assert(json.decode(post.body))
     for _, resource in ipairs(document.resourceSpans) do
-      t.ok(resource.schemaUrl:find "^https://opentelemetry.io/schemas/%d+%.%d+%.%d+$")
+      t.eq(resource.schemaUrl, "https://opentelemetry.io/schemas/1.37.0")
       c.resource = check_attributes(resource.resource.attributes)
       for _, scope in ipairs(resource.scopeSpans) do
         t.eq(scope.scope.name, "moongate")
@@ -105,7 +105,8 @@ t.test("traceparent: what is one, and what is not", function()
   t.eq(environment.parse(PARENT:gsub("01$", "00")).sampled, false)
   t.ok(environment.parse(PARENT:gsub("^00", "cc") .. "-more"))
   for _, text in ipairs {
-    "", "x", PARENT .. "-more", PARENT:upper(), (PARENT:gsub("^00", "ff")), (PARENT:gsub("%-b7.*%-", "-0000000000000000-")),
+    "", "x", PARENT .. "-more", PARENT:upper(), (PARENT:gsub("^00", "ff")),
+    (PARENT:gsub("%-b7.*%-", "-0000000000000000-")),
     (PARENT:gsub("0af7.*%-b7", ("0"):rep(32) .. "-b7")), (PARENT:gsub("0af7", "0af")), PARENT:sub(1, -2),
   } do
     t.eq(environment.parse(text), nil, text)
@@ -141,7 +142,8 @@ end)
 t.test("spans inside spans, across tasks; attributes of every type", function()
   local c = collector()
   local results = run(c.env, function()
-    return table.pack(trace.span("outer", { text = "x", whole = 1 << 60, part = 0.5, yes = true, list = { "a", "b" } }, function(s)
+    local attributes = { text = "x", whole = 1 << 60, part = 0.5, yes = true, list = { "a", "b" } }
+    return table.pack(trace.span("outer", attributes, function(s)
       s:set("late", "z")
       task.all { function() trace.span("inner", nil, function() end) end }
       return "first", nil
@@ -252,7 +254,9 @@ end)
 
 t.test("a traceparent that a request brings itself stays", function()
   local server, seen = gateway()
-  run({ TRACEPARENT = PARENT }, function() assert(http.get(server.url .. "/", { headers = { traceparent = "mine" } })) end)
+  run({ TRACEPARENT = PARENT }, function()
+    assert(http.get(server.url .. "/", { headers = { traceparent = "mine" } }))
+  end)
   server:stop()
   t.eq(seen[1].traceparent, "mine")
 end)
@@ -267,12 +271,12 @@ t.test("a collector that is down costs a warning", function()
 end)
 
 t.test("one that hangs costs the timeout and no more", function()
-  local c = collector { hang = 30 }
-  c.env.OTEL_EXPORTER_OTLP_TIMEOUT = "300"
+  local c = collector { hang = 1.5 }
+  c.env.OTEL_EXPORTER_OTLP_TIMEOUT = "200"
   local started = time.monotonic()
   local result, warned = run(c.env, function() return 42 end)
   t.eq(result, 42)
-  t.ok(time.monotonic() - started < 2, time.monotonic() - started)
+  t.ok(time.monotonic() - started < 1, time.monotonic() - started)
   t.eq(#warned, 1)
   c.server:stop()
 end)
@@ -325,10 +329,10 @@ t.test("content only when asked for", function()
   for _, wanted in ipairs { false, true } do
     local c = collector()
     run(c.env, function()
-      gen_ai.span({ model = "m", provider = "openai", max_tokens = 10, temperature = 0 }, function(span)
-        gen_ai.prompt(span, "xyzzy?")
-        gen_ai.completion(span, "plugh!")
-        gen_ai.answered(span, { id = "r1", model = "m-1", input_tokens = 3, output_tokens = 4, finish_reasons = { "stop" } })
+      gen_ai.call({ model = "m", provider = "openai", max_tokens = 10, temperature = 0 }, function(call)
+        call:prompt "xyzzy?"
+        call:completion "plugh!"
+        call:answered { id = "r1", model = "m-1", input_tokens = 3, output_tokens = 4, finish_reasons = { "stop" } }
       end)
     end, wanted)
     local span = received(c)["chat m"]
@@ -352,8 +356,8 @@ t.test("nobody traces: a span is a call", function()
     span:content("b", error)
     return 1, 2
   end) }, { 1, 2 })
-  t.eq(gen_ai.span({ model = "m" }, function(span)
-    gen_ai.prompt(span, "p")
+  t.eq(gen_ai.call({ model = "m" }, function(call)
+    call:prompt "p"
     return "out"
   end), "out")
 end)

@@ -98,7 +98,13 @@ function M.all(run, event, data, opts)
   if #hooks == 0 or run.dry_run then return {} end
   run._webhooks = run._webhooks or run._session.webhooks or state.memory()
   local env = { audit = run.audit, log = run.log, state = run._webhooks, headers = opts.headers }
-  return assert(task.map(hooks, #hooks, function(hook) return (M.one(env, hook, event, data)) end))
+  local told = run.metrics:counter("moongate_webhook_deliveries_total", "Webhook messages by what became of them.",
+    { "webhook", "event", "status" })
+  return assert(task.map(hooks, #hooks, function(hook)
+    local note = M.one(env, hook, event, data)
+    told:add(1, hook.name, event, note.delivered and "delivered" or "undelivered")
+    return note
+  end))
 end
 
 -- What the run's result says of what was not delivered: a list for --json, lines for people. Nothing: nil.
