@@ -9,23 +9,6 @@ use Moon;
 use Test::More;
 need_peers();
 
-# What Prism has said since the last call: ([requests], [violations]). It logs behind the answer, so a mark is sent, a request that is in
-# no document, and waited for.
-my ($marks, %read) = (0);
-my $unknown_path = qr/Selected route not found|NO_PATH_MATCHED/;    # of the marks; for anything else the counts of requests would be off
-sub said {
-    my ($p) = @_;
-    my ($mark, $end, $text) = ('/mark-' . ++$marks, time + 10, '');
-    HTTP::Tiny->new(timeout => 10)->get("$p->{info}{url}$mark");
-    until ($text =~ m{\A(.*?)^request GET $mark\n}ms) {
-        if (time > $end) { fail('Prism tells what it saw'); last }
-        select undef, undef, undef, 0.02;
-        $text = substr read_file($p->{log}), $read{ $p->{log} } // 0;
-    }
-    $read{ $p->{log} } += length $text;
-    return ([grep { $_ ne "GET $mark" } $text =~ /^request (.*)$/mg], [grep { !/$unknown_path/ } $text =~ /^violation (.*)$/mg]);
-}
-
 subtest 'before the simulator: requests and answers' => sub {
     my $sim   = start_sim();
     my $prism = start_peer('prism', $sim->{url});
@@ -34,7 +17,7 @@ subtest 'before the simulator: requests and answers' => sub {
         my ($what, $status, $want, @args) = @_;
         my $r = moon({ env => \%env }, @args);
         is($r->{status}, $status, "$what: exit status") or diag("$r->{out}$r->{err}");
-        my ($requests, $violations) = said($prism);
+        my ($requests, $violations) = prism_said($prism);
         is_deeply($violations, [], "$what: nothing is against the document");
         my %count;
         $count{ (split)[0] }++ for @$requests;
@@ -72,11 +55,11 @@ subtest 'the mock alone: requests' => sub {
     );
     my $r = moon({ env => \%env }, 'deploy-index', index_file('first'));
     isnt($r->{status}, 0, 'a mock that forgets what was written is found out by reading back');
-    my ($requests, $violations) = said($prism);
+    my ($requests, $violations) = prism_said($prism);
     is_deeply($violations, [], 'nothing is against the document');
     ok((grep { /^PUT / } @$requests), 'the PUT was sent') or diag(join("\n", @$requests), $r->{err});
     HTTP::Tiny->new->put("$prism->{info}{url}/api/v2/ai/vectorstores/v/indexes/i", { content => '{}' });
-    ($requests, $violations) = said($prism);
+    ($requests, $violations) = prism_said($prism);
     ok(scalar @$violations, 'Prism does look: a bad request is found');
 };
 done_testing;

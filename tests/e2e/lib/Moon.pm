@@ -16,7 +16,7 @@ use Symbol qw(gensym);
 use Test::More;
 use Time::HiRes qw(time);
 
-our @EXPORT = qw($root $moongate $dir run moon start start_sim start_peer need_peers sim_get sim_post
+our @EXPORT = qw($root $moongate $dir run moon start start_sim start_peer prism_said need_peers sim_get sim_post
   write_file read_file json slurp_lines index_file);
 our $root     = abs_path(__FILE__ =~ s{/tests/e2e/lib/[^/]+$}{}r);
 our $moongate = abs_path($ENV{MOONGATE} // "$root/build/moongate") or die "no moongate";
@@ -133,6 +133,23 @@ sub start_peer {
     my $p = start(qr/^ready (\{.*\})$/m, 'node', "$root/tests/e2e/peers/$name.mjs", @args) or BAIL_OUT("peer $name did not start");
     $p->{info} = json($p->{ready});
     return $p;
+}
+
+# What Prism has said since the last call: ([requests], [violations]). It logs behind the answer, so a mark is sent, a request that is in
+# no document, and waited for.
+my ($marks, %read) = (0);
+my $unknown_path = qr/Selected route not found|NO_PATH_MATCHED/;    # of the marks; for anything else the counts of requests would be off
+sub prism_said {
+    my ($p) = @_;
+    my ($mark, $end, $text) = ('/mark-' . ++$marks, time + 10, '');
+    HTTP::Tiny->new(timeout => 10)->get("$p->{info}{url}$mark");
+    until ($text =~ m{\A(.*?)^request GET $mark\n}ms) {
+        if (time > $end) { fail('Prism tells what it saw'); last }
+        select undef, undef, undef, 0.02;
+        $text = substr read_file($p->{log}), $read{ $p->{log} } // 0;
+    }
+    $read{ $p->{log} } += length $text;
+    return ([grep { $_ ne "GET $mark" } $text =~ /^request (.*)$/mg], [grep { !/$unknown_path/ } $text =~ /^violation (.*)$/mg]);
 }
 
 END {
