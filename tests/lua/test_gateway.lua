@@ -331,6 +331,68 @@ t.test("a POST with a lost answer is neither repeated nor looked up", function()
   t.eq(#client.requests, 1)
 end)
 
+-- ---- a POST that creates what is read at a path of its own ----
+
+local VERSIONS = { v = {
+  path = "/things/{t}/versions", item = "/things/{t}/versions/{v}", create = "POST", lock = "none",
+} }
+local ONE, AT = { t = "a", v = "1.0" }, "/things/a/versions/1.0"
+
+-- The client keeps what is posted at the item's path.
+local function versioned(before)
+  local client = fake.client()
+  function client.before(r, n)
+    local response, err
+    if before then response, err = before(r, n, client) end
+    if response or err then return response, err end
+    if r.method ~= "POST" then return nil end
+    if client.held[AT] then return fake.answer(r, 409, { code = "exists" }) end
+    client:hold(AT, r.json)
+    return fake.answer(r, 201, { id = "x" })
+  end
+  return client, fake.open(client, { kinds = VERSIONS })
+end
+
+t.test("a created item is posted to the collection and read at its own path", function()
+  local client, gw = versioned()
+  t.eq(gw:get("v", ONE), nil)
+  t.eq(gw:write("v", ONE, { content = { a = 1 } }).status, "created")
+  t.eq(client.requests[2].path, "/things/{t}/versions")
+  t.eq(gw:get("v", ONE).content, { a = 1 })
+end)
+
+t.test("a created item whose answer was lost is looked up", function()
+  local client, gw = versioned(function(r, _, c)
+    if r.method ~= "POST" then return nil end
+    c:hold(AT, r.json)
+    return fake.lost(c, r, false)
+  end)
+  t.eq(gw:write("v", ONE, { content = { a = 1 } }).status, "reconciled")
+  t.eq(client:count "POST", 1)
+  t.eq(client:count "GET", 1)
+end)
+
+t.test("a created item whose answer was lost, and which is not there, stays unknown", function()
+  local client, gw = versioned(function(r, _, c)
+    if r.method == "POST" then return fake.lost(c, r, false) end
+  end)
+  t.ok(fails("unknown_outcome", function() gw:write("v", ONE, { content = { a = 1 } }) end).message:find("read back"))
+  t.eq(client:count "POST", 1)
+end)
+
+t.test("a 409 to a POST is somebody else's, unless an earlier try of ours may have arrived", function()
+  local ours
+  local client, gw = versioned(function(r)
+    if r.method == "POST" then return fake.answer(r, 409, { code = "exists" }, nil, { after_ambiguous = ours }) end
+  end)
+  client:hold(AT, { a = 1 })
+  fails("conflict", function() gw:write("v", ONE, { content = { a = 1 } }) end)
+  t.eq(client:count "GET", 0)
+  ours = true
+  t.eq(gw:write("v", ONE, { content = { a = 1 } }).status, "reconciled")
+  fails("conflict", function() gw:write("v", ONE, { content = { a = 2 } }) end)
+end)
+
 -- ---- somebody else wrote ----
 
 local function raced(opts, theirs)
