@@ -95,7 +95,6 @@ static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_cu
     SET(CURLOPT_HEADERDATA, t);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, t);
-    SET(CURLOPT_ACCEPT_ENCODING, "gzip"); /* decodes; the header itself is the request's */
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_BUFFERSIZE, 2048L); /* of ten thousand waiting transfers each has one */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -142,6 +141,7 @@ static int set_method(CURL *e, const char *method, bool has_body) {
     else
         SET(CURLOPT_HTTPGET, 1L);
     SET(CURLOPT_CUSTOMREQUEST, NULL);
+    SET(CURLOPT_ACCEPT_ENCODING, has_body ? NULL : "gzip"); /* what is read may be large; what answers a write is not */
     if (strcmp(method, "HEAD") == 0)
         SET(CURLOPT_NOBODY, 1L);
     else if (strcmp(method, has_body ? "POST" : "GET") != 0)

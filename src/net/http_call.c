@@ -103,6 +103,7 @@ int moon_http_header(struct moon_http_call *c, const char *name, size_t nlen, co
     c->rq.conditional |= named(name, nlen, "if-match", 8) || named(name, nlen, "if-none-match", 13);
     c->has_content_type |= named(name, nlen, "content-type", 12);
     c->has_authorization |= named(name, nlen, "authorization", 13);
+    c->has_encoding |= named(name, nlen, "accept-encoding", 15);
     c->has_traceparent |= named(name, nlen, "traceparent", 11);
     return 0;
 }
@@ -530,7 +531,7 @@ static void chain_headers(struct moon_http_call *c) {
     if (c->rq.has_body && !c->has_content_type && !c->client->has_content_type) {
         *node = (struct curl_slist){c->rq.content_type ? (char *)(uintptr_t)c->rq.content_type : no_type, tail};
         tail = node++;
-    } else if (!c->rq.has_body) { /* what is read may be large; what answers a write is not */
+    } else if (!c->rq.has_body && !c->has_encoding && !c->client->has_encoding) { /* curl_easy.c has set it, too */
         *node = (struct curl_slist){gzip, tail};
         tail = node++;
     }

@@ -102,6 +102,7 @@ const char *moon_http_breaker_state(struct moon_http *h, const char *origin, con
 static int add_header(struct moon_http_client *c, const char *name, const char *value, struct moon_err *err) {
     c->has_content_type |= strcasecmp(name, "content-type") == 0;
     c->has_authorization |= strcasecmp(name, "authorization") == 0;
+    c->has_encoding |= strcasecmp(name, "accept-encoding") == 0;
     return moon_http_lines_add(&c->lines, name, strlen(name), value, strlen(value), err);
 }
 

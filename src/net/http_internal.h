@@ -64,7 +64,7 @@ struct moon_http_client {
     struct moon_http_host *host; /* of base_url */
     struct moon_http_lines lines;
     struct curl_slist headers[HTTP_ALONE_MAX + 1], *tail; /* of lines: the end of every call's list */
-    bool has_content_type, has_authorization;
+    bool has_content_type, has_authorization, has_encoding; /* among them */
     int64_t deadline_ns, connect_timeout_ns;
     struct moon_retry_policy policy;
     struct moon_limiter limiter;
@@ -96,7 +96,7 @@ struct moon_http_call {
     struct moon_http_call *queue_next, **queue_prev;
 
     struct moon_http_lines lines;
-    bool keyed, has_content_type, has_authorization, has_traceparent, has_place;
+    bool keyed, has_content_type, has_authorization, has_encoding, has_traceparent, has_place;
     bool taken; /* it has ended, and its result may be taken */
 
     struct moon_http_host *host;
