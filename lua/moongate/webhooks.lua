@@ -55,6 +55,11 @@ function M.message(opts)
   }
 end
 
+-- Delivers what message made -> as send.
+function M.deliver(message)
+  return attempts.deliver(message, tools)
+end
+
 -- webhooks.send{url, event, data [, secret (handle, string or a list of them), profile = "standard" | "mlflow",
 -- headers = {name = string or handle}, id, deadline = 20]}
 --   -> {id, status, attempts, attempt_list}; or nil, err, which has id, attempts and attempt_list, too.
@@ -63,7 +68,7 @@ end
 function M.send(opts)
   local message, err = M.message(opts)
   if not message then return nil, err end
-  return attempts.deliver(message, tools)
+  return M.deliver(message)
 end
 
 -- webhooks.verify{secret (or a list), headers, body [, tolerance = 300 s, now]} -> true | nil, err (code verify, with

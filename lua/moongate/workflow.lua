@@ -234,7 +234,7 @@ local function new_run(definition, values, session)
   local run
   local hooks = default_session(function() return run end)
   for key in pairs(hooks) do hooks[key] = session[key] or hooks[key] end
-  hooks.audit, hooks.metrics = session.audit, session.metrics
+  hooks.audit, hooks.metrics, hooks.webhooks = session.audit, session.metrics, session.webhooks
   local project = session.project or {}
   run = setmetatable({
     name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),

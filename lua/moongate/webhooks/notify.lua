@@ -5,15 +5,12 @@ local errors = require "moongate.error"
 local profile = require "moongate.webhooks.profile"
 local state = require "moongate.webhooks.state"
 local task = require "moongate.task"
+local time = require "moongate.time"
 local webhooks = require "moongate.webhooks"
 
 local M = {}
 
 local GONE = 410
-
-local function disabled(reason)
-  return nil, errors.new { code = "webhook_disabled", message = reason, attempts = 0, outcome = "not_sent" }
-end
 
 local function merged(a, b)
   if not (a and b) then return a or b end
@@ -36,35 +33,58 @@ local function record(env, hook, event, note, err)
   env.log.error("webhook %s: its delivery could not be audited: %s", hook.name, fault.message)
 end
 
--- hook: {name, url, secret, profile, headers}. env: audit, log, state, and for this message alone headers, id,
--- deadline. -> {name, delivered, id, status, attempts, error, disabled, kept, audit_error}, and the error of an
--- undelivered one.
-function M.one(env, hook, event, data)
-  local name = hook.profile or "standard"
-  local id = env.id or profile.new_id(name)
+local function count(metrics, hook, event, note, seconds)
+  metrics:counter("moongate_webhook_deliveries_total", "Webhook messages by what became of them.",
+    { "webhook", "event", "status" }):add(1, hook.name, event, note.delivered and "delivered" or "undelivered")
+  metrics:counter("moongate_webhook_attempts_total", "Requests made to deliver webhook messages.", { "webhook" })
+    :add(note.attempts, hook.name)
+  metrics:histogram("moongate_webhook_delivery_seconds", "Time until a webhook message was delivered or given up.",
+    { "webhook" }):observe(seconds, hook.name)
+end
+
+-- -> what send gives, and the body that was to be sent.
+local function attempt(env, hook, event, data, id)
+  local message, err = webhooks.message {
+    url = hook.url, secret = hook.secret, profile = hook.profile, headers = merged(hook.headers, env.headers),
+    event = event, data = data, id = id, deadline = env.deadline,
+  }
+  if not message then return nil, err end
   local why = env.state:disabled(hook)
-  local sent, err
+  local sent
   if why then
-    sent, err = disabled(why)
+    err = errors.new { code = "webhook_disabled", message = why, attempts = 0, outcome = "not_sent" }
   else
-    sent, err = webhooks.send {
-      url = hook.url, secret = hook.secret, profile = name, headers = merged(hook.headers, env.headers),
-      event = event, data = data, id = id, deadline = env.deadline,
-    }
+    sent, err = webhooks.deliver(message)
   end
+  return sent, err, message.body
+end
+
+-- What becomes of a message that was not delivered.
+local function give_up(env, hook, event, note, err, body)
+  local first = err.status == GONE
+  if first then env.state:disable(hook, "it answered 410 Gone earlier in this run") end
+  note.error = err.message
+  note.disabled = (first or err.code == "webhook_disabled") or nil
+  note.kept = env.state:keep {
+    webhook = hook.name, url = hook.url, event = event, id = note.id, body = body, error = err.message,
+  } or nil
+  env.log.warn("webhook %s was not told of %s: %s%s", hook.name, event, err.message,
+    first and "; it is told of nothing more in this run" or "")
+end
+
+-- hook: {name, url, secret, profile, headers}. env: audit, log, state, metrics (may be nil), and for this message alone
+-- headers, id, deadline. -> {name, delivered, id, status, attempts, error, disabled, kept, audit_error}, and the error
+-- of an undelivered one.
+function M.one(env, hook, event, data)
+  local started, id = time.monotonic(), env.id or profile.new_id(hook.profile or "standard")
+  local sent, err, body = attempt(env, hook, event, data, id)
   local note = {
     name = hook.name, delivered = sent ~= nil, id = id, status = (sent or err).status,
-    attempts = (sent or err).attempts or 0, error = err and err.message or nil,
+    attempts = (sent or err).attempts or 0,
   }
-  if err then
-    if err.status == GONE then env.state:disable(hook, "it answered 410 Gone earlier in this run") end
-    note.disabled = (why or err.status == GONE) and true or nil
-    note.kept = env.state:keep { webhook = hook.name, url = hook.url, event = event, id = id, error = err.message,
-      data = data } or nil
-    env.log.warn("webhook %s was not told of %s: %s%s", hook.name, event, err.message,
-      note.disabled and not why and "; it is told of nothing more in this run" or "")
-  end
+  if err then give_up(env, hook, event, note, err, body) end
   record(env, hook, event, note, err)
+  if env.metrics then count(env.metrics, hook, event, note, time.monotonic() - started) end
   return note, err
 end
 
@@ -97,14 +117,9 @@ function M.all(run, event, data, opts)
   local hooks = hooks_of(run, event, opts)
   if #hooks == 0 or run.dry_run then return {} end
   run._webhooks = run._webhooks or run._session.webhooks or state.memory()
-  local env = { audit = run.audit, log = run.log, state = run._webhooks, headers = opts.headers }
-  local told = run.metrics:counter("moongate_webhook_deliveries_total", "Webhook messages by what became of them.",
-    { "webhook", "event", "status" })
-  return assert(task.map(hooks, #hooks, function(hook)
-    local note = M.one(env, hook, event, data)
-    told:add(1, hook.name, event, note.delivered and "delivered" or "undelivered")
-    return note
-  end))
+  local env = { audit = run.audit, log = run.log, state = run._webhooks, headers = opts.headers,
+    metrics = run.metrics }
+  return assert(task.map(hooks, #hooks, function(hook) return (M.one(env, hook, event, data)) end))
 end
 
 -- What the run's result says of what was not delivered: a list for --json, lines for people. Nothing: nil.
