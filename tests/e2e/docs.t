@@ -25,7 +25,7 @@ sub plain {
     return $s;
 }
 
-for my $doc (map { "$root/$_" } qw(README.md docs/scripting.md docs/architecture.md docs/promote-template.md)) {
+for my $doc ("$root/README.md", glob "$root/docs/*.md") {
     next unless -e $doc;
     my $text = read_file($doc);
     (my $name = $doc) =~ s{^\Q$root/}{};

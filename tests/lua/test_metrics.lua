@@ -139,3 +139,63 @@ t.test("what is counted elsewhere comes in when the metrics are read", function(
   r:on_collect(function(registry) registry:gauge("moongate_live", "Live."):set(7) end)
   t.ok(r:prometheus():find("moongate_live 7", 1, true))
 end)
+
+-- ---- docs/metrics.md ----
+
+local fs = require "moongate.fs"
+local host = require "moongate.host"
+
+-- Every file of the program's own Lua that registers metrics or makes spans: fn(text, name).
+local function sources(fn)
+  for _, name in ipairs(host.embedded_list()) do
+    if name:find "%.lua$" and name ~= "moongate/metrics.lua" and name ~= "moongate/trace.lua" then
+      fn(host.embedded(name), name)
+    end
+  end
+end
+
+t.test("docs/metrics.md has every metric there is, with its type, and no other", function()
+  local doc, described, found = assert(fs.read "docs/metrics.md"), {}, {}
+  for name, kind in doc:gmatch "\n| `(moongate_[%w_]+)` | (%a+) |" do described[name] = kind end
+  sources(function(text, file)
+    for kind, name in text:gmatch ":(%a+)%(%s*\"(moongate_[%w_]+)\"" do
+      if kind == "counter" or kind == "gauge" or kind == "histogram" then
+        t.eq(described[name], kind, ("%s of %s in docs/metrics.md"):format(name, file))
+        found[name] = true
+      end
+    end
+  end)
+  for name in pairs(described) do t.ok(found[name], name .. " is described, and nothing registers it") end
+  t.ok(next(found))
+end)
+
+t.test("docs/metrics.md has the labels of each metric", function()
+  local doc = assert(fs.read "docs/metrics.md")
+  sources(function(text, file)
+    for name, rest in text:gmatch ":%a+%(%s*\"(moongate_[%w_]+)\",%s*(\"[^\n]*\n?[^\n]*)" do
+      local list = rest:match "^\"[^\"]*\",%s*{([^}]*)}"
+      if list then
+        local want = {}
+        for label in list:gmatch "\"([%w_]+)\"" do want[#want + 1] = "`" .. label .. "`" end
+        local row = doc:match("\n| `" .. name .. "` | %a+ | ([^|]*) |")
+        t.eq(row, table.concat(want, ", "), ("the labels of %s (%s) in docs/metrics.md"):format(name, file))
+      end
+    end
+  end)
+end)
+
+t.test("docs/metrics.md has every span there is", function()
+  local doc, spans = assert(fs.read "docs/metrics.md"), {}
+  for name in doc:gmatch "\n| `([^`]+)`[^|]*| %a+ |" do spans[#spans + 1] = name end
+  local function described(name)
+    for _, span in ipairs(spans) do
+      if span == name or span:sub(1, #name) == name and name:find " $" then return true end
+    end
+  end
+  sources(function(text, file)
+    for name in text:gmatch "[%.:]span%(\"([^\"]*)\"" do
+      t.ok(described(name), ("span %q of %s is not in docs/metrics.md"):format(name, file))
+    end
+  end)
+  t.ok(#spans >= 6)
+end)
