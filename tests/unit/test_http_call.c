@@ -305,12 +305,19 @@ static void test_escape(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get),          cmocka_unit_test(test_methods_and_bodies),
-        cmocka_unit_test(test_headers),      cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_bad_urls),     cmocka_unit_test(test_redirect_is_an_answer),
-        cmocka_unit_test(test_body_cap),     cmocka_unit_test(test_head_cap),
-        cmocka_unit_test(test_many_at_once), cmocka_unit_test(test_concurrency),
-        cmocka_unit_test(test_origin),       cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_get),
+        cmocka_unit_test(test_methods_and_bodies),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_bad_urls),
+        cmocka_unit_test(test_redirect_is_an_answer),
+        cmocka_unit_test(test_body_cap),
+        cmocka_unit_test(test_head_cap),
+        cmocka_unit_test(test_decoded_size_is_capped),
+        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_concurrency),
+        cmocka_unit_test(test_origin),
+        cmocka_unit_test(test_escape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
