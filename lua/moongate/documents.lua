@@ -95,8 +95,8 @@ end
 -- Where each fault stands, and the order of the text, then that in which they were found.
 local function in_order(found, place)
   for n, f in ipairs(found) do
-    local file, line = place(f.pointer)
-    f.file, f.line, f.n = file, f.line or line, n
+    local file, line, pointer = place(f.pointer)
+    f.file, f.line, f.n, f.pointer = file, f.line or line, n, pointer or f.pointer
   end
   table.sort(found, function(a, b)
     if a.file ~= b.file then return a.file < b.file end
@@ -115,7 +115,8 @@ local BY_MEMBER = { required = true, additionalProperties = true } -- told by me
 --                              Where a fault was found at a pointer no second one is told, unless it has a place of
 --                              its own; what that table holds goes into the fault
 --   text, file                 the document's source and its name
---   place(pointer)             -> file, line: instead of both, where the document comes from several
+--   place(pointer)             -> file, line [, pointer]: instead of both, where the document comes from several, or is
+--                              a part of a larger one, in which that is its pointer
 function M.check(document, opts)
   local found, seen = {}, {}
   local function report(pointer, message, at)

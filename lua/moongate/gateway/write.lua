@@ -349,7 +349,8 @@ end
 -- M.run(gw, kind, args, opts) -> result; raises. opts:
 --   base             the resource as it was read; nil: there is none, the write creates it
 --   content          what it is to become; nil with a base: base.content, changed in place
---   action, details  the audit event's name ("<kind>_write" by default) and its fields
+--   action, details  the audit event's name ("<kind>_write" by default) and its fields; these may be a
+--                    function(content)
 --   outcome_details  function(result | nil, err | nil) -> more fields for the outcome's line
 --   on_conflict, dry_run, deadline    instead of the gateway's own
 --   job              {deadline = seconds, watch = function(state)}: where a create begins a job

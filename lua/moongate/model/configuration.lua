@@ -1,0 +1,146 @@
+-- configuration.lua - what a model is configured as: files read and checked, the model's capabilities, one
+-- configuration put, read back and compared. Reached through moongate.model (model.configuration).
+
+local documents = require "moongate.documents"
+local files = require "moongate.model.configuration_files"
+local hash = require "moongate.hash"
+local json = require "moongate.json"
+local time = require "moongate.time"
+local uuid = require "moongate.uuid"
+
+local M = {}
+
+-- ---- files ----
+
+-- M.check(document [, {text, file}]) -> config as it is sent; or nil, faults.
+function M.check(document, opts)
+  return files.check(document, opts or {})
+end
+
+-- M.load_all(paths [, {only = {names}}]) -> list of {name, file, config} in the order given; a folder stands for the
+-- *.json files in it, by name; a file may hold a set. Raises all faults of all files as one error, "invalid"; "usage"
+-- for a name in `only` that there is not.
+function M.load_all(paths, opts)
+  for key in pairs(opts or {}) do
+    if key ~= "only" then error(("model.configuration.load_all: unknown option '%s'"):format(tostring(key)), 2) end
+  end
+  return files.load_all(paths, opts and opts.only)
+end
+
+-- ---- what a model can do ----
+
+-- M.capabilities(gateway, model_id) -> {name, max_context_window, restricted_safety_filters}, a field that the gateway
+-- does not tell being nil; or nil when it does not know the model.
+function M.capabilities(gateway, model_id)
+  local found = gateway:get("registered_model", { modelId = model_id }, { fresh = true })
+  if not found then return nil end
+  local body = documents.is_object(found.body) and found.body or {}
+  local told = documents.is_object(body.capabilities) and body.capabilities or {}
+  return {
+    name = type(body.name) == "string" and body.name or nil,
+    max_context_window = math.type(told.max_context_window) and told.max_context_window or nil,
+    restricted_safety_filters = json.is_array(told.restricted_safety_filters) and told.restricted_safety_filters or nil,
+  }
+end
+
+-- M.cross_faults(config, capabilities | nil) -> list of {pointer, message}: what of config the model can't do.
+function M.cross_faults(config, capabilities)
+  if not capabilities then
+    return { { pointer = "/model_id", message = ("the gateway has no model %s"):format(config.model_id) } }
+  end
+  local faults, restricted = {}, {}
+  local window = capabilities.max_context_window
+  if window and config.max_tokens > window then
+    faults[1] = {
+      pointer = "/max_tokens",
+      message = ("must be at most %d, the model's context window, not %d"):format(window, config.max_tokens),
+    }
+  end
+  for _, name in ipairs(capabilities.restricted_safety_filters or {}) do restricted[name] = true end
+  for i, filter in ipairs(config.safety_filters) do
+    if filter.action == "block" and restricted[filter.filter_type] then
+      faults[#faults + 1] = {
+        pointer = ("/safety_filters/%d/action"):format(i - 1),
+        message = ("can't be \"block\" for %s, which the model restricts: \"redact\" or \"flag\""):format(
+          filter.filter_type),
+      }
+    end
+  end
+  return faults
+end
+
+-- M.check_capabilities(items of load_all, each with `capabilities`: as above, false for a model that there is not, nil
+-- where they could not be read). Raises all faults of all items, each at its place in its file.
+function M.check_capabilities(items)
+  local faults = {}
+  for _, item in ipairs(items) do
+    for _, fault in ipairs(item.capabilities ~= nil and M.cross_faults(item.config, item.capabilities) or {}) do
+      files.fault(faults, item, fault.pointer, fault.message)
+    end
+  end
+  if #faults > 0 then documents.raise(faults) end
+end
+
+-- ---- what is kept and told of an update ----
+
+-- M.audit_record{audit_id, config, status, latency_ms [, timestamp, error]} -> the fields of the audit event
+-- configuration_update.
+function M.audit_record(update)
+  local config, err = update.config, update.error
+  return {
+    audit_id = update.audit_id, timestamp = update.timestamp or time.iso(), model_id = config.model_id,
+    status = update.status, latency_ms = update.latency_ms, payload_hash = hash.payload(config),
+    compliance_mode = config.compliance_mode, error_code = err and err.code, error_message = err and err.message,
+  }
+end
+
+-- M.snapshot(config) -> what the governance webhook is told of a configuration.
+function M.snapshot(config)
+  return {
+    model_id = config.model_id, temperature_matrix = config.temperature_matrix,
+    safety_filters_count = #config.safety_filters, compliance_mode = config.compliance_mode,
+  }
+end
+
+-- ---- on the gateway ----
+
+local function place_of(config)
+  return { modelId = config.model_id }
+end
+
+-- M.get(gateway, config) -> the live configuration as a resource, or nil when the model has none.
+function M.get(gateway, config)
+  return gateway:get("model_configuration", place_of(config), { fresh = true })
+end
+
+-- M.put(gateway, config, live [, opts of gateway:write, and audit_id]) -> the result of gateway:write, with audit_id
+-- and audit_log: what the audit log says of it. live: what get gave.
+function M.put(gateway, config, live, opts)
+  local audit_id, at = opts and opts.audit_id or uuid.v4(), nil
+  local request = {
+    base = live, content = config, action = "configuration_update",
+    details = function(content)
+      at = time.iso()
+      return {
+        audit_id = audit_id, timestamp = at, model_id = content.model_id, compliance_mode = content.compliance_mode,
+      }
+    end,
+  }
+  for k, v in pairs(opts or {}) do request[k] = v end
+  request.audit_id = nil
+  local result = gateway:write("model_configuration", place_of(config), request)
+  result.audit_id = audit_id
+  result.audit_log = M.audit_record {
+    audit_id = audit_id, timestamp = at, config = result.content, status = result.status,
+    latency_ms = result.latency_ms,
+  }
+  return result
+end
+
+-- M.confirm(gateway, config, result) -> the configuration as it is read back; raises as gateway:confirm.
+function M.confirm(gateway, config, result)
+  return gateway:confirm("model_configuration", place_of(config), config, result,
+    "the configuration of model " .. config.model_id)
+end
+
+return M

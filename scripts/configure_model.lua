@@ -1,0 +1,216 @@
+-- configure-model: bring the configurations of models to what their files say.
+--
+--   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   read the capabilities of every model; a configuration that its model can't do is a fault of its file
+--   for each configuration, several at a time: read what is live, compare, PUT with If-Match when something differs,
+--   read it back, audit, tell the governance webhook
+--
+-- With --check it ends at the comparison. One that fails does not stop the others; the exit status is that of the first
+-- failed one, in the order given.
+
+local batch = require "moongate.batch"
+local diff = require "moongate.diff"
+local errors = require "moongate.error"
+local json = require "moongate.json"
+local model = require "moongate.model"
+local task = require "moongate.task"
+local time = require "moongate.time"
+local uuid = require "moongate.uuid"
+local workflow = require "moongate.workflow"
+
+local configuration = model.configuration
+local CHANGED = batch.CHANGED
+
+-- With one decimal.
+local function milliseconds(seconds)
+  return math.floor(seconds * 10000 + 0.5) / 10
+end
+
+-- ---- capabilities ----
+
+-- Reads them for every item and checks all; raises all faults. What could not be read is that item's own failure.
+local function survey(run, items, concurrency)
+  assert(task.map(items, concurrency, function(item)
+    local ok, found = pcall(configuration.capabilities, run.gateway, item.config.model_id)
+    if not ok and not errors.is(found) then error(found, 0) end
+    if ok then item.capabilities = found or false else item.failure = found end
+    return true
+  end))
+  configuration.check_capabilities(items)
+end
+
+-- ---- one configuration ----
+
+local function confirm(run, config, entry, result)
+  batch.confirm(run, entry, {
+    action = "configuration_confirm", fields = { audit_id = result.audit_id, model_id = entry.model_id },
+    read = function() return configuration.confirm(run.gateway, config, result) end,
+  })
+end
+
+local function apply(run, args, item, entry)
+  if item.failure then error(item.failure, 0) end
+  local live = configuration.get(run.gateway, item.config)
+  local result = run:step("put " .. entry.name, function()
+    return configuration.put(run.gateway, item.config, live, {
+      audit_id = item.audit_id, dry_run = args.check or nil,
+    })
+  end)
+  batch.note(entry, result)
+  if args.check then entry.status = result.status == "unchanged" and "in_sync" or "drifted" end
+  if not CHANGED[result.status] then return end
+  entry.audit_id, entry.compliance_mode = result.audit_id, result.content.compliance_mode
+  -- It is in force, whatever reading it back says.
+  local ok, err = pcall(confirm, run, result.content, entry, result)
+  batch.tell(run, entry, "llm_config_change", {
+    audit_log = result.audit_log, configuration_snapshot = configuration.snapshot(result.content),
+  })
+  if not ok then error(err, 0) end
+end
+
+-- ---- what is counted and recorded of it ----
+
+local function durations(run)
+  return run.metrics:histogram("moongate_model_configuration_update_duration_seconds",
+    "Time of an update, waits and retries included.", { "outcome" })
+end
+
+local function measure(run, entry, outcome)
+  run.metrics:counter("moongate_model_configuration_updates_total",
+    "Updates of model configurations by model and outcome; what was unchanged is none.", { "model_id", "outcome" })
+    :add(1, entry.model_id, outcome)
+  durations(run):observe(entry.latency_ms / 1000, outcome)
+end
+
+-- A failure that came before the write's own audit lines gets one here.
+local function record_failure(run, item, entry, err)
+  entry.audit_id = item.audit_id
+  if entry.audit_seq or err.audit_seq then return end
+  local event = configuration.audit_record {
+    audit_id = item.audit_id, config = item.config, status = "failed", latency_ms = entry.latency_ms, error = err,
+  }
+  event.action = "configuration_update"
+  local seq, fault = run.audit.event(event)
+  if not seq then run.log.error("%s: its failure could not be audited: %s", entry.name, fault.message) end
+  entry.audit_seq = seq
+end
+
+local function update(run, args, item, entry)
+  local started = time.monotonic()
+  item.audit_id = uuid.v4()
+  local ok, err = pcall(apply, run, args, item, entry)
+  if ok and not CHANGED[entry.status] then return end
+  if not ok and (args.check or run.dry_run or not errors.is(err)) then error(err, 0) end
+  if not ok then
+    entry.latency_ms = entry.latency_ms or err.latency_ms or milliseconds(time.monotonic() - started)
+    record_failure(run, item, entry, err)
+  end
+  measure(run, entry, ok and "success" or "failure")
+  if not ok then error(err, 0) end
+end
+
+-- ---- the result ----
+
+local ORDER = { "created", "updated", "reconciled", "unchanged", "planned", "in_sync", "drifted", "failed" }
+
+local function final_line(entry)
+  local add, done = batch.line(entry, entry.name)
+  add("model %s", entry.model or entry.model_id)
+  add("etag %s", entry.etag)
+  if CHANGED[entry.status] then add("%s ms", entry.latency_ms) end
+  add("correlation %s", entry.correlation_id)
+  add("audit %d", entry.audit_seq)
+  return done()
+end
+
+local function change_lines(entry)
+  if #entry.changes == 0 then return {} end
+  local lines = diff.lines(entry.changes, "  ")
+  table.insert(lines, 1, ("%s  (%s)"):format(entry.name, entry.file))
+  return lines
+end
+
+-- All updates in one sum. A rate or an average of none is null.
+local function metrics_of(run)
+  local good, bad = durations(run):summary "success", durations(run):summary "failure"
+  local updates = good.count + bad.count
+  return {
+    updates = updates, successes = good.count, failures = bad.count,
+    success_rate = updates > 0 and good.count / updates or json.null,
+    avg_latency_ms = updates > 0 and milliseconds((good.sum + bad.sum) / updates) or json.null,
+  }
+end
+
+local function result_of(run, entries)
+  local out = batch.result(entries, {
+    noun = "configurations", order = ORDER, detail = change_lines, line = final_line,
+  })
+  local m = metrics_of(run)
+  out.metrics = m
+  if m.updates > 1 then
+    out.text[#out.text + 1] = ("%d updates: %d succeeded, %d failed (%.4g %%), %g ms on average"):format(m.updates,
+      m.successes, m.failures, m.success_rate * 100, m.avg_latency_ms)
+  end
+  if out.exit_status == 0 and out.summary.drifted > 0 then
+    out.exit_status = workflow.exit_status(errors.new { code = "verify", message = "drifted" })
+  end
+  return out
+end
+
+-- ---- the workflow ----
+
+-- {"a,b", "c"} -> {"a", "b", "c"}; nil for none.
+local function names_in(lists)
+  local names = {}
+  for _, list in ipairs(lists or {}) do
+    for name in list:gmatch "[^,]+" do names[#names + 1] = name:match "^%s*(.-)%s*$" end
+  end
+  return #names > 0 and names or nil
+end
+
+return workflow.define {
+  name = "configure-model",
+  summary = "bring the configurations of models to what their files say",
+  description = {
+    "Checks every file, and each configuration against its model's capabilities, and sends nothing when one has a",
+    "fault. Then each is compared with what is live, written with If-Match when something differs, read back, audited",
+    "and told to the project file's webhooks as llm_config_change. With --check nothing is written: exit status 8 and",
+    "the differences when something differs. A file holds one configuration, or a set of named ones:",
+    '{"defaults": {…}, "configurations": {"NAME": {…}, …}}. A folder stands for the .json files in it. One that fails',
+    "does not stop the others; the exit status is that of the first that failed, in the order given.",
+  },
+  categories = { "model" },
+  args = { { "config", "model configuration (JSON), a set of them, or a folder", repeated = true } },
+  flags = {
+    { "only", "the configurations of these names alone, separated by commas", repeated = true, value = "NAMES" },
+    { "check", "compare and write nothing; exit status 8 when something differs", type = "boolean" },
+    { "on-conflict", "what to do when somebody else wrote meanwhile", choices = { "fail", "rebase", "overwrite" },
+      default = "fail" },
+    { "concurrency", "configurations worked on at once", type = "integer", min = 1, max = 256, default = 4,
+      value = "N" },
+    { "rate", "requests a second to the gateway, at most", type = "number", min = 0.01, value = "N" },
+  },
+  examples = {
+    { "moongate --sim configure-model scripts/examples/model_configuration.json", "against the simulated gateway" },
+    { "moongate configure-model models.json --only support,drafting", "two of a set" },
+    { "moongate configure-model models.json --check", "has somebody changed one by hand?" },
+  },
+  run = function(run, args)
+    local items = configuration.load_all(args.config, { only = names_in(args.only) })
+    if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end
+    survey(run, items, args.concurrency)
+    local entries = batch.map(run, items, {
+      noun = "configurations", concurrency = args.concurrency, changed = CHANGED,
+      name = function(entry) return entry.name end,
+      entry = function(item)
+        return {
+          name = item.name, model_id = item.config.model_id, model = item.capabilities and item.capabilities.name,
+          file = item.file, compliance_mode = item.config.compliance_mode,
+          changes = json.array {},
+        }
+      end,
+      work = function(item, entry) update(run, args, item, entry) end,
+    })
+    return result_of(run, entries)
+  end,
+}
