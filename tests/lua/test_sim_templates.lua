@@ -50,10 +50,12 @@ t.test("versions are posted once, listed and read", function()
   got.createdAt, got.status = nil, nil
   t.eq(got, version("1.1.0", { content = "Hi {{name}}" }))
   t.eq(api("GET", VERSIONS .. "?pageSize=1"):json().pageCount, 2)
+  t.eq(server:state().templates.greeting.live, "1.1.0")
 end)
 
 t.test("a split is a test beside the live version; the header says what the body says", function()
   local server <close>, api = f.start()
+  t.eq(server:state().templates, {})
   post(api, "1.0.0")
   for _, header in ipairs { false, "variant=b,traffic=21", "variant=c,traffic=20", "variant=b,traffic=0.2" } do
     local details = refused(post(api, "1.1.0", split(0.2, "b"), header or nil), 422, "validation.failed")
