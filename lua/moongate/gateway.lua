@@ -5,19 +5,20 @@
 -- and may be changed in place; the state that was read is kept apart, so that a write knows what was changed.
 
 local confirm = require "moongate.gateway.confirm"
+local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local find = require "moongate.gateway.find"
 local http = require "moongate.http"
 local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
+local list = require "moongate.gateway.list"
+local poll = require "moongate.gateway.poll"
 local write = require "moongate.gateway.write"
 
 local M = {}
 
 local Gateway = {}
 Gateway.__index = Gateway
-
-local MAX_PAGES = 10000
 
 -- ---- the cache: last seen states, for reads while the breaker is open. get(key) -> entry | nil, put(key, entry |
 -- nil) ----
@@ -106,19 +107,6 @@ function Gateway:_send(request, kind, access)
   return response
 end
 
-local function decoded(response, method, path)
-  if response.body == "" then return nil end
-  local body, err = response:json()
-  if body == nil then
-    error(errors.new {
-      code = "protocol", method = method, path = path, status = response.status,
-      correlation_id = response.correlation_id,
-      message = ("the answer is not JSON: %s"):format(err and err.message or "empty"),
-    }, 0)
-  end
-  return body
-end
-
 -- ---- reading one ----
 
 function Gateway:_resource(kind, args, entry, stale)
@@ -158,7 +146,7 @@ function Gateway:_read(kind, args, opts)
     self._cache:put(place.path, nil)
     return nil
   end
-  decoded(response, "GET", place.path)
+  answer.decoded(response, "GET", place.path)
   local entry = {
     text = response.body, etag = response.headers["etag"], correlation_id = response.correlation_id,
     at = self.clock.monotonic(),
@@ -169,23 +157,16 @@ end
 
 local READ_OPTIONS = { query = true, headers = true, deadline = true, fresh = true, params = true }
 
-local function check_options(what, opts, known)
-  for key in pairs(opts or {}) do
-    if not known[key] then error(("%s: unknown option '%s'"):format(what, tostring(key)), 3) end
-  end
-  return opts or {}
-end
-
 -- gw:get(kind, args [, {fresh = never from the cache, deadline, query, headers}]) -> resource, or nil when there is
 -- none (404).
 function Gateway:get(name, args, opts)
-  opts = check_options("gateway:get", opts, READ_OPTIONS)
+  opts = answer.check_options("gateway:get", opts, READ_OPTIONS)
   return self:_read(self:kind(name), args, opts)
 end
 
 -- gw:get_path(path [, {params =, …}]) -> resource, or nil. As get, on any path.
 function Gateway:get_path(path, opts)
-  opts = check_options("gateway:get_path", opts, READ_OPTIONS)
+  opts = answer.check_options("gateway:get_path", opts, READ_OPTIONS)
   return self:_read(kinds.anonymous(path), opts.params, opts)
 end
 
@@ -205,152 +186,35 @@ function Gateway:request(opts)
   return self:_send(request)
 end
 
--- ---- listings ----
-
--- The path and query of a page's nextUri. A full URL must stay on the gateway: the credential must not travel.
-local function next_path(client, uri)
-  if uri:sub(1, 1) == "/" and uri:sub(1, 2) ~= "//" then return uri end
-  local base = client.base_url
-  if base and uri:sub(1, #base) == base and uri:sub(#base + 1, #base + 1) == "/" then return uri:sub(#base + 1) end
-  error(errors.new { code = "protocol", message = ("the listing's nextUri leaves the gateway: %s"):format(uri) }, 0)
-end
-
-local function more_pages(body, number)
-  if math.type(body.pageCount) == "integer" then return number < body.pageCount end
-  if math.type(body.total) == "integer" and math.type(body.pageSize) == "integer" then
-    return number * body.pageSize < body.total
-  end
-  return false
-end
-
--- kind: whose listing it is, for hints; or nil.
-local function pages(self, path, opts, kind)
-  local request = {
-    method = "GET", path = path, params = opts.params, query = opts.query, family = opts.family or "other",
-    deadline = opts.deadline,
-  }
-  local number, seen, done = 1, {}, false
-  return function()
-    if done then return nil end
-    if number > MAX_PAGES then
-      error(errors.new { code = "protocol", method = "GET", path = path, message = "the listing does not end" }, 0)
-    end
-    local body = decoded(self:_send(request, kind), "GET", request.path)
-    local uri = type(body) == "table" and body.nextUri
-    if type(uri) == "string" and uri ~= "" then
-      local place = next_path(self._client, uri)
-      if seen[place] then
-        error(errors.new {
-          code = "protocol", method = "GET", path = place, message = "the listing goes in a circle",
-        }, 0)
-      end
-      seen[place] = true
-      request = { method = "GET", path = place, family = request.family, deadline = opts.deadline }
-    elseif type(body) == "table" and uri == nil and more_pages(body, number) then
-      local query = {}
-      for k, v in pairs(opts.query or {}) do query[k] = v end
-      query.pageNumber = number + 1
-      request.query = query
-    else
-      done = true
-    end
-    number = number + 1
-    return body
-  end
-end
+-- ---- listings, and waiting for something: see gateway/list.lua and gateway/poll.lua ----
 
 -- gw:pages(path [, {params, query, family, deadline}]) -> iterator over pages (the decoded answers), by nextUri, else
 -- by pageNumber.
 function Gateway:pages(path, opts)
-  opts = check_options("gateway:pages", opts, { params = true, query = true, family = true, deadline = true })
-  return pages(self, path, opts)
+  opts = answer.check_options("gateway:pages", opts, { params = true, query = true, family = true, deadline = true })
+  return list.pages(self, path, opts)
 end
 
 -- gw:list(kind, args [, {page_size =, query =, deadline =}]) -> iterator over pages.
 function Gateway:list(name, args, opts)
-  opts = check_options("gateway:list", opts, { page_size = true, query = true, deadline = true })
-  local kind = self:kind(name)
-  if not kind.list then error(("gateway:list: kind '%s' has no listing"):format(kind.name), 2) end
-  local query = {}
-  for k, v in pairs(opts.query or {}) do query[k] = v end
-  query.pageSize = opts.page_size or query.pageSize
-  return pages(self, kind.list, {
-    params = kinds.locate(kind, kind.list, args).params, query = next(query) and query or nil, family = kind.family,
-    deadline = opts.deadline,
-  }, kind)
+  opts = answer.check_options("gateway:list", opts, { page_size = true, query = true, deadline = true })
+  return list.of_kind(self, self:kind(name), args, opts)
 end
 
 -- gw:find(kind, args, content [, {among = what an earlier gw:find gave as its second result}])
 --   -> matches, listed. The listed resources that have the same `same` members as content: {resource, same_content =
 --   true | false | nil (the listing does not tell)}. For kinds whose resources get their ids from the gateway.
 function Gateway:find(name, args, content, opts)
-  opts = check_options("gateway:find", opts, { among = true })
+  opts = answer.check_options("gateway:find", opts, { among = true })
   return find.matches(self, self:kind(name), args, content, opts.among)
 end
-
--- ---- waiting for something ----
 
 -- gw:poll(path, {field = "status", done = {…}, failed = {…}, running = {…}, deadline = 120, interval = 0.25,
 -- max_interval = 3, params, query, watch = function(state)})
 -- -> the answer whose field is one of `done`. The first look is at once, then ever later; a 429 waits; a state nobody
 -- named counts as still running, with a warning. Raises "failed" for one of `failed`, "timeout" after the deadline.
-local POLL_OPTIONS = {
-  field = true, done = true, failed = true, running = true, deadline = true, interval = true, max_interval = true,
-  params = true, query = true, family = true, watch = true,
-}
-
-local function set_of(list)
-  local set = {}
-  for _, v in ipairs(list or {}) do set[v] = true end
-  return set
-end
-
 function Gateway:poll(path, opts)
-  opts = check_options("gateway:poll", opts, POLL_OPTIONS)
-  local done, failed, running = set_of(opts.done), set_of(opts.failed), set_of(opts.running)
-  local field, clock = opts.field or "status", self.clock
-  local place = kinds.locate({ title = "poll" }, path, opts.params).path -- as it is told
-  local limit = opts.deadline or 120
-  local deadline = clock.monotonic() + limit
-  local wait, warned, state = opts.interval or 0.25, {}, nil
-  local function too_late()
-    error(errors.new {
-      code = "timeout", method = "GET", path = place,
-      message = ("still %s after %g s"):format(tostring(state or "not known"), limit),
-    }, 0)
-  end
-  while true do
-    local left = deadline - clock.monotonic()
-    if left <= 0 then too_late() end
-    local response, err = self:_call {
-      method = "GET", path = path, params = opts.params, query = opts.query, family = opts.family or "other",
-      deadline = math.min(left, self.deadline),
-    }
-    local pause = wait
-    if response then
-      local body = decoded(response, "GET", place)
-      state = type(body) == "table" and body[field] or nil
-      if opts.watch then opts.watch(state) end
-      if done[state] then return body end
-      if state ~= nil and failed[state] then
-        error(errors.new {
-          code = "failed", method = "GET", path = place, correlation_id = response.correlation_id,
-          message = ("%s is %s"):format(field, tostring(state)), details = type(body) == "table" and body.errors or nil,
-        }, 0)
-      end
-      if state ~= nil and opts.running and not running[state] and not warned[state] then
-        warned[state] = true
-        self.log.warn("%s: %s %s is not known; taken as still running", place, field, tostring(state))
-      end
-    elseif err.status == 429 then
-      pause = math.max(wait, tonumber(err.retry_after) or 0)
-    else
-      error(err, 0)
-    end
-    if clock.monotonic() + pause >= deadline then too_late() end
-    clock.sleep(pause)
-    wait = math.min(wait * 2, opts.max_interval or 3)
-  end
+  return poll.run(self, path, opts)
 end
 
 -- ---- writing: see gateway/write.lua for the options and the result ----

@@ -29,6 +29,19 @@ sub register {
     return $r;
 }
 
+subtest 'with nothing set' => sub {
+    my $r = moon('--sim', 'register-model', "$root/scripts/examples/model.json");
+    is($r->{status}, 0, 'the example goes through') or diag("$r->{out}$r->{err}");
+    like($r->{out}, qr{endpoint https://models\.example\.com was played by the simulated gateway}, 'and it is said who answered');
+    like($r->{out}, qr/^support-assistant: created .* test PASS .* health HEALTHY/m, 'what came of it');
+    $r = moon({ env => { EXTERNAL_AI_TOKEN => 'sk-canary-8731' } }, '--sim', '-vv', '--json', 'register-model', "$root/scripts/examples/models");
+    is(join(' ', map { "$_->{name} $_->{status}" } @{ json($r->{out})->{results} }), 'summariser created translator created', 'a folder');
+    unlike("$r->{out}$r->{err}", qr/canary/, 'a token is no matter');
+    $r = moon('--sim', '--json', 'register-model', "$root/scripts/examples/bad_model.json");
+    is($r->{status}, 3, 'the bad example does not');
+    is(scalar @{ json($r->{out})->{error}{details} }, 8, 'for eight reasons');
+};
+
 subtest 'before Prism' => sub {
     my $prism = start_peer('prism', $sim->{url});
     my $env   = { GENESYSCLOUD_REGION => $prism->{info}{url} };

@@ -1,0 +1,69 @@
+-- poll.lua - looks at a path until a member of the answer says that it is over. For gateway.lua only.
+
+local answer = require "moongate.gateway.answer"
+local errors = require "moongate.error"
+local kinds = require "moongate.gateway.kinds"
+
+local M = {}
+
+local OPTIONS = {
+  field = true, done = true, failed = true, running = true, deadline = true, interval = true, max_interval = true,
+  params = true, query = true, family = true, watch = true,
+}
+
+local function set_of(list)
+  local set = {}
+  for _, v in ipairs(list or {}) do set[v] = true end
+  return set
+end
+
+-- M.run(gw, path, opts): see gateway.lua.
+function M.run(gw, path, opts)
+  opts = answer.check_options("gateway:poll", opts, OPTIONS)
+  local done, failed, running = set_of(opts.done), set_of(opts.failed), set_of(opts.running)
+  local field, clock = opts.field or "status", gw.clock
+  local place = kinds.locate({ title = "poll" }, path, opts.params).path -- as it is told
+  local limit = opts.deadline or 120
+  local deadline = clock.monotonic() + limit
+  local wait, warned, state = opts.interval or 0.25, {}, nil
+  local function too_late()
+    error(errors.new {
+      code = "timeout", method = "GET", path = place,
+      message = ("still %s after %g s"):format(tostring(state or "not known"), limit),
+    }, 0)
+  end
+  while true do
+    local left = deadline - clock.monotonic()
+    if left <= 0 then too_late() end
+    local response, err = gw:_call {
+      method = "GET", path = path, params = opts.params, query = opts.query, family = opts.family or "other",
+      deadline = math.min(left, gw.deadline),
+    }
+    local pause = wait
+    if response then
+      local body = answer.decoded(response, "GET", place)
+      state = type(body) == "table" and body[field] or nil
+      if opts.watch then opts.watch(state) end
+      if done[state] then return body end
+      if state ~= nil and failed[state] then
+        error(errors.new {
+          code = "failed", method = "GET", path = place, correlation_id = response.correlation_id,
+          message = ("%s is %s"):format(field, tostring(state)), details = type(body) == "table" and body.errors or nil,
+        }, 0)
+      end
+      if state ~= nil and opts.running and not running[state] and not warned[state] then
+        warned[state] = true
+        gw.log.warn("%s: %s %s is not known; taken as still running", place, field, tostring(state))
+      end
+    elseif err.status == 429 then
+      pause = math.max(wait, tonumber(err.retry_after) or 0)
+    else
+      error(err, 0)
+    end
+    if clock.monotonic() + pause >= deadline then too_late() end
+    clock.sleep(pause)
+    wait = math.min(wait * 2, opts.max_interval or 3)
+  end
+end
+
+return M
