@@ -1,5 +1,5 @@
-/* l_fs.h - the parts of module "fs" to each other, and what other modules read off the loop's thread as it does. Private
- * to src/bind. */
+/* l_fs.h - the parts of module "fs" to each other, and what other modules read off the loop's thread as it does.
+ * Private to src/bind. */
 #ifndef MOON_BIND_L_FS_H
 #define MOON_BIND_L_FS_H
 

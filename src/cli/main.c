@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define MANY_FILES 65536
+
 /* A signal handler gets no argument: the one exception to "no globals". Set before the handlers are, cleared after. */
 static struct moon_host *signalled;
 static pthread_t main_thread;
@@ -54,6 +56,19 @@ static void forbid_dumps(void) {
 #endif
 }
 
+/* A shell's usual 1,024 open files are few for tasks that wait by the thousand; the limit that was set for us to keep
+ * is the hard one. */
+static void allow_many_files(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    rlim_t want = files.rlim_max < MANY_FILES ? files.rlim_max : MANY_FILES;
+    if (files.rlim_cur < want) {
+        files.rlim_cur = want;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int main(int argc, char **argv) {
     struct moon_options options;
     struct moon_session session = {0};
@@ -61,6 +76,7 @@ int main(int argc, char **argv) {
     int status;
     fill_standard_files();
     forbid_dumps();
+    allow_many_files();
     signal(SIGPIPE, SIG_IGN); /* a write fails instead, and says so */
     signal(SIGXFSZ, SIG_IGN); /* so does one beyond a limit of the file size */
     if (!moon_options_parse(&options, argc, argv)) {

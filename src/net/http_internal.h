@@ -63,7 +63,7 @@ struct moon_http_client {
     char *base_url;              /* without a trailing slash; NULL: none */
     struct moon_http_host *host; /* of base_url */
     struct moon_http_lines lines;
-    struct curl_slist headers[HTTP_ALONE_MAX + 1], *tail; /* of lines: the end of every call's list */
+    struct curl_slist headers[HTTP_ALONE_MAX + 1], *tail;   /* of lines: the end of every call's list */
     bool has_content_type, has_authorization, has_encoding; /* among them */
     int64_t deadline_ns, connect_timeout_ns;
     struct moon_retry_policy policy;
