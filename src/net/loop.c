@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#define QUICK_NS    (100 * INT64_C(1000))
 #define QUIET_POLLS 3 /* virtual time: polls of 1 ms without any activity before the clock jumps */
 
 static void on_wake(uv_async_t *h) {
@@ -206,6 +207,23 @@ static bool ready(struct moon_loop *loop, int64_t now) {
     return loop->queue || (loop->heap_len && loop->heap[1]->due_ns <= now);
 }
 
+/* Whether a socket or the pool has something for us within 1 ms of real time. */
+static bool io_pending(struct moon_loop *loop, int timeout_ms) {
+    struct pollfd p = {.fd = uv_backend_fd(&loop->uv), .events = POLLIN};
+    return poll(&p, 1, timeout_ms) > 0;
+}
+
+/* Waits. A peer on this machine or in this rack answers sooner than a thread falls asleep and is awake again, so after
+ * a wait that short the next one begins awake: half the latency, and less CPU time than the sleep would have cost. One
+ * that turns out longer was the last. */
+static void wait_for_io(struct moon_loop *loop) {
+    int64_t until = moon_loop_now_ns(loop) + QUICK_NS;
+    while (loop->quick && !io_pending(loop, 0) && moon_loop_now_ns(loop) < until)
+        ;
+    uv_run(&loop->uv, UV_RUN_ONCE);
+    loop->quick = moon_loop_now_ns(loop) < until;
+}
+
 static void poll_real(struct moon_loop *loop, bool wait) {
     int64_t now;
     if (!wait || loop->queue) {
@@ -227,13 +245,7 @@ static void poll_real(struct moon_loop *loop, bool wait) {
             loop->alarm_ms = due;
         }
     }
-    uv_run(&loop->uv, UV_RUN_ONCE);
-}
-
-/* Whether a socket or the pool has something for us within 1 ms of real time. */
-static bool io_pending(struct moon_loop *loop, int timeout_ms) {
-    struct pollfd p = {.fd = uv_backend_fd(&loop->uv), .events = POLLIN};
-    return poll(&p, 1, timeout_ms) > 0;
+    wait_for_io(loop);
 }
 
 /* Virtual time: everything that can happen now happens first; then, if the caller would wait, the clock jumps. */

@@ -25,6 +25,7 @@ struct moon_loop {
     uint64_t alarm_ms; /* when the alarm goes off, on uv_now's scale; 0: not armed */
 
     size_t works; /* started and not done */
+    bool quick;   /* the last wait was short; see wait_for_io */
 };
 
 /* Runs the timers due at now_ns. Those that they start wait for the next turn. */
