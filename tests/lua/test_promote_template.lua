@@ -406,6 +406,17 @@ test("half an answer to a rollback: one effect, reconciled", function(server)
   t.eq(held(server).rollback, "1.0.0")
 end)
 
+test("a rollback that was never applied: exit 6, no conflict", function(server)
+  promote(server, { document() })
+  server:fault { kind = "close_before", method = "POST", path = "/versions" }
+  local entry, _, out = promote(server, {}, {
+    values = { id = "greeting", rollback = "1.0.0" }, gateway = { deadline = 1 },
+  })
+  t.eq({ entry.error.outcome, out.exit_status }, { "unknown", 6 })
+  t.ok(entry.error.message:find("has not taken effect", 1, true))
+  t.eq(held(server).rollback, nil)
+end)
+
 test("never applied: exit 6, and nothing is there", function(server)
   server:fault { kind = "close_before", method = "POST", path = "/versions" }
   local entry, _, out, audit = promote(server, { document() }, { gateway = { deadline = 1 } })

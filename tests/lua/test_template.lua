@@ -263,6 +263,17 @@ t.test("malformed placeholders: each with its line and column, in characters", f
   })
 end)
 
+t.test("a large file full of faults is no long wait: a hundred are told, and how many more there are", function()
+  local started = require("moongate.time").monotonic()
+  for _, piece in ipairs { "{{ é", "{{é}} ", "{{x%d}}", "{{{" } do
+    local parts = {}
+    for i = 1, 60000 do parts[i] = piece:format(i) end
+    local _, _, faults = check({ content = table.concat(parts) })
+    t.ok(#faults <= 103, #faults)
+  end
+  t.ok(require("moongate.time").monotonic() - started < 10)
+end)
+
 t.test("a name that stands in a malformed placeholder is not told as unused, too", function()
   local _, _, faults = check { content = "Hello {{ name }}." }
   t.eq(#faults, 1)

@@ -110,6 +110,11 @@ local function same_version(a, b)
   return a.etag ~= nil and a.etag == b.etag
 end
 
+-- Where there are no ETags: it holds what it did when it was read.
+local function same_content(w, theirs)
+  return theirs ~= nil and w.base ~= nil and w.base.etag == nil and diff.equal(theirs.content, w.base_content)
+end
+
 -- ---- resolved ----
 
 -- SHA-256 of the canonical JSON, which is what is sent.
@@ -256,9 +261,9 @@ local function attempt(w, next)
     error(err, 0)
   end
   if is_busy(w, err, theirs) then return nil, err end
-  if not clash and same_version(theirs, w.base) then
+  if not clash and (same_version(theirs, w.base) or same_content(w, theirs)) then
     err.message = err.message .. "; read back: it has not taken effect so far"
-    err.hint = "run it again: the precondition keeps it from being applied twice"
+    err.hint = "run it again: it is not applied twice"
     error(err, 0)
   end
   error(conflict.error(w, theirs, err), 0)

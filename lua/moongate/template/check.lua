@@ -17,6 +17,7 @@ M.LIMITS = {
 }
 
 local CHARACTERS_PER_TOKEN = 4
+local MAX_FAULTS = 100 -- of a content's placeholders that are told one by one
 
 -- What a variable may be declared as; anything else is its default value.
 M.TYPES = { string = true, number = true, integer = true, boolean = true }
@@ -76,13 +77,17 @@ local function variable_faults(document, src, report)
   table.sort(names)
   for _, p in ipairs(documents.is_object(declared) and found or {}) do
     if declared[p.name] == nil and not used[p.name] then
-      p.message = ("{{%s}} is not declared in variables%s"):format(p.name, suggest.hint(p.name, names))
+      p.message = ("{{%s}} is not declared in variables%s"):format(p.name,
+        #faults < MAX_FAULTS and suggest.hint(p.name, names) or "")
       faults[#faults + 1] = p
     end
     used[p.name] = true
   end
   table.sort(faults, function(a, b) return a.at < b.at end)
-  for _, f in ipairs(faults) do report_at(content, src, report, f) end
+  for n = 1, math.min(#faults, MAX_FAULTS) do report_at(content, src, report, faults[n]) end
+  if #faults > MAX_FAULTS then
+    report("/content", ("has %d more faults of its placeholders"):format(#faults - MAX_FAULTS), {})
+  end
   for _, name in ipairs(names) do
     local pointer = documents.pointer("/variables", name)
     if not placeholders.is_name(name) then

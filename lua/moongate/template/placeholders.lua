@@ -32,18 +32,27 @@ local function misnamed(inner)
   return whole .. " is no placeholder: a name has letters, digits and _ only"
 end
 
+local WINDOW = 200 -- bytes behind {{ in which a malformed one may end
+
+-- The rest of the line behind a place, whole characters, not more than the window.
+local function rest_of_line(text, at)
+  local rest = text:sub(at, at + WINDOW - 1)
+  if #rest == WINDOW then rest = rest:gsub("[\xC0-\xFF][\x80-\xBF]*$", "") end
+  return rest:match("^[^\n]*")
+end
+
 -- A malformed placeholder at byte `at` -> message, byte to go on from, the name it may have meant.
 local function malformed(text, at)
   local braces = text:match("^{+", at)
   if #braces > 2 then
     local meant, stop = text:match("^(" .. NAME .. ")}}+()", at + #braces)
-    return ("%s: %d braces in a row are no placeholder; put a space between"):format(braces, #braces),
+    return ("%s: %d braces in a row are no placeholder; put a space between"):format(braces:sub(1, 8), #braces),
       stop or at + #braces, meant
   end
-  local line = text:match("^[^\n]*", at + 2)
+  local line = rest_of_line(text, at + 2)
   local inner = line:match("^(.-)}}")
   if not inner or inner:find("{{", 1, true) then
-    local rest = inner and inner:match("^(.-){{") or line:match("^(.-){{") or line
+    local rest = line:match("^(.-){{") or line
     return ("{{%s is not closed"):format(shown(rest:match("^%s*%S*"))), at + 2, rest:match("^%s*(" .. NAME .. ")")
   end
   local message, meant = misnamed(inner)
