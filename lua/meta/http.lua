@@ -57,6 +57,7 @@ local http = {}
 ---@field headers table<string, string> names in lower case, found in any case; lines of one name joined by ", "
 ---@field body string
 ---@field attempts moongate.http.attempt[]
+---@field tries integer         how many attempts
 ---@field elapsed number       seconds, the whole call
 ---@field correlation_id? string inin-correlation-id
 ---@field after_ambiguous boolean an earlier attempt may have taken effect

@@ -163,11 +163,13 @@ function Run.model_call(_, what, fn)
   return gen_ai.call(what, fn)
 end
 
--- run:progress(total [, noun]) -> {advance(n | nil, what), done()}: told on a terminal as a bar, elsewhere as lines.
+-- run:progress(total [, noun]) -> {advance(n | nil, what), expect(total), done()}: told on a terminal as a bar,
+-- elsewhere as lines.
 function Run:progress(total, noun)
   local bar = self._session.progress(total, noun)
   return {
     advance = function(n, what) bar:advance(n, what) end,
+    expect = function(n) bar.total = n end,
     done = function() bar:done() end,
   }
 end
@@ -175,6 +177,18 @@ end
 -- run:report(err [, what]): tells of a failure that does not end the run. what: the thing it befell.
 function Run:report(err, what)
   return self._session.report(err, what)
+end
+
+-- run:note(line): for people, on standard error, now.
+function Run:note(line)
+  return self._session.note(line)
+end
+
+-- run:stream() -> write(text) -> true | nil, err: for results that are too many to be returned, written as they come.
+-- Without --json the text goes to standard output as it is; with it, it is the inside of an array, the member `results`
+-- of the document that ends with what the workflow returns. Waits while the reader of it is slow.
+function Run:stream()
+  return self._session.stream
 end
 
 -- run:webhook(event, data [, {headers, also}]) -> list of {name, delivered, id, status, attempts, error}. Tells the
@@ -190,7 +204,7 @@ end
 
 -- ---- running ----
 
-local NO_BAR = { advance = function() end, done = function() end }
+local function no_bar() return { advance = function() end, done = function() end } end
 
 local function plain_step(run, name, n, fn)
   local time = require "moongate.time"
@@ -206,7 +220,9 @@ local function default_session(run_of)
   return {
     gateway = function(options) return require("moongate.workflow.session").gateway(run_of(), options) end,
     step = plain_step,
-    progress = function() return NO_BAR end,
+    progress = no_bar,
+    note = function(line) require("moongate.host").write_err(line .. "\n") end,
+    stream = function(text) return require("moongate.host").write_out(text) end,
     report = function(err, what)
       require("moongate.log").error("%s%s", what and what .. ": " or "", tostring(err))
     end,
@@ -215,7 +231,7 @@ end
 
 local SESSION = {
   dry_run = true, json = true, project = true, deadline = true, simulated = true, gateway = true, step = true,
-  progress = true, report = true, audit = true, metrics = true, webhooks = true,
+  progress = true, report = true, note = true, stream = true, audit = true, metrics = true, webhooks = true,
 }
 
 local function pick(list, values)

@@ -79,9 +79,20 @@ void l_http_attempts_push(lua_State *L, const struct moon_http_result *r) {
 
 /* ---- fields ---- */
 
-enum field { F_STATUS = 1, F_HEADERS, F_BODY, F_ATTEMPTS, F_ELAPSED, F_CORRELATION, F_AMBIGUOUS, F_OUTCOME, F_COUNT };
+enum field {
+    F_STATUS = 1,
+    F_HEADERS,
+    F_BODY,
+    F_ATTEMPTS,
+    F_ELAPSED,
+    F_CORRELATION,
+    F_AMBIGUOUS,
+    F_OUTCOME,
+    F_TRIES,
+    F_COUNT
+};
 static const char *const field_names[F_COUNT] = {
-    NULL, "status", "headers", "body", "attempts", "elapsed", "correlation_id", "after_ambiguous", "outcome",
+    NULL, "status", "headers", "body", "attempts", "elapsed", "correlation_id", "after_ambiguous", "outcome", "tries",
 };
 
 /* Pushes what is made once and kept. */
@@ -128,6 +139,9 @@ static void push_field(lua_State *L, const struct moon_http_result *r, enum fiel
         break;
     case F_OUTCOME:
         lua_pushstring(L, r->outcome);
+        break;
+    case F_TRIES:
+        lua_pushinteger(L, r->n_attempts);
         break;
     default:
         push_kept(L, r, f);

@@ -42,13 +42,29 @@ local function with_metrics(value, metrics)
   return value
 end
 
+-- A part of a result that is too large to be kept: on standard output now. With --json it is the inside of an array,
+-- which the document that is written at the end begins with. Waits; true, or nil and the error.
+function Context:stream(text)
+  if self.json and not self.streaming then
+    self.streaming = true
+    text = '{"results":[\n' .. text
+  end
+  return host.write_out(text)
+end
+
+-- The document that ends the output: what was streamed is its first member.
+function Context:document(text)
+  if self.streaming then text = "\n]" .. (text == "{}" and "" or ",") .. text:sub(2) end
+  return host.write(text .. "\n")
+end
+
 -- Writes what was kept. true, or nil and the error (a closed pipe, a full disk).
 function Context:flush()
   if self.json then
     local json = require "moongate.json"
     local document, err = json.encode(with_metrics(self.value == nil and json.null or self.value, self.metrics))
     if not document then return nil, err end
-    return host.write(document .. "\n")
+    return self:document(document)
   end
   if self.shown and self.shown ~= "" then return host.write(self.shown .. "\n") end
   return true

@@ -97,7 +97,7 @@ function M.failure(ctx, raised)
     document.metrics = ctx.metrics
     local text = json.encode(document)
       or json.encode(M.document({ code = tostring(err.code), message = tostring(err.message) }, status))
-    host.write((text or '{"error":{"code":"bug","message":"the error has no JSON form"}}') .. "\n")
+    ctx:document(text or '{"error":{"code":"bug","message":"the error has no JSON form"}}')
   end
   return status
 end

@@ -46,6 +46,8 @@ local function session_of(ctx, registry)
     dry_run = ctx.opts.dry_run, json = ctx.json, deadline = ctx.opts.deadline, simulated = ctx.opts.sim,
     project = require("moongate.cli.settings").project(),
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
+    note = function(line) ctx:note("%s", line) end,
+    stream = function(text) return ctx:stream(text) end,
     report = function(err) host.write_err(table.concat(report.lines(ctx, report.normal(err)), "\n") .. "\n") end,
   }
 end

@@ -1,0 +1,158 @@
+-- route-prompts: send prompts to models of the gateway, many at once, and say what came of each.
+--
+--   one prompt (--prompt): its answer, or one JSON document
+--   a file or standard input of JSON lines: one JSON line a prompt, in the order of the input or as they come
+--
+-- A prompt whose model fails (5xx) or refuses it (policy violation) goes to the next model of the chain, each once. One
+-- bad line is one bad result. The exit status is that of the first failure in the input.
+
+local errors = require "moongate.error"
+local json = require "moongate.json"
+local router = require "moongate.router"
+local stream = require "moongate.router.stream"
+local workflow = require "moongate.workflow"
+
+local function usage(message)
+  error(errors.new { code = "usage", message = message, hint = "`moongate help route-prompts` explains it" }, 0)
+end
+
+-- "a, b" -> {"a", "b"}
+local function list(text)
+  local out = {}
+  for part in (text or ""):gmatch "[^,]+" do out[#out + 1] = part:match "^%s*(.-)%s*$" end
+  for _, part in ipairs(out) do
+    if part == "" then usage(("'%s' has an empty name in it"):format(text)) end
+  end
+  return out
+end
+
+-- "low=0.1,high=1.2" -> {low = 0.1, high = 1.2}
+local function matrix(text)
+  local out = {}
+  for _, part in ipairs(list(text)) do
+    local name, value = part:match "^(%a+)=(%S+)$"
+    if not name or not tonumber(value) then
+      usage(("--temperatures: '%s' is not like low=0.1"):format(part))
+    end
+    out[name] = tonumber(value)
+  end
+  return out
+end
+
+local function open(run, args)
+  run:client { concurrency = args.concurrency }
+  return router.open {
+    gateway = run.gateway, model = args.model, fallback = list(args.fallback), safety = list(args.safety),
+    temperature = tonumber(args.temperature) or args.temperature, temperatures = matrix(args.temperatures),
+    max_tokens = args.max_tokens, top_p = args.top_p, concurrency = args.concurrency, deadline = run.deadline,
+    metrics = run.metrics, limits = run.limits,
+  }
+end
+
+-- Who listens for prompt_routing hears the sum of it.
+local function tell(run, r, summary)
+  local notes = run:webhook("prompt_routing", { summary = summary, models = r.models:data() },
+    { headers = { ["X-Audit-Source"] = "genesys-router" } })
+  return #notes > 0 and json.array(notes) or nil
+end
+
+local function note_table(run, r)
+  for _, line in ipairs(r.models:lines()) do run:note(line) end
+end
+
+-- ---- one ----
+
+local function route_one(run, r, args)
+  if run.dry_run then
+    r:prepare()
+    if not r.model then usage "--model is required for --prompt" end
+    return { status = "planned", model = r.chain[1].id, fallback = r.chain.rest[1],
+      temperature = r.parameters.temperature, text = "planned: " .. r.chain[1].label }
+  end
+  local ok, result = pcall(r.route, r, args.prompt)
+  if not ok and not (errors.is(result) and result.result) then error(result, 0) end
+  local summary = { ok = ok and 1 or 0, failed = ok and 0 or 1, invalid = 0, total = 1 }
+  local webhooks = tell(run, r, summary)
+  note_table(run, r)
+  if not ok then error(result, 0) end
+  result.models, result.webhooks, result.text = r.models:data(), webhooks, result.output
+  return result
+end
+
+-- ---- many ----
+
+local function summary_of(outcome)
+  local c = outcome.counts
+  return {
+    total = outcome.results, ok = c.ok, failed = c.failed, invalid = c.invalid,
+    planned = c.planned > 0 and c.planned or nil, stopped = outcome.stopped,
+    seconds = (outcome.seconds * 1000 + 0.5) // 1 / 1000,
+    per_second = outcome.seconds > 0 and (outcome.results / outcome.seconds * 10 + 0.5) // 1 / 10 or 0,
+  }
+end
+
+local function summary_line(s)
+  local parts = {}
+  for _, name in ipairs { "ok", "failed", "invalid", "planned" } do
+    if (s[name] or 0) > 0 or name == "ok" then parts[#parts + 1] = ("%d %s"):format(s[name] or 0, name) end
+  end
+  return ("%d prompts: %s; %.1f s, %.1f/s"):format(s.total, table.concat(parts, ", "), s.seconds, s.per_second)
+end
+
+local function route_many(run, r, args)
+  local outcome = stream.run(run, r, {
+    file = args.file, concurrency = args.concurrency, ordered = args.ordered, max_errors = args.max_errors,
+    json = run.json, write = run:stream(),
+  })
+  local summary = summary_of(outcome)
+  local webhooks = not run.dry_run and tell(run, r, summary) or nil
+  note_table(run, r)
+  run:note(summary_line(summary))
+  local first = outcome.first_failure
+  return {
+    summary = summary, models = r.models:data(), webhooks = webhooks, text = {},
+    results = outcome.results == 0 and json.array {} or nil,
+    exit_status = first and workflow.exit_status(first.error) or 0,
+  }
+end
+
+return workflow.define {
+  name = "route-prompts",
+  summary = "send prompts to models, with fallbacks, and say what came of each",
+  description = {
+    "Takes one prompt (--prompt) or a file of JSON lines (- is standard input): objects with prompt, and, where a",
+    "prompt wants it otherwise, id, model, fallback, temperature, max_tokens, top_p, safety, metadata; or just a",
+    "string. Each line gets exactly one result, a JSON line on standard output; the table by model goes to",
+    "standard error. With --json standard output is one document, {results, summary, models}. A model that answers",
+    "5xx or refuses for a policy hands the prompt to the next of --fallback. Memory does not grow with the file.",
+  },
+  categories = { "gateway", "routing" },
+  args = { { "file", "a file with a prompt a line (JSON), or - for standard input", optional = true } },
+  flags = {
+    { "prompt", "one prompt, instead of a file", value = "TEXT", letter = "p" },
+    { "model", "the model, by name or id, for prompts that name none", value = "MODEL", letter = "m" },
+    { "fallback", "models to go on to, in this order", value = "A,B" },
+    { "temperature", "low, default, high or a number from 0 to 2", value = "T", default = "default" },
+    { "temperatures", "what low, default and high stand for (0.2, 0.7, 1.0)", value = "low=N,high=N" },
+    { "max-tokens", "of an answer", type = "integer", min = 1, default = 2048, value = "N" },
+    { "top-p", "nucleus sampling", type = "number", min = 0, max = 1, default = 0.95, value = "P" },
+    { "safety", "safety filters to apply: " .. table.concat(router.SAFETY, ", "), value = "A,B" },
+    { "concurrency", "prompts in flight", type = "integer", default = 5, min = 1, max = 1000, letter = "c", value = "N" },
+    { "max-errors", "stop taking prompts after more failures than this", type = "integer", min = 0, value = "N" },
+    { "ordered", "results in the order of the input; --no-ordered: as they come", type = "boolean", default = true },
+    { "unordered", "the same as --no-ordered", type = "boolean" },
+  },
+  examples = {
+    { "moongate --sim route-prompts --model sim-small --prompt 'Say hello'" },
+    { "moongate route-prompts prompts.jsonl --model gpt --fallback claude,mistral -c 64 > results.jsonl" },
+    { "generate | moongate route-prompts - --model gpt --unordered --max-errors 100" },
+  },
+  run = function(run, args)
+    if (args.file == nil) == (args.prompt == nil) then
+      usage(args.file and "give a file or --prompt, not both" or "give a file of prompts, - or --prompt TEXT")
+    end
+    if args.unordered then args.ordered = false end
+    local r = open(run, args)
+    return (args.prompt and route_one or route_many)(run, r, args)
+  end,
+}
