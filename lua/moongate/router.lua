@@ -93,8 +93,8 @@ local function check_settings(self, opts)
 end
 
 -- router.open{gateway, model = name or id, fallback = {names}, temperature = number or "low", temperatures = {low =,
--- default =, high =}, max_tokens = 2048, top_p = 0.95, safety = {filters}, metadata = {}, concurrency = 5, deadline = 30
--- (seconds a prompt may take, waiting and fallbacks included), metrics = registry, audit, limits} -> router.
+-- default =, high =}, max_tokens = 2048, top_p = 0.95, safety = {filters}, metadata = {}, concurrency = 5, deadline =
+-- 30 (seconds a prompt may take, waiting and fallbacks included), metrics = registry, audit, limits} -> router.
 -- Raises "invalid" with every fault that can be seen without asking the gateway.
 function M.open(opts)
   check_options(opts)
@@ -208,21 +208,21 @@ end
 -- The same with a span around it, where somebody traces.
 local function ask_traced(self, w, model, left)
   local parameters = w.body.parameters
-  return gen_ai.span({
+  return gen_ai.call({
     model = model.label, temperature = parameters.temperature, top_p = parameters.topP,
     max_tokens = parameters.maxTokens,
-  }, function(span)
-    gen_ai.prompt(span, w.body.prompt)
+  }, function(call)
+    call:prompt(w.body.prompt)
     local answer, err, tries = ask(self, w, model, left)
     if answer then
       local usage = type(answer.usage) == "table" and answer.usage or {}
-      gen_ai.answered(span, {
+      call:answered {
         id = answer.requestId, model = answer.modelId, input_tokens = usage.inputTokens,
         output_tokens = usage.outputTokens, finish_reasons = answer.finishReason and { answer.finishReason } or nil,
-      })
-      gen_ai.completion(span, answer.output, answer.finishReason)
+      }
+      call:completion(answer.output, answer.finishReason)
     else
-      span:set("error.type", tostring(err.status or err.code))
+      call:set("error.type", tostring(err.status or err.code))
     end
     return answer, err, tries
   end)
@@ -317,8 +317,8 @@ local function refuse(faults)
   }, 0)
 end
 
--- router:route(prompt) -> {status = "ok", model, output, finish_reason, usage, safety, latency_ms, attempts, fallbacks,
--- request_id, correlation_id}. prompt: text, or {prompt, id, model, fallback, temperature, max_tokens, top_p, safety,
+-- router:route(prompt) -> {status = "ok", model, output, finish_reason, usage, safety, latency_ms, attempts,
+-- fallbacks, request_id, correlation_id}. prompt: text, or {prompt, id, model, fallback, temperature, max_tokens, top_p, safety,
 -- metadata}. Raises "invalid" for a bad prompt, "timeout" when no place came free in time, and the last model's failure,
 -- with the result in err.result.
 function Router:route(given)

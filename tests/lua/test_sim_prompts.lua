@@ -50,7 +50,9 @@ t.test("a prompt can ask for a violation or a flag", function()
 end)
 
 t.test("models behave as the options say, drawn from the seed, and everything is counted", function()
-  local option = { ["sim-small"] = { busy = 0.1, failure = 0.2, policy = 0.1, cut = 0.1 }, [LARGE] = { latency = 0.001 } }
+  local option = {
+    ["sim-small"] = { busy = 0.1, failure = 0.2, policy = 0.1, cut = 0.1 }, [LARGE] = { latency = 0.001 },
+  }
   local function run()
     local server <close>, api = f.start { rate_limit = 0, seed = 5, prompts = option }
     local seen = {}

@@ -31,7 +31,8 @@ local function check(what, profile)
     local v = tonumber(value)
     if not (RATES[name] or name == "latency") then return nil, ("%s: unknown key '%s'"):format(what, tostring(name)) end
     if not v or v < 0 or (RATES[name] and v > 1) then
-      return nil, ("%s: %s: a %s is wanted"):format(what, name, RATES[name] and "number from 0 to 1" or "time in seconds")
+      return nil, ("%s: %s: a %s is wanted"):format(what, name,
+        RATES[name] and "number from 0 to 1" or "time in seconds")
     end
     out[name] = v
   end
