@@ -77,7 +77,8 @@ end
 -- Tells the prompt registry, and whoever else wants to know. webhook_synced: everybody who wanted to know does.
 local function tell(run, entry, event, document)
   local notes = run:webhook(event, {
-    templateId = entry.template_id, version = entry.version, status = "PROMOTED", auditId = entry.audit_id,
+    templateId = entry.template_id, version = entry.version, auditId = entry.audit_id,
+    status = document and "PROMOTED" or "ROLLBACK_ENDED",
     latencyMs = entry.latency_ms, correlationId = entry.correlation_id, payloadHash = entry.payload_hash,
     rollbackDirective = document and document.rollbackDirective, previousVersion = entry.live_version,
     abTestingTrigger = document and document.abTestingTrigger, estimatedContextTokens = entry.estimated_tokens,

@@ -515,6 +515,19 @@ test("tutorial fault 6: webhookSynced is true after delivery, and only then", fu
   bad:stop()
 end)
 
+test("the registry is told of rollbacks and their ends, too", function(server)
+  local receiver, got = receiver_of()
+  local project = { webhooks = { x = { url = receiver.url } } }
+  promote(server, { document() })
+  local by_id = { id = "greeting", rollback = "1.0.0" }
+  promote(server, {}, { values = by_id, project = project })
+  promote(server, {}, { values = { id = "greeting", end_rollback = true }, project = project })
+  receiver:stop()
+  local told = { json.decode(got[1].body), json.decode(got[2].body) }
+  t.eq({ told[1].type, told[1].data.rollbackDirective }, { "template_rolled_back", true })
+  t.eq({ told[2].type, told[2].data.status }, { "template_rollback_ended", "ROLLBACK_ENDED" })
+end)
+
 test("nobody is told of a failure, nor in a dry run", function(server)
   local receiver, got = receiver_of()
   local project = { webhooks = { x = { url = receiver.url } } }
