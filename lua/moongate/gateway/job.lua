@@ -108,7 +108,8 @@ function M.look_up(w, err)
   if err.outcome ~= "unknown" or w.method ~= "POST" or not (w.kind.same and w.kind.list) then error(err, 0) end
   local clock = w.gw.clock
   local stop, wait = clock.monotonic() + math.min(LOOK, w.job.deadline or LOOK), 0.25
-  w.gw.log.warn("%s: the answer was lost; looking for it in %s", w.path, w.kind.list)
+  w.gw.log.warn("%s: %s; looking in %s whether it took effect", w.path,
+    err.status and "answered " .. err.status or "the answer was lost", w.kind.list)
   while true do
     local read, resource, tells = pcall(ours, w)
     if not read then
