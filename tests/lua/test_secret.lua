@@ -30,6 +30,32 @@ t.test("env", function()
   t.raises(function() secret.env "A\0B" end, "variable's name")
 end)
 
+t.test("file: closed to others, without its line end, and usable where a secret is", function()
+  local fs, hash, host = require "moongate.fs", require "moongate.hash", require "moongate.host"
+  local path = ("%s/%s"):format(host.getenv "XDG_STATE_HOME" or "build", require("moongate.uuid").v4())
+  local keys = { ["abc"] = "abc", ["abc\n"] = "abc", ["abc\r\n"] = "abc", ["abc\n\n"] = "abc\n", ["a b "] = "a b " }
+  for text, key in pairs(keys) do
+    assert(fs.write(path, text, { mode = 384 })) -- 0600
+    local handle = assert(secret.file(path))
+    t.ok(secret.is(handle))
+    t.eq(tostring(handle), "***")
+    t.eq(hash.hmac_sha256(handle, "m"), hash.hmac_sha256(key, "m"))
+  end
+  for text, code in pairs { [""] = "invalid", ["\n"] = "invalid", [("x"):rep(4097)] = "too_large" } do
+    assert(fs.write(path, text, { mode = 384 }))
+    t.fails(code, secret.file(path))
+  end
+  for _, mode in ipairs { 384 + 32, 384 + 4, 384 + 16, 384 + 1 } do
+    assert(fs.write(path, "abc", { mode = mode }))
+    t.ok(t.fails("denied", secret.file(path)).message:find "chmod 600")
+  end
+  fs.remove(path)
+  t.fails("not_found", secret.file(path))
+  t.fails("invalid", secret.file "/")
+  t.fails("invalid", secret.file "/dev/null")
+  t.raises(function() secret.file "" end, "not a path")
+end)
+
 t.test("random", function()
   t.raises(function() secret.random(15) end, "16 to 64")
   t.raises(function() secret.random(65) end, "16 to 64")
