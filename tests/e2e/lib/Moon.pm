@@ -39,7 +39,7 @@ sub run {
     my $o = ref $_[0] ? shift : {};
     my @cmd = @_;
     my $start = time;
-    my $p = spawn($o, @cmd);
+    my $p = eval { spawn($o, @cmd) } or return { status => 127, signal => 0, out => '', err => $@, elapsed => 0 };
     my $in = $p->{in};
     if (length($o->{stdin} // '')) { local $SIG{PIPE} = 'IGNORE'; print $in $o->{stdin} }
     close $in;
