@@ -10,6 +10,7 @@ local M = {}
 -- Text as roff: "\" and "-" as they are, no line that begins with a control character.
 local function roff(s)
   s = s:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("'", "\\(aq"):gsub("`", "\\(ga")
+  s = s:gsub("[\xC2-\xF4][\x80-\xBF]+", function(char) return ("\\[u%04X]"):format(utf8.codepoint(char)) end)
   return (s:gsub("^%.", "\\&."):gsub("\n%.", "\n\\&."))
 end
 
