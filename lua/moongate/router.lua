@@ -318,9 +318,9 @@ local function refuse(faults)
 end
 
 -- router:route(prompt) -> {status = "ok", model, output, finish_reason, usage, safety, latency_ms, attempts,
--- fallbacks, request_id, correlation_id}. prompt: text, or {prompt, id, model, fallback, temperature, max_tokens, top_p, safety,
--- metadata}. Raises "invalid" for a bad prompt, "timeout" when no place came free in time, and the last model's failure,
--- with the result in err.result.
+-- fallbacks, request_id, correlation_id}. prompt: text, or {prompt, id, model, fallback, temperature, max_tokens,
+-- top_p, safety, metadata}. Raises "invalid" for a bad prompt, "timeout" when no place came free in time, and the last
+-- model's failure, with the result in err.result.
 function Router:route(given)
   local began = monotonic()
   self:prepare()

@@ -97,8 +97,8 @@ local sim = {
     { "tls", "serve TLS with this certificate chain and key (PEM)", nargs = 2, value = "CERT KEY" },
     { "fault", "misbehave, see below", repeated = true, value = "SPEC" },
     { "faults", "read faults from a JSON file: a rule, a list of rules, or {\"rules\": [...]}", value = "FILE" },
-    { "prompts", "how a model behaves when prompts are routed to it: model=NAME (default all), then rates from 0 to 1 of"
-      .. " busy= (429), failure= (503), policy= (422), cut= (no answer), and latency=SECONDS", repeated = true,
+    { "prompts", "how a model behaves when prompts are routed to it: model=NAME (default all), then rates from 0 to 1"
+      .. " of busy= (429), failure= (503), policy= (422), cut= (no answer), and latency=SECONDS", repeated = true,
       value = "SPEC" },
     { "token-ttl", "life of an access token", type = "duration", value = "DURATION", default = "24h" },
     { "rate-limit", "requests a minute a token may make; 0: no limit", type = "integer", min = 0, value = "N",
