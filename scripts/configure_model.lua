@@ -30,12 +30,15 @@ end
 
 -- Reads them for every item and checks all; raises all faults. What could not be read is that item's own failure.
 local function survey(run, items, concurrency)
+  local progress = run:progress(#items, "models")
   assert(task.map(items, concurrency, function(item)
     local ok, found = pcall(configuration.capabilities, run.gateway, item.config.model_id)
     if not ok and not errors.is(found) then error(found, 0) end
     if ok then item.capabilities = found or false else item.failure = found end
+    progress.advance(1, item.name .. ": capabilities")
     return true
   end))
+  progress.done()
   configuration.check_capabilities(items)
 end
 

@@ -38,7 +38,7 @@ function M.capabilities(gateway, model_id)
   local told = documents.is_object(body.capabilities) and body.capabilities or {}
   return {
     name = type(body.name) == "string" and body.name or nil,
-    max_context_window = math.type(told.max_context_window) and told.max_context_window or nil,
+    max_context_window = math.type(told.max_context_window) and math.tointeger(told.max_context_window) or nil,
     restricted_safety_filters = json.is_array(told.restricted_safety_filters) and told.restricted_safety_filters or nil,
   }
 end
