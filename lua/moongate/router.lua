@@ -222,7 +222,7 @@ local function ask_traced(self, w, model, left)
       }
       call:completion(answer.output, answer.finishReason)
     else
-      call:set("error.type", tostring(err.status or err.code))
+      call:failed(err.status or err.code)
     end
     return answer, err, tries
   end)

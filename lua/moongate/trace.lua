@@ -8,7 +8,7 @@ local native = require "moongate.span"
 
 local M = {}
 
-local NO_SPAN = { id = 0, set = function() end, content = function() end }
+local NO_SPAN = { id = 0, set = function() end, content = function() end, fail = function() end }
 
 local tracer -- the session's; nil: nobody traces
 
@@ -30,21 +30,23 @@ function Span:content(name, value)
   self.attributes[name] = value
 end
 
+-- span:fail(reason): it failed, though nothing is raised. reason: a code or status, no sentence.
+function Span:fail(reason)
+  self.failed = true
+  self.attributes["error.type"] = tostring(reason)
+end
+
 -- What failed, by its code: a message may quote what nobody asked to have in a trace.
-local function fail(span, err)
-  span.failed = true
-  if type(err) ~= "table" then
-    span.attributes["error.type"] = err == nil and "cancelled" or "script"
-    return
-  end
-  span.attributes["error.type"] = tostring(err.status or err.code or "failed")
+local function reason_of(err)
+  if type(err) == "table" then return err.status or err.code or "failed" end
+  return err == nil and "cancelled" or "script"
 end
 
 -- Also when the task is closed in the middle of it.
 function Span:__close(err)
   native.enter(self.before)
   self.finish = native.now()
-  if not self.ended then fail(self, err) end
+  if not self.ended then self:fail(reason_of(err)) end
   if tracer then tracer:add(self) end
 end
 

@@ -361,3 +361,20 @@ t.test("nobody traces: a span is a call", function()
     return "out"
   end), "out")
 end)
+
+t.test("attempts that nobody takes are bounded, too, and told in order", function()
+  local server = gateway()
+  assert(native.start { trace_id = ("ab"):rep(16), root = 7, sampled = true, record = true, queue = 3 })
+  local client = assert(http.client { base_url = server.url })
+  for i = 1, 5 do assert(client:get("/" .. i)) end
+  t.eq(native.waiting(), 3)
+  local first, lost = native.attempts(2)
+  t.eq({ #first, lost, first[1].url, first[2].url }, { 2, 2, server.url .. "/1", server.url .. "/2" })
+  t.eq({ first[1].parent, first[1].method, first[1].status, first[1].n }, { 7, "GET", 204, 1 })
+  for i = 6, 7 do assert(client:get("/" .. i .. ("x"):rep(600))) end
+  local rest = native.attempts()
+  t.eq({ #rest, rest[1].url, #rest[3].url }, { 3, server.url .. "/3", 511 })
+  native.stop()
+  t.eq(native.waiting(), 0)
+  server:stop()
+end)

@@ -44,6 +44,12 @@ function M.new()
   return self
 end
 
+function M.count(self)
+  local n = 0
+  for _ in pairs(self) do n = n + 1 end
+  return n
+end
+
 function M.show(self)
   local out = {}
   for id, held in pairs(self) do

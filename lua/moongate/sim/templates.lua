@@ -40,6 +40,12 @@ local function states(template)
   return list
 end
 
+function M.count(self)
+  local n = 0
+  for _ in pairs(self.templates) do n = n + 1 end
+  return n
+end
+
 function M.show(self)
   local shown = {}
   for id, template in pairs(self.templates) do

@@ -44,8 +44,13 @@ function Call:set(name, value)
   self.span:set(name, value)
 end
 
+-- call:failed(reason): no answer; a code or a status.
+function Call:failed(reason)
+  self.span:fail(reason)
+end
+
 local function nothing() end
-local NO_CALL = { answered = nothing, prompt = nothing, completion = nothing, set = nothing }
+local NO_CALL = { answered = nothing, prompt = nothing, completion = nothing, set = nothing, failed = nothing }
 
 -- ---- a call ----
 

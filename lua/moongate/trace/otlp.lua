@@ -27,7 +27,9 @@ end
 -- M.attributes{name = value} -> list of {key, value}, in the order of the names.
 function M.attributes(t)
   local list = json.array {}
-  for key, v in pairs(t) do list[#list + 1] = { key = key, value = value_of(v) } end
+  for key, v in pairs(t) do
+    if v ~= json.null then list[#list + 1] = { key = key, value = value_of(v) } end
+  end
   table.sort(list, function(a, b) return a.key < b.key end)
   return list
 end
