@@ -206,7 +206,7 @@ static void keep_small(struct moon_buf *b) {
     if (b->cap > KEEP_BUF)
         moon_buf_release(b);
     else
-        moon_buf_clear(b);
+        b->len = 0; /* without a look at its memory, which is out of the cache by now */
 }
 
 /* Room for one more attempt's record; NULL: out of memory. Nearly every call has but one. */
@@ -249,8 +249,7 @@ void moon_http_result_free(struct moon_http_result *r) {
     keep_small(&r->url);
     keep_small(&r->head);
     keep_small(&r->body);
-    moon_buf_clear(&r->message);
-    moon_buf_clear(&r->hint);
+    r->message.len = r->hint.len = 0;
     r->next = http->spare_results;
     http->spare_results = r;
     http->n_spare_results++;
