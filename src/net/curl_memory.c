@@ -137,9 +137,11 @@ static char *copy(const char *s) {
 
 CURLcode moon_curl_memory_init(void) {
 #if defined(__SANITIZE_ADDRESS__)
-    return curl_global_init(CURL_GLOBAL_DEFAULT); /* wrong uses are to be seen */
+    const bool lists_on = false; /* wrong uses are to be seen */
 #else
-    is_owner = true;
-    return curl_global_init_mem(CURL_GLOBAL_DEFAULT, take, give, resize, copy, zeroed);
+    const bool lists_on = true;
 #endif
+    is_owner = true;
+    return lists_on ? curl_global_init_mem(CURL_GLOBAL_DEFAULT, take, give, resize, copy, zeroed)
+                    : curl_global_init(CURL_GLOBAL_DEFAULT);
 }

@@ -1,7 +1,9 @@
 /* http_internal.h - the parts of the HTTP client to each other. Private to src/net.
  *
  * http_client.c  moon_http and moon_http_client: settings, pools, lists
- * http_call.c    a call's way: place, token, limiter, breaker, attempts; the one retry loop
+ * http_start.c   a call begins: URL, credential, headers
+ * http_attempt.c its way: token, limiter, breaker, attempts; the one retry loop
+ * http_call.c    its life: pool, places, end
  * http_verdict.c what became of an attempt: class, code, words for a person
  * http_message.c header lines, URLs, results
  * http_trace.c   trace context, and what is known of attempts that have ended */
@@ -129,6 +131,18 @@ struct moon_http_call {
 struct moon_http_host *moon_http_host_get(struct moon_http *http, const char *origin);
 void moon_http_client_unref(struct moon_http_client *c);
 void moon_http_call_destroy(struct moon_http_call *call); /* frees an idle one's memory */
+
+/* ---- http_call.c ---- */
+int64_t moon_http_call_now(const struct moon_http_call *c);
+void moon_http_call_on_place(void *call);                   /* it has its place: goes on */
+void moon_http_call_finish(void *call);                     /* calls done; call may be gone after it */
+void moon_http_call_finish_later(struct moon_http_call *c); /* for all that may run inside moon_http_start */
+
+/* ---- http_attempt.c ---- */
+/* Goes as far as it can towards the next attempt, and comes back here after each wait. */
+void moon_http_call_step(struct moon_http_call *c);
+/* Starts the timer for the deadline or connect_due_ns, whichever comes first. Fails only for a call's first time. */
+int moon_http_call_watch(struct moon_http_call *c, int64_t now, int64_t connect_due_ns);
 
 /* ---- http_message.c ---- */
 struct moon_http_result *moon_http_result_new(struct moon_http *http);
