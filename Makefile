@@ -126,13 +126,21 @@ bench: ## the speed table of docs/design.md on this machine
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@tests/bench/run
 
-demo: ## build, deploy an index on the simulated gateway, show its audit line
+demo: ## build, run all five workflows against the simulated gateway, show what each did
 	@.ci/deps build
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@rm -rf build/demo
-	@export MOONGATE_STATE=build/demo; \
+	@export MOONGATE_STATE=build/demo; set -e; \
 	 show() { printf '\n$$ moongate %s\n' "$$*"; build/moongate "$$@"; }; \
-	 show --sim deploy-index scripts/examples/index.json && show audit show --action index_update && show audit verify
+	 show --sim promote-template scripts/examples/support_answer.txt --split 20% --variant concise; \
+	 show --sim register-model scripts/examples/model.json; \
+	 show --sim configure-model scripts/examples/model_configuration.json; \
+	 show --sim route-prompts --model sim-small --fallback sim-large scripts/examples/prompts.jsonl; \
+	 show --sim deploy-index scripts/examples/index.json; \
+	 printf '\nWhat each did, from the audit log:\n'; \
+	 show audit show --action VERSION_PROMOTION --action model_registration --action configuration_update \
+	  --action prompt_route --action index_update; \
+	 show audit verify
 
 # ---- the rest ----
 deps: ## install what building and testing needs (apt; names the brew packages on macOS)
