@@ -92,7 +92,11 @@ end
 
 function M.main(argv)
   local ctx = context.new(host.options())
-  local job = task.spawn(dispatch, ctx, argv)
+  local job = task.spawn(function()
+    local status = dispatch(ctx, argv)
+    ctx:settle()
+    return status
+  end)
   local status, err = job:join()
   if job:status() ~= "done" then return report.failure(ctx, err) end
   local ok, write_err = ctx:flush()

@@ -6,9 +6,11 @@ local errors = require "moongate.error"
 
 local M = {}
 local count, failed = 0, 0
+local write = host.write -- where TAP goes
+local outcomes = {}
 
 local function out(text)
-  assert(host.write(text .. "\n"))
+  assert(write(text .. "\n"))
 end
 
 local function show(v)
@@ -82,6 +84,7 @@ end
 
 local function report(name, err)
   count = count + 1
+  outcomes[count] = { name = name, status = err and "failed" or "passed", message = err and tostring(err) or nil }
   if not err then return out(("ok %d - %s"):format(count, name)) end
   failed = failed + 1
   out(("not ok %d - %s"):format(count, name))
@@ -118,12 +121,20 @@ end
 
 function M.skip(name, why)
   count = count + 1
+  outcomes[count] = { name = name, status = "skipped", message = why }
   out(("ok %d - %s # SKIP %s"):format(count, name, why or ""))
 end
 
--- Runs test files; exit status.
-function M.main(files)
+-- Runs test files, for the command ctx; exit status. With --json standard output is the document's, and TAP goes to
+-- standard error.
+function M.main(files, ctx)
   local sandbox = require "moongate.sandbox"
+  if ctx.json then
+    write = function(text)
+      host.write_err(text)
+      return true
+    end
+  end
   for _, path in ipairs(files) do
     local fn, err = sandbox.load_test(path)
     if fn then
@@ -135,6 +146,7 @@ function M.main(files)
   end
   out("1.." .. count)
   if failed > 0 then comment(("%d of %d failed"):format(failed, count)) end
+  ctx:result({ failed = failed, tests = require("moongate.json").array(outcomes), total = count })
   return failed == 0 and 0 or 1
 end
 

@@ -58,14 +58,19 @@ function Context:document(text)
   return host.write(text .. "\n")
 end
 
--- Writes what was kept. true, or nil and the error (a closed pipe, a full disk).
+-- Turns what was kept into what is written: a result that has no JSON form is found while a failure can still be the
+-- document. Raises.
+function Context:settle()
+  if not self.json then return end
+  local json = require "moongate.json"
+  local document, err = json.encode(with_metrics(self.value == nil and json.null or self.value, self.metrics))
+  if not document then error(err, 0) end
+  self.encoded = document
+end
+
+-- Writes what was settled. true, or nil and the error (a closed pipe, a full disk).
 function Context:flush()
-  if self.json then
-    local json = require "moongate.json"
-    local document, err = json.encode(with_metrics(self.value == nil and json.null or self.value, self.metrics))
-    if not document then return nil, err end
-    return self:document(document)
-  end
+  if self.json then return self:document(self.encoded) end
   if self.shown and self.shown ~= "" then return host.write(self.shown .. "\n") end
   return true
 end

@@ -86,6 +86,12 @@ function M.document(err, status)
   return { error = out }
 end
 
+-- What any document can hold of an error whose fields (a script's, a gateway's) have no JSON form.
+local function bare(err, status)
+  local function ascii(v) return (tostring(v):gsub("[\128-\255]", "?")) end
+  return M.document({ code = ascii(err.code), message = ascii(err.message) }, status)
+end
+
 -- Tells the user and returns the exit status.
 function M.failure(ctx, raised)
   local err = M.normal(raised)
@@ -95,9 +101,7 @@ function M.failure(ctx, raised)
     local json = require "moongate.json"
     local document = M.document(err, status)
     document.metrics = ctx.metrics
-    local text = json.encode(document)
-      or json.encode(M.document({ code = tostring(err.code), message = tostring(err.message) }, status))
-    ctx:document(text or '{"error":{"code":"bug","message":"the error has no JSON form"}}')
+    ctx:document(json.encode(document) or assert(json.encode(bare(err, status))))
   end
   return status
 end

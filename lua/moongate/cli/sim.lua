@@ -58,6 +58,7 @@ function M.run(ctx, args)
   if ctx.json then
     local id, secret = server.client_id, server.client_secret
     ctx:result { url = server.url, port = server.port, client_id = id, client_secret = secret }
+    ctx:settle()
     assert(ctx:flush()) -- now: whoever started us waits for it
   end
   stop:join()

@@ -18,7 +18,7 @@ use Time::HiRes qw(time);
 
 our @EXPORT = qw($root $moongate $dir run moon start start_sim start_peer prism_said need_peers sim_get sim_post
   write_file read_file json slurp_lines index_file);
-our $root     = abs_path(__FILE__ =~ s{/tests/e2e/lib/[^/]+$}{}r);
+our $root     = abs_path(__FILE__) =~ s{/tests/e2e/lib/[^/]+$}{}r;
 our $moongate = abs_path($ENV{MOONGATE} // "$root/build/moongate") or die "no moongate";
 make_path("$root/build/e2e");
 our $dir = tempdir('XXXXXXXX', DIR => "$root/build/e2e", CLEANUP => 1);
