@@ -14,7 +14,6 @@ for (
     [ 'return { ["\xff"] = 1 }',           'invalid', qr/UTF-8/ ],
     [ 'local t = {} t.t = t return t',     'invalid', qr/contains itself/ ],
     [ 'error("\xff")',                     'script',  qr/\A\?\z/ ],
-    [ 'error { code = "x", message = {} }', 'x',      qr/table/ ],
   ) {
     my ($chunk, $code, $message) = @$_;
     my $r = moon('--json', '-e', $chunk);
