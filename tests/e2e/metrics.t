@@ -62,6 +62,11 @@ is($r->{err}, '', 'and then nowhere else');
 $r = moon('--sim', '--json', 'deploy-index', 'bad.json', '--metrics');
 is(json($r->{out})->{metrics}{moongate_run_exit_status}{series}[0]{value}, 3, 'also in that of a failure');
 
+$r = moon('--sim', '--json', 'configure-model', "$FindBin::Bin/../../scripts/examples/model_configuration.json", '--metrics');
+my $both = json($r->{out})->{metrics};
+is($both->{updates}, 1, 'a job keeps what it says of itself under that name');
+is($both->{moongate_run_exit_status}{series}[0]{value}, 0, 'and the metrics are beside it');
+
 # ---- the simulator ----
 my $sim = start_sim('--fault', 'status=503,method=GET,times=1');
 is(moon({ env => $sim->{env} }, 'deploy-index', 'orders.json')->{status}, 0, 'a run against a simulator of its own');

@@ -270,6 +270,21 @@ t.test("a collector that is down costs a warning", function()
   t.ok(warned[1]:find("1 spans could not be sent to http://127.0.0.1:1/v1/traces", 1, true), warned[1])
 end)
 
+t.test("what several batches lost to it is summed up at the end", function()
+  local c = collector { status = 400 }
+  c.env.OTEL_BSP_MAX_EXPORT_BATCH_SIZE = "10"
+  local _, warned = run(c.env, function()
+    for _ = 1, 10 do trace.span("one", nil, function() end) end
+    while #c.posts == 0 do task.sleep(0.01) end
+    task.sleep(0.05)
+    return 1
+  end)
+  c.server:stop()
+  t.eq(#warned, 2)
+  t.ok(warned[1]:find("10 spans could not be sent", 1, true), warned[1])
+  t.ok(warned[2]:find("11 spans in all could not be sent", 1, true), warned[2])
+end)
+
 t.test("one that hangs costs the timeout and no more", function()
   local c = collector { hang = 1.5 }
   c.env.OTEL_EXPORTER_OTLP_TIMEOUT = "200"

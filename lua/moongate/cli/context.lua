@@ -32,12 +32,17 @@ function Context:text(text)
   self:result({ text = text }, (text:gsub("\n$", "")))
 end
 
--- The document with the metrics in it, where they were asked for; one that is no object goes below "result".
+-- The document with the metrics in it, where they were asked for, beside what a job has in a member of that name; one
+-- that is no object goes below "result".
 local function with_metrics(value, metrics)
   if not metrics then return value end
   local json = require "moongate.json"
   if value == json.null then return { metrics = metrics } end
   if type(value) ~= "table" or json.is_array(value) then return { result = value, metrics = metrics } end
+  local own = value.metrics
+  if type(own) == "table" and not json.is_array(own) then
+    for name, metric in pairs(own) do metrics[name] = metrics[name] or metric end
+  end
   value.metrics = metrics
   return value
 end

@@ -89,11 +89,11 @@ local function post(self, batch, deadline)
   return true
 end
 
--- Told once: a collector that is down is down for every batch.
+-- Told once, for a collector that is down is down for every batch; the sum is told at the end.
 local function give_up(self, count, why)
   self.failed = self.failed + count
-  if self.warned then return end
-  self.warned = true
+  if self.told then return end
+  self.told = count
   self.log.warn("traces: %d spans could not be sent to %s: %s", count, (self.settings.endpoint:gsub("%?.*", "")), why)
 end
 
@@ -120,6 +120,9 @@ function Exporter:shutdown()
   end
   self.task:cancel()
   self:export()
+  if self.failed > (self.told or 0) then
+    self.log.warn("traces: %d spans in all could not be sent", self.failed)
+  end
   local lost = self.lost + (self.lost_attempts or 0)
   if lost > 0 then self.log.warn("traces: %d spans were lost: they came faster than the collector takes them", lost) end
 end
