@@ -45,12 +45,19 @@ end
 local function run_test(m, url, name)
   local seconds = m.run.metrics:histogram("moongate_model_test_seconds", "Time of a synthetic test's answer.",
     { "model" })
-  return m.run:model_call({ model = name, temperature = 0, max_tokens = 10 }, function()
-    return model.test {
+  return m.run:model_call({ model = name, temperature = 0, max_tokens = 10 }, function(call)
+    local test, err = model.test {
       endpoint = url, model = name, token = m.token, expect = m.args.expect, samples = m.args.samples,
       max_latency = m.args.max_latency, deadline = m.run.deadline,
       each = function(sample) seconds:observe(sample.latency_ms / 1000, m.entry.name) end,
     }
+    if not test then
+      call:failed(err.code)
+    elseif test.result == "FAIL" then
+      local code = test.response_code
+      call:failed(code and (code < 200 or code > 299) and code or "verify")
+    end
+    return test, err
   end)
 end
 

@@ -119,4 +119,9 @@ function M.describe(name, attributes)
   for key, value in pairs(attributes) do tracer.root:set(key, value) end
 end
 
+-- trace.fail(reason): the run failed, though it raised nothing. reason: as for span:fail.
+function M.fail(reason)
+  if tracer then tracer.root:fail(reason) end
+end
+
 return M

@@ -115,6 +115,18 @@ is($span{GET}{kind}, 3, 'of kind client');
 my ($status) = grep { $_->{key} eq 'moongate.exit_status' } @{ $span{'run deploy-index'}{attributes} };
 is($status->{value}{intValue}, '0', 'the exit status is an integer as a string');
 
+unlink glob 'post-*.json';
+write_file('model.json', <<"JSON");
+{"name": "all-wrong", "endpoint_url": "$sim->{url}", "auth_credential_id": "c", "model_architecture": "openai",
+ "max_requests_per_minute": 1, "max_tokens_per_minute": 1}
+JSON
+is(moon({ env => { %{ $sim->{env} }, %otel } }, 'register-model', 'model.json')->{status}, 8, 'a traced run whose verification fails');
+my %failed = map { $_->{name} => $_ } grep { $_->{status}{code} } map { @{ $_->{spans} } } map { @{ $_->{scopeSpans} } }
+    map { @{ json(read_file($_))->{resourceSpans} } } glob 'post-*.json';
+my $type = sub { (map { $_->{value}{stringValue} } grep { $_->{key} eq 'error.type' } @{ $failed{ $_[0] }{attributes} })[0] };
+is($type->('chat all-wrong'), 'verify', 'its call of the model is a failed span');
+is($type->('run register-model'), 'exit_8', 'and so is the run, though nothing was raised');
+
 $r = moon({ env => { %{ $sim->{env} }, OTEL_EXPORTER_OTLP_ENDPOINT => 'http://127.0.0.1:1' } }, 'deploy-index', 'orders.json');
 is($r->{status}, 0, 'a collector that is down fails nothing');
 like($r->{err}, qr/traces: \d+ spans could not be sent/, 'and is told of');

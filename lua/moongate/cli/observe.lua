@@ -75,6 +75,7 @@ function M.run(ctx, name, fn)
   end
   trace.describe(nil, { ["moongate.exit_status"] = status })
   if not ok then error(outcome, 0) end
+  if status ~= exit_status.DONE and status ~= exit_status.QUEUED then trace.fail("exit_" .. status) end
   outcome.exit_status = status
   return outcome
 end
