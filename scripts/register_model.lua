@@ -28,7 +28,7 @@ local function note_write(entry, result)
   entry.correlation_id, entry.audit_seq = result.correlation_id, result.audit_seq
 end
 
--- -> nil, or what went wrong with the job. Raises when there is no job.
+-- -> nil, or what went wrong with the submission or its job.
 local function submit(m)
   local ok, result = pcall(m.run.step, m.run, "register " .. m.entry.name, function()
     return model.register(m.run.gateway, m.item.registration, {
@@ -36,9 +36,11 @@ local function submit(m)
     })
   end)
   if ok then return note_write(m.entry, result) end
-  if not (errors.is(result) and result.job) then error(result, 0) end
-  m.entry.job_id, m.entry.job_duration_ms = result.job.id, result.job.duration_ms
-  m.state = result.code == "failed" and "FAILED" or "UNKNOWN"
+  if not errors.is(result) then error(result, 0) end
+  local job = result.job
+  if job then m.entry.job_id, m.entry.job_duration_ms = job.id, job.duration_ms end
+  m.refused = not job and result.outcome ~= "unknown"
+  m.state = (m.refused or result.code == "failed") and "FAILED" or "UNKNOWN"
   return result
 end
 
@@ -121,7 +123,7 @@ local function record(m, fault)
     error_code = fault and fault.code, error_message = fault and fault.message,
   })
   m.run.metrics:counter("moongate_model_registrations_total", "Models registered, by what came of it.", { "status" })
-    :add(1, (m.state or "REGISTERED"):lower())
+    :add(1, (m.state or entry.status == "unchanged" and "UNCHANGED" or "REGISTERED"):lower())
 end
 
 -- ---- one model ----
@@ -151,7 +153,7 @@ local function register(m)
   local fault
   if not there then fault = submit(m) end
   fault = fault or verify(m)
-  if not there then tell(m) end
+  if not there and not m.refused then tell(m) end -- nobody's list changes by what was refused
   record(m, fault)
   if fault then error(fault, 0) end
 end

@@ -224,8 +224,9 @@ end)
 
 test("a submission that never arrived: unknown, exit 6, sent once", function(server)
   server:fault { kind = "close_before", method = "POST", path = MODELS }
-  local data, out = register(server, { file_of(server) }, { values = { job_deadline = 0.5 } })
+  local data, out, audit = register(server, { file_of(server) }, { values = { job_deadline = 0.5 } })
   t.eq({ out.exit_status, data.results[1].error.outcome, posts(server), (models(server)) }, { 6, "unknown", 1, 0 })
+  t.eq(event(audit, "model_registration").status, "UNKNOWN")
 end)
 
 test("429 is tried again with the whole body; 422 gives the gateway's details", function(server)
@@ -253,9 +254,13 @@ local function without(scope)
   return { scopes = left }
 end
 
-test("without ai:llm-gateway:write: exit 4, named", without "ai:llm-gateway:write", function(server)
-  local data, out = register(server, { file_of(server) })
-  t.eq(out.exit_status, 4)
+test("without ai:llm-gateway:write: exit 4, audited, nobody told", without "ai:llm-gateway:write", function(server)
+  local project, told, stop = listener()
+  local data, out, audit = register(server, { file_of(server) }, { project = project })
+  stop()
+  t.eq({ out.exit_status, #told }, { 4, 0 })
+  local line = event(audit, "model_registration")
+  t.eq({ line.status, line.validationStatus, line.error_code }, { "FAILED", "SKIPPED", "http" })
   t.ok(data.results[1].error.hint:find("ai:llm-gateway:write", 1, true))
 end)
 
