@@ -205,14 +205,31 @@ static size_t match_name(const char *text, size_t len, size_t *keep) {
 }
 
 static bool may_begin_name(char c) {
-    return c != '\0' && strchr("sSaApPbB", c);
+    static const bool yes[256] = {['s'] = true, ['S'] = true, ['a'] = true, ['A'] = true,
+                                  ['p'] = true, ['P'] = true, ['b'] = true, ['B'] = true};
+    return yes[(unsigned char)c];
+}
+
+/* Most of them are ruled out by their second letter. */
+static bool may_be_name(const char *text, size_t len) {
+    if (len < 2 || !may_begin_name(text[0]))
+        return false;
+    switch (text[0] | 32) {
+    case 's':
+        return (text[1] | 32) == 'e';
+    case 'p':
+    case 'b':
+        return (text[1] | 32) == 'a' || (text[1] | 32) == 'e';
+    default:
+        return (text[1] | 32) == 'c' || (text[1] | 32) == 'p' || (text[1] | 32) == 'u';
+    }
 }
 
 static int append(const struct moon_redact *r, bool by_name, struct moon_buf *out, const char *text, size_t len) {
     size_t i = 0, copied = 0;
     while (i < len) {
         size_t keep = 0, hidden = match_value(r, text + i, len - i);
-        if (hidden == 0 && by_name && may_begin_name(text[i]))
+        if (hidden == 0 && by_name && may_be_name(text + i, len - i))
             hidden = match_name(text + i, len - i, &keep);
         if (hidden == 0) {
             i++;

@@ -5,6 +5,7 @@
 #include "moongate/json_value.h"
 #include "moongate/redact.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,19 @@ static int redact_value(struct redaction *x, struct moon_json_value *v) {
     return rc;
 }
 
+/* Text without an escape is what its strings are. When the filter finds nothing in the whole of it, there is nothing in
+ * its parts: the common case, at a fraction of the price. True: *out has it. */
+static bool nothing_to_hide(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out) {
+    size_t before = out->len;
+    if (memchr(fields, '\\', len))
+        return false;
+    if (moon_redact_append(redact, out, fields, len) == 0 && out->len - before == len &&
+        memcmp(out->data + before, fields, len) == 0)
+        return true;
+    out->len = before;
+    return false;
+}
+
 int moon_audit_redact(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out,
                       struct moon_err *err) {
     struct redaction x = {.redact = redact};
@@ -101,6 +115,8 @@ int moon_audit_redact(const struct moon_redact *redact, const char *fields, size
     int rc = moon_audit_check_fields(fields, len, err);
     if (rc != 0)
         return rc;
+    if (nothing_to_hide(redact, fields, len, out))
+        return 0;
     rc = moon_json_parse(&doc, fields, len, err);
     if (rc != 0)
         return rc;
