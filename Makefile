@@ -126,6 +126,9 @@ bench: ## the speed table of docs/design.md on this machine
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@tests/bench/run
 
+soak: all ## the long form of the end-to-end test of route-prompts: 100,000 prompts
+	@PROMPTS=$${PROMPTS:-100000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/route.t
+
 demo: ## build, run all five workflows against the simulated gateway, show what each did
 	@.ci/deps build
 	@$(MAKE) --no-print-directory -j$(JOBS) all
@@ -162,7 +165,7 @@ help: ## this list
 	@echo '  Variables: PREFIX=$(PREFIX) DESTDIR= BUILD=$(BUILD) CC=$(CC) CFLAGS= LDFLAGS= V=1 CI=true (warnings are errors)'
 
 FORCE:
-.PHONY: all need-deps unit luatest e2e test check-build check asan lint bench demo deps install clean help FORCE
+.PHONY: all need-deps unit luatest e2e test check-build check asan lint bench soak demo deps install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -19,7 +19,8 @@ end
 -- "a, b" -> {"a", "b"}
 local function list(text)
   local out = {}
-  for part in (text or ""):gmatch "[^,]+" do out[#out + 1] = part:match "^%s*(.-)%s*$" end
+  if text == nil then return out end
+  for part in (text .. ","):gmatch "%s*(.-)%s*," do out[#out + 1] = part end
   for _, part in ipairs(out) do
     if part == "" then usage(("'%s' has an empty name in it"):format(text)) end
   end
@@ -40,7 +41,8 @@ local function matrix(text)
 end
 
 local function open(run, args)
-  run:client { concurrency = args.concurrency }
+  -- A prompt is known by its request id: trying again does no harm, and giving up leaves its outcome unknown.
+  run:client { concurrency = args.concurrency, retry = { max = 8 } }
   return router.open {
     gateway = run.gateway, model = args.model, fallback = list(args.fallback), safety = list(args.safety),
     temperature = tonumber(args.temperature) or args.temperature, temperatures = matrix(args.temperatures),

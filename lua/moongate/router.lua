@@ -286,7 +286,7 @@ function Router:_send(item, w, left)
     elseif not (err.code == "breaker_open" and wait_for_breaker(self, model, left)) then
       break
     end
-    left = ending - monotonic()
+    left = math.max(ending - monotonic(), 0.001)
   end
   local result = {
     id = item.id, status = answer and "ok" or "failed", model = model.id, attempts = tries, fallbacks = fallbacks,
@@ -317,6 +317,13 @@ local function refuse(faults)
   }, 0)
 end
 
+local function too_late(self)
+  error(errors.new {
+    code = "timeout", outcome = "not_sent",
+    message = ("no place among %d at once came free in %g s"):format(self.concurrency, self.deadline),
+  }, 0)
+end
+
 -- router:route(prompt) -> {status = "ok", model, output, finish_reason, usage, safety, latency_ms, attempts,
 -- fallbacks, request_id, correlation_id}. prompt: text, or {prompt, id, model, fallback, temperature, max_tokens,
 -- top_p, safety, metadata}. Raises "invalid" for a bad prompt, "timeout" when no place came free in time, and the last
@@ -334,16 +341,14 @@ function Router:route(given)
   end
   local item, faults = prompt.ready(self, document)
   if not item then refuse(faults) end
-  local ok, err = self._places:acquire(self.deadline)
-  if not ok then
-    err.message, err.outcome = ("no place came free among %d at once in %g s"):format(self.concurrency, self.deadline),
-      "not_sent"
-    error(err, 0)
-  end
+  local ending = began + self.deadline
+  if not self._places:acquire(math.max(ending - monotonic(), 0)) then too_late(self) end
   local _ <close> = setmetatable({}, { __close = function() self._places:release() end })
-  local result = self:_send(item, self:_worker(), self.deadline - (monotonic() - began))
+  local left = ending - monotonic()
+  if left <= 0 then too_late(self) end
+  local result = self:_send(item, self:_worker(), left)
   if result.error then
-    err = result.error
+    local err = result.error
     err.result = result
     error(err, 0)
   end

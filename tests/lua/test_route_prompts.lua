@@ -1,0 +1,146 @@
+-- route-prompts from end to end, against a simulated gateway.
+local bundled = require "moongate.cli.bundled"
+local errors = require "moongate.error"
+local exit_status = require "moongate.cli.exit_status"
+local fs = require "moongate.fs"
+local json = require "moongate.json"
+local session = require "sim_session"
+local t = require "moongate.test"
+
+local FOLDER = "build/tmp/test_route_prompts"
+local BAD = "tests/lua/fixtures/bad_prompts"
+local route_prompts = bundled.load "route-prompts"
+
+local function file(text)
+  assert(fs.mkdir(FOLDER))
+  local path = FOLDER .. "/prompts.jsonl"
+  assert(fs.write(path, text))
+  return path
+end
+
+-- route(server, values, opts) -> {results, data, exit_status, audit, reported, notes, text}
+local function route(server, values, opts)
+  local all = {
+    model = "sim-small", temperature = "default", max_tokens = 2048, top_p = 0.95, concurrency = 5, ordered = true,
+  }
+  for k, v in pairs(values) do all[k] = v end
+  for k, v in pairs(all) do if v == "" then all[k] = nil end end
+  local parts, notes = {}, {}
+  local given = { values = all, stream = function(text) parts[#parts + 1] = text return true end,
+    note = function(line) notes[#notes + 1] = line end }
+  for k, v in pairs(opts or {}) do given[k] = v end
+  local out, audit, reported = session.execute(server, route_prompts, given)
+  local results = {}
+  for line in table.concat(parts):gmatch "[^\n]+" do results[#results + 1] = assert(json.decode(line)) end
+  return { results = results, data = out.data, exit_status = out.exit_status, audit = audit.lines, reported = reported,
+    notes = notes, text = table.concat(parts), lines = out.lines }
+end
+
+local function test(name, sim_options, fn)
+  t.test(name, function()
+    local server <close> = session.start(sim_options)
+    fn(server)
+  end)
+end
+
+test("one prompt: its answer, and the counts", {}, function(server)
+  local out = route(server, { prompt = "Hello" })
+  t.eq(out.lines, { "sim-small heard 5 characters." })
+  t.eq({ out.data.status, out.data.models[1].hits, out.exit_status }, { "ok", 1, 0 })
+  local ok, err = pcall(route, server, { prompt = "[violate]" })
+  t.ok(not ok)
+  t.eq(exit_status.of(err), 3)
+end)
+
+test("many: a result a line, in order, blank lines passed over, bad ones told with their number", {}, function(server)
+  local path = file '{"id":"a","prompt":"one"}\n\n"two"\nnot json\n  \n{"prompt":"[violate]"}\n{"prompt":"five"}'
+  local out = route(server, { file = path })
+  local seen = {}
+  for i, r in ipairs(out.results) do seen[i] = { r.line, r.status } end
+  t.eq(seen, { { 1, "ok" }, { 3, "ok" }, { 4, "invalid" }, { 6, "failed" }, { 7, "ok" } })
+  t.eq(out.results[1].id, "a")
+  t.eq(out.results[3].error.details[1].where, path .. ":4")
+  t.eq(out.exit_status, 3)
+  t.eq(#out.reported, 2)
+  local sum = out.data.summary
+  t.eq({ sum.ok, sum.failed, sum.invalid, sum.total }, { 3, 1, 1, 5 })
+  t.eq(#out.audit, 4)
+end)
+
+test("as they come or in order, each line exactly once", { prompts = { ["*"] = { failure = 0.05, latency = 0.001 } } },
+  function(server)
+    local lines = {}
+    for i = 1, 500 do lines[i] = json.encode { id = i, prompt = "Question " .. i } end
+    local path = file(table.concat(lines, "\n"))
+    for _, ordered in ipairs { true, false } do
+      local out = route(server, { file = path, fallback = "sim-large,sim-strict", concurrency = 40, ordered = ordered })
+      local seen, in_order = {}, true
+      for i, r in ipairs(out.results) do
+        t.ok(not seen[r.id])
+        seen[r.id] = true
+        in_order = in_order and r.id == i
+      end
+      t.eq(#out.results, 500)
+      if ordered then t.ok(in_order) end
+    end
+  end)
+
+test("--max-errors stops taking prompts", {}, function(server)
+  local out = route(server, { file = file(("bad\n"):rep(50) .. '"x"\n'), max_errors = 3, concurrency = 1 })
+  t.eq(#out.results, 4)
+  t.eq(out.data.summary.stopped, "max_errors")
+  t.eq(out.exit_status, 3)
+end)
+
+test("each bad file: all its faults in one result, exit 3, and the gateway is asked for no prompt", {}, function(server)
+  local names = assert(fs.list(BAD))
+  for _, name in ipairs(names) do
+    local out = route(server, { file = BAD .. "/" .. name })
+    t.eq({ #out.results, out.results[1].status, out.exit_status }, { 1, "invalid", 3 }, name)
+    t.ok(#out.results[1].error.details >= (name == "many_faults.jsonl" and 5 or 1), name)
+  end
+  t.ok(#names >= 20)
+  t.eq(session.count(server, "POST"), 0)
+end)
+
+test("bad flags: exit 2 or 3, and nothing is sent", {}, function(server)
+  local path = file '"x"\n'
+  for _, case in ipairs {
+    { 2, {} }, { 2, { file = path, prompt = "x" } }, { 2, { file = path, fallback = "a,,b" } },
+    { 2, { file = path, temperatures = "low" } }, { 2, { file = path, temperatures = "low=x" } },
+    { 3, { file = path, temperatures = "warm=1" } }, { 3, { file = path, temperature = "hot" } },
+    { 3, { file = path, temperature = "2.1" } }, { 3, { file = path, safety = "pii,piii" } },
+    { 3, { file = path, fallback = "sim-small" } }, { 3, { file = path, fallback = "a,a" } },
+    { 3, { file = path, fallback = "none" } }, { 3, { file = path, model = "none" } },
+    { 3, { file = FOLDER } }, { 3, { file = FOLDER .. "/none" } },
+    { 3, { prompt = "" , model = "sim-small" } },
+  } do
+    local ok, err = pcall(route, server, case[2])
+    if case[2].prompt ~= "" then
+      t.ok(not ok and errors.is(err), tostring(err))
+      t.eq(exit_status.of(err), case[1], tostring(err))
+    end
+  end
+  t.eq(session.count(server, "POST"), 0)
+end)
+
+test("--dry-run shows what would go where", {}, function(server)
+  local out = route(server, { file = file '"x"\n{"prompt":"y","model":"sim-large","temperature":"low"}\n' },
+    { dry_run = true })
+  t.eq({ out.results[1].status, out.results[2].temperature, out.exit_status }, { "planned", 0.2, 0 })
+  t.eq(session.count(server, "POST"), 0)
+end)
+
+test("an empty file is no failure; the document still has its list", {}, function(server)
+  local out = route(server, { file = file "" })
+  t.eq({ out.exit_status, out.data.results, out.data.summary.total }, { 0, json.array {}, 0 })
+end)
+
+test("the webhook hears the sum of it, from genesys-router", {}, function(server)
+  local data = route(server, { file = file '"x"\n"y"\n' }, {
+    project = { webhooks = { ops = { url = server.url .. "/__sim/webhooks/ops", secret = server.webhook_secret } } },
+  }).data
+  t.eq(data.webhooks[1].name, "ops")
+end)
+
+t.test("tidy up", function() fs.remove(FOLDER .. "/prompts.jsonl") end)
