@@ -125,6 +125,7 @@ bench: ## the speed table of docs/design.md on this machine
 	@.ci/deps build test
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@tests/bench/run
+	@tests/bench/route
 
 soak: all ## the long form of the end-to-end test of route-prompts: 100,000 prompts
 	@PROMPTS=$${PROMPTS:-100000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/route.t

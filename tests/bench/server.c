@@ -2,10 +2,12 @@
  * each answer.
  *
  * server [delay in ms]: prints its port, serves until standard input ends, then prints "requests N cpu SECONDS bad N".
- * A request is POST with Content-Length; "bad" counts those without a bearer token or whose body is no JSON object. */
+ * GET is the list of models, of which there is one. A request is POST with Content-Length; "bad" counts those without a
+ * bearer token or whose body is no JSON object. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,10 +39,15 @@ static struct due queue[MAX_FD * 2]; /* a ring: the delay is the same for all, s
 static size_t queue_head, queue_tail;
 static uint64_t requests, bad;
 static int64_t delay_ns;
-static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 139\r\n"
-                             "inin-correlation-id: 6f1c4f0e-5a2b-4b52-9f0e-1f9d3f1c9a77\r\n\r\n"
-                             "{\"finishReason\":\"stop\",\"modelId\":\"m-1\",\"output\":\"The refund is on its way.\","
-                             "\"requestId\":\"r-1\",\"usage\":{\"inputTokens\":120,\"outputTokens\":9}}";
+#define HEAD(length)                                                                                                   \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " length "\r\n"                              \
+    "inin-correlation-id: 6f1c4f0e-5a2b-4b52-9f0e-1f9d3f1c9a77\r\n\r\n"
+static const char answer[] =
+    HEAD("179") "{\"finishReason\":\"stop\",\"modelId\":\"m-1\",\"output\":\"The refund is on its "
+                "way.\",\"requestId\":\"r-1\",\"safety\":{\"passed\":true,\"triggered\":[]},"
+                "\"usage\":{\"inputTokens\":120,\"outputTokens\":9}}";
+static const char models[] =
+    HEAD("82") "{\"entities\":[{\"id\":\"m-1\",\"name\":\"bench\"}],\"pageNumber\":1,\"pageSize\":100,\"total\":1}";
 
 static int64_t now_ns(void) {
     struct timespec t;
@@ -55,9 +62,13 @@ static void hang_up(struct conn *c) {
     free(c);
 }
 
-static void send_answer(struct conn *c) {
-    if (write(c->fd, answer, sizeof answer - 1) != (ssize_t)(sizeof answer - 1))
+static void send_text(struct conn *c, const char *text, size_t len) {
+    if (write(c->fd, text, len) != (ssize_t)len)
         hang_up(c);
+}
+
+static void send_answer(struct conn *c) {
+    send_text(c, answer, sizeof answer - 1);
 }
 
 static void answer_later(struct conn *c, int64_t now) {
@@ -77,6 +88,8 @@ static size_t complete(struct conn *c) {
         body = strtoul(p + 17, NULL, 10);
     if (c->have < head + body)
         return 0;
+    if (strncmp(c->in, "GET ", 4) == 0)
+        return head;
     requests++;
     p = strcasestr(c->in, "\r\nAuthorization: Bearer ");
     if (!p || p > end || body < 2 || c->in[head] != '{' || c->in[head + body - 1] != '}')
@@ -92,6 +105,7 @@ static void readable(struct conn *c) {
         return;
     }
     c->have += (size_t)n;
+    bool get = c->have >= 4 && memcmp(c->in, "GET ", 4) == 0;
     size_t used = complete(c);
     if (!used) {
         if (c->have == BUF - 1)
@@ -100,7 +114,9 @@ static void readable(struct conn *c) {
     }
     c->have -= used;
     memmove(c->in, c->in + used, c->have);
-    if (delay_ns)
+    if (get)
+        send_text(c, models, sizeof models - 1);
+    else if (delay_ns)
         answer_later(c, now_ns());
     else
         send_answer(c);
