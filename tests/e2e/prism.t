@@ -30,6 +30,11 @@ subtest 'before the simulator: requests and answers' => sub {
     $try->('dry run', 0, { POST => 1, GET => 1 }, '--dry-run', 'deploy-index', index_file('first', dimensions => 512));
     $try->('three at once', 0, { POST => 1, GET => 6, PUT => 3 }, 'deploy-index', @three);
     $try->('names to be encoded', 0, { POST => 1, GET => 2, PUT => 1 }, 'deploy-index', index_file('first', indexId => 'a b/c%d'));
+    write_file('prompts.jsonl', join '', map { "$_\n" } '"one"', '{"id":7,"prompt":"two","temperature":"high","safety":["pii"],"metadata":{"a":"b"}}',
+        '{"prompt":"three","model":"sim-large","fallback":["sim-strict"],"max_tokens":5,"top_p":0.5}');
+    $try->('one prompt', 0, { POST => 2, GET => 1 }, 'route-prompts', '--model', 'sim-small', '--prompt', 'Hello');
+    $try->('prompts from a file', 0, { POST => 4, GET => 1 }, 'route-prompts', 'prompts.jsonl', '--model', 'sim-small', '--fallback', 'sim-large');
+    $try->('a prompt that is refused by all', 3, { POST => 3, GET => 1 }, 'route-prompts', '--model', 'sim-small', '--fallback', 'sim-large', '--prompt', '[violate]');
     $try->('not in the store: an error body', 0, { POST => 1, GET => 1 }, '-e', <<'LUA');
 local auth, http = require "moongate.auth", require "moongate.http"
 local client = http.client { base_url = auth.info().api_url, auth = assert(auth.gateway()), retry = false }
