@@ -156,7 +156,7 @@ install: all $(B)/moongate.1 ## install into $(DESTDIR)$(PREFIX)
 	install -m 755 $(B)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
 	install -m 644 $(B)/moongate.1 $(DESTDIR)$(PREFIX)/share/man/man1/moongate.1
 	install -m 644 lua/meta/*.lua $(DESTDIR)$(PREFIX)/share/moongate/meta
-	install -m 644 scripts/examples/*.json scripts/examples/*.lua $(DESTDIR)$(PREFIX)/share/moongate/examples
+	install -m 644 scripts/examples/*.json scripts/examples/*.jsonl scripts/examples/*.lua $(DESTDIR)$(PREFIX)/share/moongate/examples
 
 clean: ## remove build/
 	rm -rf build

@@ -7,7 +7,7 @@ local M = {}
 
 local PIECE = 65536     -- bytes that are written at once
 local EVERY = 0.1       -- seconds that a result waits at the most
-local WINDOW_LEAST, WINDOW_MOST, WINDOW_EACH = 1024, 16384, 64
+local WINDOW_LEAST, WINDOW_MOST, WINDOW_EACH = 1024, 16384, 32
 
 local Output = {}
 Output.__index = Output
