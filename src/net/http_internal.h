@@ -134,8 +134,8 @@ void moon_http_call_destroy(struct moon_http_call *call); /* frees an idle one's
 
 /* ---- http_call.c ---- */
 int64_t moon_http_call_now(const struct moon_http_call *c);
-void moon_http_call_on_place(void *call);                   /* it has its place: goes on */
-void moon_http_call_finish(void *call);                     /* calls done; call may be gone after it */
+void moon_http_call_on_place(void *ud);                     /* it has its place: goes on */
+void moon_http_call_finish(void *ud);                       /* calls done; call may be gone after it */
 void moon_http_call_finish_later(struct moon_http_call *c); /* for all that may run inside moon_http_start */
 
 /* ---- http_attempt.c ---- */
