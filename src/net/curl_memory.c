@@ -11,96 +11,107 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP  64
-#define LISTS 64 /* blocks of up to 4 KiB, head included */
+#define STEP  16
+#define LISTS 256 /* blocks of up to 4 KiB, head included */
 #define SLAB  ((size_t)64 << 10)
 
+/* Lies in the eight bytes before what libcurl gets, which is aligned as malloc's. */
 struct head {
-    struct head *next; /* while it is free */
-    uint32_t list;     /* its size in STEPs; 0: malloc's own */
-    uint32_t unused;   /* what follows is aligned as malloc's */
+    uint32_t list; /* the block's size in STEPs; 0: malloc's own */
+    uint32_t unused;
+};
+/* What a free block holds where libcurl's data was. */
+struct free_block {
+    struct free_block *next;
+};
+struct slab {
+    struct slab *next;
 };
 
-static struct head *lists[LISTS + 1];
-static struct head *slabs; /* all of them: they stay reachable */
-static char *slab_at;      /* what is left of the newest */
+static struct free_block *lists[LISTS + 1];
+static struct slab *slabs; /* all of them: they stay reachable */
+static char *slab_at;      /* what is left of the newest: STEP * n + 8 */
 static size_t slab_left;
 static _Thread_local bool is_owner;
 
 static pthread_mutex_t left_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct head *left_behind; /* by other threads */
+static struct free_block *left_behind; /* by other threads */
 
-static void put(struct head *h) {
-    h->next = lists[h->list];
-    lists[h->list] = h;
+static struct head *head_of(void *p) {
+    return (struct head *)p - 1;
 }
 
-static struct head *from_malloc(size_t size) {
-    struct head *h = size <= SIZE_MAX - sizeof *h ? malloc(sizeof *h + size) : NULL;
-    if (h)
-        h->list = 0;
-    return h;
+static void put(struct free_block *b, uint32_t list) {
+    b->next = lists[list];
+    lists[list] = b;
+}
+
+/* malloc aligns to STEP, so the head costs a whole one here. */
+static void *from_malloc(size_t size) {
+    char *p = size <= SIZE_MAX - STEP ? malloc(STEP + size) : NULL;
+    if (!p)
+        return NULL;
+    head_of(p + STEP)->list = 0;
+    return p + STEP;
 }
 
 /* The list is empty: take back what others have freed, or cut a new block. */
-static struct head *refill(uint32_t list) {
+static void *refill(uint32_t list) {
     size_t size = (size_t)list * STEP;
     pthread_mutex_lock(&left_lock);
-    struct head *h = left_behind;
+    struct free_block *b = left_behind;
     left_behind = NULL;
     pthread_mutex_unlock(&left_lock);
-    while (h) {
-        struct head *next = h->next;
-        put(h);
-        h = next;
+    while (b) {
+        struct free_block *next = b->next;
+        put(b, head_of(b)->list);
+        b = next;
     }
-    if (lists[list]) {
-        h = lists[list];
-        lists[list] = h->next;
-        return h;
+    if ((b = lists[list])) {
+        lists[list] = b->next;
+        return b;
     }
     if (slab_left < size) {
-        struct head *slab = malloc(SLAB);
-        if (!slab)
+        struct slab *s = malloc(SLAB);
+        if (!s)
             return NULL;
-        slab->next = slabs;
-        slabs = slab;
-        slab_at = (char *)(slab + 1);
-        slab_left = SLAB - sizeof *slab;
+        s->next = slabs;
+        slabs = s;
+        slab_at = (char *)s + sizeof *s; /* STEP - 8: a block's data begins at a STEP */
+        slab_left = SLAB - STEP;
     }
-    h = (struct head *)(void *)slab_at;
+    void *p = slab_at + sizeof(struct head);
     slab_at += size;
     slab_left -= size;
-    h->list = list;
-    return h;
+    head_of(p)->list = list;
+    return p;
 }
 
 static void *take(size_t size) {
-    struct head *h;
-    if (!is_owner || size > LISTS * STEP - sizeof *h) {
-        h = from_malloc(size);
-    } else {
-        uint32_t list = (uint32_t)((size + sizeof *h + STEP - 1) / STEP);
-        if ((h = lists[list]))
-            lists[list] = h->next;
-        else
-            h = refill(list);
-    }
-    return h ? h + 1 : NULL;
+    if (!is_owner || size > LISTS * STEP - sizeof(struct head))
+        return from_malloc(size);
+    uint32_t list = (uint32_t)((size + sizeof(struct head) + STEP - 1) / STEP);
+    struct free_block *b = lists[list];
+    if (!b)
+        return refill(list);
+    lists[list] = b->next;
+    __builtin_prefetch(b->next, 1); /* the next to be taken */
+    return b;
 }
 
 static void give(void *p) {
     if (!p)
         return;
-    struct head *h = (struct head *)p - 1;
-    if (h->list == 0) {
-        free(h);
+    uint32_t list = head_of(p)->list;
+    if (list == 0) {
+        free((char *)p - STEP);
     } else if (is_owner) {
-        put(h);
+        put(p, list);
     } else {
+        struct free_block *b = p;
         pthread_mutex_lock(&left_lock);
-        h->next = left_behind;
-        left_behind = h;
+        b->next = left_behind;
+        left_behind = b;
         pthread_mutex_unlock(&left_lock);
     }
 }
@@ -108,11 +119,10 @@ static void give(void *p) {
 static void *resize(void *p, size_t size) {
     if (!p)
         return take(size);
-    struct head *h = (struct head *)p - 1;
-    size_t room = (size_t)h->list * STEP - sizeof *h;
-    if (h->list == 0) {
-        h = size <= SIZE_MAX - sizeof *h ? realloc(h, sizeof *h + size) : NULL;
-        return h ? h + 1 : NULL;
+    size_t room = (size_t)head_of(p)->list * STEP - sizeof(struct head);
+    if (head_of(p)->list == 0) {
+        char *to = size <= SIZE_MAX - STEP ? realloc((char *)p - STEP, STEP + size) : NULL;
+        return to ? to + STEP : NULL;
     }
     if (size <= room)
         return p;
