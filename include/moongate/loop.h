@@ -51,6 +51,10 @@ struct moon_hook {
 void moon_loop_hook(struct moon_loop *loop, struct moon_hook *h, void (*fn)(void *ud), void *ud);
 void moon_loop_unhook(struct moon_loop *loop, struct moon_hook *h); /* not from a hook; no-op when not there */
 
+/* What a turn does before its poll, from inside a callback of libuv: for one that has made much work for the others
+ * already, and whose own is still in the cache. */
+void moon_loop_catch_up(struct moon_loop *loop);
+
 /* One-shot timer. The node is the caller's, zeroed before first use. Starting an active one moves it. */
 struct moon_timer {
     int64_t due_ns; /* on the loop's monotonic clock */

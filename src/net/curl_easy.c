@@ -96,7 +96,7 @@ static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_cu
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, t);
     SET(CURLOPT_PATH_AS_IS, 1L);
-    SET(CURLOPT_BUFFERSIZE, 2048L); /* of ten thousand waiting transfers each has one */
+    SET(CURLOPT_BUFFERSIZE, 1024L); /* of ten thousand waiting transfers each has one */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     if (set_safety(e) != 0)
         return -1;

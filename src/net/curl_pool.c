@@ -13,6 +13,7 @@
 #define SMALL_SIZE 16   /* transfers under way in a group: fastest between 8 and 32 ... */
 #define GROUP_SIZE 64   /* ... and smallest at 64, as a multi handle itself takes 35 KiB. So the first are small, */
 #define N_SMALL    16   /* this many, and only very many calls at once need the others */
+#define BATCH      16   /* answers that are dealt with together: they fit a core's cache */
 #define SPARE_MAX  1024 /* idle transfers kept */
 #define GROUPS_MAX 4096
 
@@ -40,7 +41,8 @@ struct moon_curl_pool {
     size_t first_room; /* no group below it has room */
     struct moon_curl_transfer *spare;
     size_t n_spare, live;
-    bool global; /* curl_global_init was done */
+    size_t ended; /* since the last catching up */
+    bool global;  /* curl_global_init was done */
 };
 
 /* ---- a group's turn ---- */
@@ -68,6 +70,7 @@ static void drain(struct moon_curl_group *g) {
         if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t) != CURLE_OK)
             continue;
         leave_group(t);
+        g->pool->ended++;
         t->done(t, result);
     }
 }
@@ -85,8 +88,15 @@ static void act(struct moon_curl_group *g, curl_socket_t fd, int events) {
     }
 }
 
+/* After some answers, who waits for them goes on and sends what is next, before the rest of the poll's events: with
+ * thousands of transfers, each would be out of the cache again by the end of them. */
 static void on_ready(void *owner, curl_socket_t fd, int events) {
+    struct moon_curl_pool *p = ((struct moon_curl_group *)owner)->pool;
     act(owner, fd, events);
+    if (p->ended >= BATCH) {
+        p->ended = 0;
+        moon_loop_catch_up(p->loop);
+    }
 }
 
 static void unkick(struct moon_curl_group *g) {

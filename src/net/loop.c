@@ -267,12 +267,21 @@ static void poll_virtual(struct moon_loop *loop, bool wait) {
         moon_vclock_advance(loop->vclock, loop->heap[1]->due_ns - moon_loop_now_ns(loop));
 }
 
+static void run_hooks(struct moon_loop *loop) {
+    for (struct moon_hook *h = loop->hooks; h; h = h->next)
+        h->fn(h->ud);
+}
+
+void moon_loop_catch_up(struct moon_loop *loop) {
+    run_deferred(loop);
+    run_hooks(loop);
+}
+
 bool moon_loop_turn(struct moon_loop *loop, bool wait) {
     run_deferred(loop);
     if (loop->heap_len)
         moon_loop_run_timers(loop, moon_loop_now_ns(loop));
-    for (struct moon_hook *h = loop->hooks; h; h = h->next)
-        h->fn(h->ud);
+    run_hooks(loop);
     if (loop->queue || loop->heap_len || loop->works || io_alive(loop)) {
         if (loop->vclock)
             poll_virtual(loop, wait);
