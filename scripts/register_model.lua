@@ -229,7 +229,7 @@ return workflow.define {
     "{endpoint_url}/v1/chat/completions), its health checked by the gateway, the project file's webhooks told and",
     "the whole audited. A test that fails, or is slower than --max-latency, is exit status 8; the model stays",
     "registered. The endpoint's token is EXTERNAL_AI_TOKEN of the environment; it goes to the endpoint's origin",
-    "only. Under --sim the simulated gateway plays every endpoint that is not on this machine.",
+    "only. Under --sim the simulated gateway plays every https endpoint.",
   },
   categories = { "model" },
   args = { { "model", "registration of a model (JSON), or a folder of them", repeated = true } },

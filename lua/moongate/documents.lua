@@ -163,6 +163,7 @@ function M.url_fault(url)
   if authority:find("@", 1, true) then return "must not hold a user name or password" end
   local host = (authority:match("^(%[[%x:.]+%])") or authority:match("^[^:]*")):lower()
   if host == "" then return "has no host" end
+  if not (host:find("^%[") or host:find("^[%w_][%w._-]*$")) then return ("has a host that is none: %q"):format(host) end
   if scheme == "https" or (scheme == "http" and M.is_loopback(host)) then return nil end
   if scheme == "http" then return "must be https (http is for a loopback address only)" end
   return ("must be https, not %s"):format(scheme)

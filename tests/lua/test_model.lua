@@ -1,5 +1,6 @@
 -- Models: every bad registration file tells all its faults at once; the body that is sent; the synthetic test against
 -- endpoints of every kind.
+local endpoint = require "moongate.model.endpoint"
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
 local hash = require "moongate.hash"
@@ -48,7 +49,7 @@ local BAD = {
   endpoint_whole_path = { ["/endpoint_url"] = "must end before" },
   endpoint_ftp = { ["/endpoint_url"] = "not ftp" },
   endpoint_null = { ["/endpoint_url"] = "string" },
-  endpoint_port = { ["/endpoint_url"] = "port" },
+  endpoint_port = { ["/endpoint_url"] = "port" }, endpoint_host = { ["/endpoint_url"] = "host that is none" },
   credential_empty = { ["/auth_credential_id"] = "empty" },
   credential_missing = { ["/auth_credential_id"] = "missing" },
   architecture_unknown = { ["/model_architecture"] = "one of" },
@@ -167,6 +168,15 @@ t.test("origins", function()
     ["http://127.0.0.1:80/"] = "http://127.0.0.1", ["http://[::1]:8080/x"] = "http://[::1]:8080",
   } do t.eq(model.origin(url), origin) end
   t.eq(model.origin("nowhere"), nil)
+end)
+
+t.test("an origin that gets the token and is no endpoint's is told of", function()
+  local warned = {}
+  local run = { log = { warn = function(fmt, ...) warned[#warned + 1] = fmt:format(...) end } }
+  endpoint.tokens(run, { "https://a.example/x", "https://b.example" }, { "https://a.example:443", "https://B.example" })
+  t.eq(#warned, 0)
+  endpoint.tokens(run, { "https://a.example/x" }, { "https://a.exmaple" })
+  t.eq(warned, { "--token-origin https://a.exmaple is the origin of no endpoint in the files" })
 end)
 
 -- ---- the synthetic test ----

@@ -268,7 +268,12 @@ test("mistakes of use: exit 2, nothing sent", function(server)
   end
   local ok, err = pcall(promote, server, { document() }, { values = { split = "20%" } })
   t.ok(not ok)
-  t.eq(err.details[1].pointer, "/abTestingTrigger/variantId")
+  t.eq({ err.details[1].pointer, #err.details }, { "/abTestingTrigger/variantId", 1 })
+  t.ok(err.details[1].message:find("--split needs --variant", 1, true), err.details[1].message)
+  ok, err = pcall(promote, server, { document() }, { values = { variant = "b" } })
+  t.ok(not ok)
+  t.eq({ err.details[1].pointer, #err.details }, { "/abTestingTrigger/trafficPercent", 1 })
+  t.ok(err.details[1].message:find("--variant needs --split", 1, true), err.details[1].message)
   t.eq(server:stats().requests, 0)
 end)
 

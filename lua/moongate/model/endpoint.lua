@@ -10,7 +10,7 @@ local M = {}
 M.TOKEN = "EXTERNAL_AI_TOKEN"
 
 -- M.of(run, url) -> the URL that is called, and whether the simulated gateway plays it: under --sim it plays every
--- endpoint that is not on this machine, so that nobody outside hears of a trial.
+-- https endpoint, so that nobody outside hears of a trial; plain http is on this machine.
 function M.of(run, url)
   if run.simulated and url:lower():find("^https:") then return auth.info().api_url, true end
   return url, false
@@ -33,6 +33,15 @@ local function origins_of(run, urls)
   return list
 end
 
+-- An origin that no file names is most likely misspelt: its endpoint would be tested without the token.
+local function warn_of_strangers(run, urls, allowed)
+  local named = {}
+  for _, url in ipairs(urls) do named[synthetic.origin(url)] = true end
+  for origin in pairs(allowed) do
+    if not named[origin] then run.log.warn("--token-origin %s is the origin of no endpoint in the files", origin) end
+  end
+end
+
 -- M.tokens(run, urls, origins) -> function(url) -> the token's handle, or nil. The environment's one token goes to the
 -- origins given, else to the one origin that all URLs have. Raises "usage" where they have several: it is nobody
 -- else's.
@@ -43,6 +52,7 @@ function M.tokens(run, urls, origins)
     if not plain then usage("--token-origin '%s' is no origin: https://host", origin) end
     allowed[plain] = true
   end
+  warn_of_strangers(run, urls, allowed)
   if token and not next(allowed) then
     local list = origins_of(run, urls)
     if #list > 1 then

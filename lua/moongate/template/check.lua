@@ -98,6 +98,15 @@ local function variable_faults(document, src, report)
   end
 end
 
+-- What --split or --variant lack when the file does not have it either.
+local function flag_faults(trigger, opts, report)
+  if opts.split and trigger.variantId == nil then
+    report("/abTestingTrigger/variantId", "is missing: --split needs --variant, or the file says it")
+  elseif opts.variant and trigger.trafficPercent == nil then
+    report("/abTestingTrigger/trafficPercent", "is missing: --variant needs --split, or the file says it")
+  end
+end
+
 -- A fraction as a whole percentage, or nil.
 function M.whole_percent(fraction)
   local percent = math.floor(fraction * 100 + 0.5)
@@ -151,7 +160,10 @@ local function rules(document, src, opts, limits, report)
         utf8.len(document.content), why, threshold), {})
     end
   end
-  if documents.is_object(document.abTestingTrigger) then split_faults(document.abTestingTrigger, report) end
+  if documents.is_object(document.abTestingTrigger) then
+    split_faults(document.abTestingTrigger, report)
+    flag_faults(document.abTestingTrigger, opts, report)
+  end
   return threshold
 end
 
