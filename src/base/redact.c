@@ -205,8 +205,8 @@ static size_t match_name(const char *text, size_t len, size_t *keep) {
 }
 
 static bool may_begin_name(char c) {
-    static const bool yes[256] = {['s'] = true, ['S'] = true, ['a'] = true, ['A'] = true,
-                                  ['p'] = true, ['P'] = true, ['b'] = true, ['B'] = true};
+    static const bool yes[256] = {
+        ['s'] = true, ['S'] = true, ['a'] = true, ['A'] = true, ['p'] = true, ['P'] = true, ['b'] = true, ['B'] = true};
     return yes[(unsigned char)c];
 }
 
