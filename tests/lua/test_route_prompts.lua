@@ -143,4 +143,12 @@ test("the webhook hears the sum of it, from genesys-router", {}, function(server
   t.eq(data.webhooks[1].name, "ops")
 end)
 
+test("a prompt that names its own model has the other models for fallbacks", {}, function(server)
+  local out = route(server, {
+    file = file '{"prompt":"x","model":"sim-large"}\n{"prompt":"y","model":"sim-large","fallback":["sim-large"]}\n',
+    fallback = "sim-large,sim-strict",
+  })
+  t.eq({ out.results[1].status, out.results[2].status }, { "ok", "invalid" })
+end)
+
 t.test("tidy up", function() fs.remove(FOLDER .. "/prompts.jsonl") end)

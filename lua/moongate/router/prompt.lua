@@ -30,6 +30,18 @@ function M.temperature(value, matrix)
   return number
 end
 
+-- A prompt's fallbacks: its own list, or everybody's without the model that the prompt names.
+local function fallback_of(router, document)
+  if document.fallback ~= nil or type(document.model) ~= "string" then return document.fallback or router.fallback end
+  local own = router.models:find(document.model)
+  local list = {}
+  for _, name in ipairs(router.fallback) do
+    local other = router.models:find(name)
+    if not (own and other and own.id == other.id) then list[#list + 1] = name end
+  end
+  return list
+end
+
 -- ---- faults, off the fast path ----
 
 local function place_of(fault)
@@ -46,7 +58,7 @@ local function rules(router)
     end
     local model = document.model or router.model
     if model == nil then report("/model", "is missing: name one here, or one for all") end
-    local fallback = document.fallback or router.fallback
+    local fallback = fallback_of(router, document)
     if type(model) ~= "string" or type(fallback) ~= "table" then return end
     for _, name in ipairs(fallback) do
       if type(name) ~= "string" then return end
@@ -104,7 +116,7 @@ function M.ready(router, document)
   local chain = router.chain
   if not chain or document.model or document.fallback then
     local model = document.model or router.model
-    chain = model and router.models:chain(model, document.fallback or router.fallback)
+    chain = model and router.models:chain(model, fallback_of(router, document))
   end
   local parameters = parameters_of(router, document)
   if not (chain and parameters) then return nil, faults_of(router, document) end
