@@ -99,6 +99,8 @@ t.test("send: a refusal is the command's failure, and names the id to try again 
   server:stop()
   t.eq(exit_status.of(err), exit_status.AUTH)
   t.ok(err.hint:find("--id m1", 1, true), err.hint)
+  err = fails("invalid", {}, "send", "nowhere", "--id", "m1")
+  t.ok(not (err.hint or ""):find("--id", 1, true), err.hint)
   err = fails("connect", { deadline = 0.2 }, "send", "http://127.0.0.1:1")
   t.eq(exit_status.of(err), exit_status.UNAVAILABLE)
 end)

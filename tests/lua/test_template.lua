@@ -58,6 +58,7 @@ local BAD = {
   ["placeholder_space.json"] = { { ":4", "/content", "^line 1, column 7 .*write {{name}}" } },
   ["placeholder_triple.json"] = { { ":4", "/content", "^line 1, column 1 .*3 braces" } },
   ["rollback_text.json"] = { { ":8", "/rollbackDirective", "boolean" } },
+  ["rollback_split.json"] = { { ":8", "/rollbackDirective", "two things" } },
   ["side.txt"] = {
     { "side.meta.json:3", "/version", "semantic" }, { "side.meta.json:4", "/variables/city", "has no {{city}}" },
     { ":2:1", "/content", "{{1x}}" },
@@ -307,6 +308,10 @@ t.test("--split and --variant go before the file's trigger", function()
   t.eq(template.ab_header(got.document), "variant=old,traffic=29")
   t.eq(template.ab_header(check { abTestingTrigger = trigger }.document), nil)
   t.ok(select(2, check(nil, { split = 0.2 })):find("missing"))
+  local back = { rollbackDirective = true }
+  t.ok(select(2, check(back, { split = 0.2, variant = "b" })):find("two things"))
+  back.abTestingTrigger = trigger
+  t.ok(check(back).document.rollbackDirective)
 end)
 
 -- ---- rendering ----

@@ -117,7 +117,9 @@ function M.send(ctx, args)
     name = "(command line)", url = args.url, secret = key, profile = args.webhook_profile, headers = headers,
   }, args.event, data)
   if err then
-    err.hint = (err.hint and err.hint .. "; " or "") .. "to send it again as the same message: --id " .. note.id
+    if err.code ~= "invalid" then -- such a one will never arrive as it is
+      err.hint = (err.hint and err.hint .. "; " or "") .. "to send it again as the same message: --id " .. note.id
+    end
     error(err, 0)
   end
   ctx:result({ id = note.id, status = note.status, attempts = note.attempts, event = args.event, signed = key ~= nil,

@@ -163,6 +163,9 @@ local function rules(document, src, opts, limits, report)
   if documents.is_object(document.abTestingTrigger) then
     split_faults(document.abTestingTrigger, report)
     flag_faults(document.abTestingTrigger, opts, report)
+    if document.rollbackDirective == true and document.abTestingTrigger.enabled == true then
+      report("/rollbackDirective", "and a split are two things: a rollback takes all the traffic")
+    end
   end
   return threshold
 end
