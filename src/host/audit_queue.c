@@ -130,10 +130,10 @@ static void settle_batch(struct moon_audit_queue *q) {
 
 static void start_batch(void *ud);
 
-static void batch_done(void *ud, bool cancelled) {
-    struct moon_audit_queue *q = ud;
-    if (cancelled) {
-        q->rc = moon_err_set(&q->err, MOON_ECANCELLED, "the audit log was not written: cancelled");
+/* Settles the batch and goes on with what has come meanwhile: also when it was never written (code not 0). */
+static void end_batch(struct moon_audit_queue *q, int code) {
+    if (code != 0) {
+        q->rc = code;
         for (size_t i = 0; i < q->nrecords; i++)
             q->records[i].seq = 0;
     }
@@ -141,6 +141,11 @@ static void batch_done(void *ud, bool cancelled) {
     q->busy = false;
     if (q->first)
         moon_loop_defer(q->loop, &q->start, start_batch, q);
+}
+
+static void batch_done(void *ud, bool cancelled) {
+    struct moon_audit_queue *q = ud;
+    end_batch(q, cancelled ? moon_err_set(&q->err, MOON_ECANCELLED, "the audit log was not written: cancelled") : 0);
 }
 
 static void fail_waiting(struct moon_audit_queue *q) {
@@ -168,13 +173,8 @@ static void start_batch(void *ud) {
     }
     q->busy = true;
     q->err = (struct moon_err){0, ""};
-    if (moon_work_start(q->loop, &q->work, write_batch, batch_done, q, &q->err) != 0) {
-        q->rc = q->err.code;
-        for (size_t i = 0; i < q->nrecords; i++)
-            q->records[i].seq = 0;
-        settle_batch(q);
-        q->busy = false;
-    }
+    if (moon_work_start(q->loop, &q->work, write_batch, batch_done, q, &q->err) != 0)
+        end_batch(q, q->err.code);
 }
 
 /* ---- what others call ---- */

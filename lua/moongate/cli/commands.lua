@@ -77,6 +77,7 @@ local eval = {
     { "args", "what the chunk gets as `...`", optional = true, repeated = true },
   },
   passthrough = 1,
+  literal = function(word) return word ~= "--help" and word ~= "-h" end, -- a chunk may begin with a comment
   examples = {
     { "moongate -e 'return require(\"moongate.uuid\").v7()'" },
     { "moongate --sim --json -e 'return require(\"moongate.auth\").info()'" },
@@ -253,6 +254,7 @@ local help = {
   name = "help",
   summary = "explain the program, a command or a workflow",
   args = { { "command", "what to explain", optional = true, repeated = true } },
+  literal = function(word) return word == "-e" end,
   flags = { { "man", "print the manual page (roff)", type = "boolean" } },
   examples = { { "moongate help deploy-index" }, { "moongate help --man | man -l -" } },
 }

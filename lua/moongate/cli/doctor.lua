@@ -157,7 +157,11 @@ local function token(found)
   local gateway, err = auth.gateway()
   local got
   if gateway then got, err = auth.token(gateway) end
-  if not got then return found:fail("token", err, "check the client and its secret, and that the region is theirs") end
+  if not got then
+    return found:fail("token", err, err.code == "unauthorized"
+      and "check the client and its secret, and that the region is theirs"
+      or "see to the login host first: it was not reached, or could not answer")
+  end
   if got.source == "given" then return found:ok("token", "given by the user; not checked") end
   local left = got.expires_at and (", valid for %d s"):format(math.floor(got.expires_at - time.now())) or ""
   found:ok("token", "minted%s", left)

@@ -6,6 +6,7 @@
 --   letter   "p": -p is the same      value    what help calls the value       nargs    2: two words, a list comes out
 --   env      a variable that gives it when the flag is not there                 default  a value, or its text
 --   required, choices = {…}, min, max, repeated (a list comes out)
+-- A declaration's `literal` says of a word that begins with "-" whether it is an argument all the same.
 -- A value's key is the name with "_" for "-". A boolean has --no-NAME. "--" ends the flags.
 local suggest = require "moongate.suggest"
 
@@ -176,7 +177,8 @@ function Parser:flags_and_words()
   while self.at <= #words do
     local word = words[self.at]
     self.at = self.at + 1
-    if only_plain or word == "-" or word:sub(1, 1) ~= "-" or word:find("^%-%.?%d") then
+    local literal = self.spec.literal
+    if only_plain or word == "-" or word:sub(1, 1) ~= "-" or word:find("^%-%.?%d") or literal and literal(word) then
       plain[#plain + 1] = word
       only_plain = only_plain or #plain == self.spec.passthrough
     elseif word == "--" then

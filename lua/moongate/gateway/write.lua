@@ -153,7 +153,8 @@ local function recorded(w, next)
   local entry, why = w.gw.audit.intent(audit_fields.intent(w))
   if not entry then
     error(errors.new {
-      code = why and why.code or "io", outcome = "not_sent", method = w.method, path = w.path,
+      code = why and why.code ~= "not_found" and why.code or "io", -- it is no input that was not found
+      outcome = "not_sent", method = w.method, path = w.path,
       message = ("not sent, because it can't be audited: %s"):format(why and why.message or "the audit log failed"),
       hint = "see to the audit log (moongate doctor), then run this again",
     }, 0)
