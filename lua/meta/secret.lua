@@ -31,6 +31,13 @@ function secret.file(path) end
 ---@return moongate.error? err
 function secret.random(bytes) end
 
+---What Lua has in plain already, such as a URL's path that is a key: from now on it is redacted wherever it stands, in results too. What
+---was written before stays; a text shorter than 4 bytes is never redacted.
+---@param text string
+---@return moongate.secret.handle? handle
+---@return moongate.error? err
+function secret.of(text) end
+
 ---@param v any
 ---@return boolean
 function secret.is(v) end

@@ -93,6 +93,14 @@ static int l_random(lua_State *L) {
     return (int)n;
 }
 
+/* secret.of(text) -> handle | nil, err. Of what Lua has in plain: its value is redacted from now on. */
+static int l_of(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    luaL_argcheck(L, len > 0, 1, "empty");
+    return l_secret_push(L, text, len);
+}
+
 /* secret.is(v) -> boolean */
 static int l_is(lua_State *L) {
     luaL_checkany(L, 1);
@@ -102,7 +110,7 @@ static int l_is(lua_State *L) {
 
 static const luaL_Reg meta[] = {{"__gc", l_gc}, {"__tostring", l_tostring}, {"__concat", l_concat}, {NULL, NULL}};
 static const luaL_Reg funcs[] = {
-    {"env", l_env}, {"file", l_secret_file}, {"random", l_random}, {"is", l_is}, {NULL, NULL}};
+    {"env", l_env}, {"file", l_secret_file}, {"random", l_random}, {"of", l_of}, {"is", l_is}, {NULL, NULL}};
 
 int luaopen_moongate_secret(lua_State *L);
 int luaopen_moongate_secret(lua_State *L) {

@@ -129,6 +129,13 @@ is($type->('run register-model'), 'exit_8', 'and so is the run, though nothing w
 $r = moon({ env => $sim->{env} }, 'register-model', 'model.json', '--test-model', 'good', '--metrics-file', 'again.prom');
 like(read_file('again.prom'), qr/^moongate_model_registrations_total\{status="unchanged"\} 1$/m, 'what was registered before does not count as registered');
 
+unlink glob 'post-*.json';
+write_file('hook.lua', qq(return { webhooks = { chat = { url = "$sim->{url}/__sim/webhooks/T0-tweety-path?sig=tweety-signature" } } }));
+$r = moon({ env => { %{ $sim->{env} }, %otel } }, '-vv', '--config', 'hook.lua', 'deploy-index', index_file('told'));
+is($r->{status}, 0, 'a webhook whose URL is its key') or diag($r->{err});
+is(sim_get($sim, 'state')->{receiver}{'T0-tweety-path'}{received}, 1, 'is told');
+unlike("$r->{out}$r->{err}" . join('', map { read_file($_) } glob 'post-*.json'), qr/tweety/, 'path and query are in no log and no trace');
+
 $r = moon({ env => { %{ $sim->{env} }, OTEL_EXPORTER_OTLP_ENDPOINT => 'http://127.0.0.1:1' } }, 'deploy-index', 'orders.json');
 is($r->{status}, 0, 'a collector that is down fails nothing');
 like($r->{err}, qr/traces: \d+ spans could not be sent/, 'and is told of');

@@ -22,6 +22,13 @@ t.test("a handle tells nothing", function()
   t.ok(s ~= secret.random())
 end)
 
+t.test("of: what was plain is a secret from now on", function()
+  local s = assert(secret.of "plain-text-0815")
+  t.ok(secret.is(s))
+  t.eq(require("moongate.span").clean "so plain-text-0815 goes", "so *** goes")
+  t.raises(function() secret.of "" end, "empty")
+end)
+
 t.test("env", function()
   t.fails("not_found", secret.env "MOONGATE_NO_SUCH_VARIABLE")
   t.ok(secret.is(secret.env "PATH"))

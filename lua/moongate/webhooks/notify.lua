@@ -3,6 +3,7 @@
 
 local errors = require "moongate.error"
 local profile = require "moongate.webhooks.profile"
+local secret = require "moongate.secret"
 local state = require "moongate.webhooks.state"
 local task = require "moongate.task"
 local time = require "moongate.time"
@@ -97,11 +98,22 @@ local function simulated(hook)
   return hook
 end
 
+local SECRET_FROM = 16 -- bytes; a shorter path is a word such as /webhooks/llm
+
+-- With some receivers a URL's path or query is the key: neither log nor trace shows it.
+local function hide_path(url)
+  local path, query = url:match "^%a+://[^/?#]*([^?#]*)%??([^#]*)"
+  for _, part in ipairs { path or "", query or "" } do
+    if #part >= SECRET_FROM then assert(secret.of(part)) end
+  end
+end
+
 local OPTIONS = { headers = true, also = true }
 
 local function hooks_of(run, event, opts)
   local hooks = webhooks.listening(run.project.webhooks, event)
   for _, hook in ipairs(webhooks.listening(opts.also, event)) do hooks[#hooks + 1] = hook end
+  for _, hook in ipairs(hooks) do hide_path(hook.url) end
   if run.simulated then
     for _, hook in ipairs(hooks) do simulated(hook) end
   end
