@@ -161,6 +161,16 @@ t.test("poll looks at once, then ever later; 429 waits; an unknown state is stil
   t.eq(clock.slept, { 0.25, 0.5, 2 })
 end)
 
+t.test("a poll that meets 5xx looks again until its deadline, and then says what it met", function()
+  local client = fake.client { before = function(r, n)
+    if n < 3 then return fake.answer(r, 500, { message = "oops" }) end
+    return fake.answer(r, 200, { status = "X" })
+  end }
+  t.eq(fake.open(client):poll("/j", { done = { "X" } }).status, "X")
+  local gw = fake.open(fake.client { before = function(r) return fake.answer(r, 500, { message = "oops" }) end })
+  t.ok(fails("timeout", function() gw:poll("/j", { done = { "X" }, deadline = 10 }) end).message:find "oops")
+end)
+
 t.test("poll ends with failed, or with its deadline", function()
   local gw = fake.open(fake.client { before = function(r)
     return fake.answer(r, 200, { status = "FAILED", errors = json.array { { message = "no" } } })

@@ -25,11 +25,12 @@ function M.run(gw, path, opts)
   local place = kinds.locate({ title = "poll" }, path, opts.params).path -- as it is told
   local limit = opts.deadline or 120
   local deadline = clock.monotonic() + limit
-  local wait, warned, state = opts.interval or 0.25, {}, nil
+  local wait, warned, state, trouble = opts.interval or 0.25, {}, nil, nil
   local function too_late()
     error(errors.new {
       code = "timeout", method = "GET", path = place,
-      message = ("still %s after %g s"):format(tostring(state or "not known"), limit),
+      message = ("still %s after %g s"):format(tostring(state or "not known"), limit)
+        .. (trouble and "; the last look failed: " .. trouble.message or ""),
     }, 0)
   end
   while true do
@@ -41,6 +42,7 @@ function M.run(gw, path, opts)
     }
     local pause = wait
     if response then
+      trouble = nil
       local body = answer.decoded(response, "GET", place)
       state = type(body) == "table" and body[field] or nil
       if opts.watch then opts.watch(state) end
@@ -55,8 +57,9 @@ function M.run(gw, path, opts)
         warned[state] = true
         gw.log.warn("%s: %s %s is not known; taken as still running", place, field, tostring(state))
       end
-    elseif err.status == 429 then
+    elseif err.status == 429 or (err.status or 0) >= 500 then -- looking again changes nothing, so it may be tried
       pause = math.max(wait, tonumber(err.retry_after) or 0)
+      trouble = err
     else
       error(err, 0)
     end
