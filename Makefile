@@ -27,7 +27,7 @@ OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-
 endif
 # The release program is optimised as a whole (make bench tells why); the tests link the same objects without that.
 ifeq ($(BUILD)$(findstring clang,$(shell $(CC) --version 2>/dev/null)),release)
-LTO = -flto=auto -ffat-lto-objects -frandom-seed=$(@F)
+LTO = -flto=auto -ffat-lto-objects -frandom-seed=$(@F) -ffile-prefix-map=$(CURDIR)=.
 endif
 # The same sources give the same bytes wherever they lie: no time stamps, no absolute paths.
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -DMOON_VERSION='"$(VERSION)"' -fPIE -fstack-protector-strong \
