@@ -9,7 +9,6 @@
 -- failed one, in the order given.
 
 local batch = require "moongate.batch"
-local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local json = require "moongate.json"
 local model = require "moongate.model"
@@ -126,12 +125,7 @@ local function final_line(entry)
   return done()
 end
 
-local function change_lines(entry)
-  if #entry.changes == 0 then return {} end
-  local lines = diff.lines(entry.changes, "  ")
-  table.insert(lines, 1, ("%s  (%s)"):format(entry.name, entry.file))
-  return lines
-end
+local function change_lines(entry) return batch.changes(entry, entry.name) end
 
 -- All updates in one sum. A rate or an average of none is null.
 local function metrics_of(run)

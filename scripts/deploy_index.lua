@@ -7,7 +7,6 @@
 -- One index that fails does not stop the others; the exit status is that of the first failed one, in the order given.
 
 local batch = require "moongate.batch"
-local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local index = require "moongate.index"
 local json = require "moongate.json"
@@ -87,12 +86,7 @@ local function final_line(entry)
   return done()
 end
 
-local function change_lines(entry)
-  if #entry.changes == 0 then return {} end
-  local lines = diff.lines(entry.changes, "  ")
-  table.insert(lines, 1, ("%s  (%s)"):format(entry.index_id, entry.file))
-  return lines
-end
+local function change_lines(entry) return batch.changes(entry, entry.index_id) end
 
 -- ---- the workflow ----
 

@@ -120,6 +120,14 @@ function M.line(entry, name)
   return add, function() return table.concat(parts, "  ") end
 end
 
+-- M.changes(entry, name) -> the lines of what changes, below a title; none where nothing does.
+function M.changes(entry, name)
+  if #entry.changes == 0 then return {} end
+  local lines = diff.lines(entry.changes, "  ")
+  table.insert(lines, 1, ("%s  (%s)"):format(name, entry.file))
+  return lines
+end
+
 -- batch.result(entries, {noun, order = every status, in the order of the sum, detail = function(entry) -> lines,
 -- line = function(entry) -> text}) -> what the workflow returns. The details of all entries come first, then a line
 -- for each, then, with several, the sum.
