@@ -43,7 +43,7 @@ q = $(if $(V),,@)$(if $(short),printf '  %-7s %s\n' $(1) $@;)
 SRC := $(filter-out src/tools/%,$(sort $(wildcard src/*/*.c)))
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/embedded.o
 LIBOBJ := $(filter-out $(B)/obj/cli/main.o,$(OBJ))
-LUA := $(shell find lua/moongate scripts -type f \( -name '*.lua' -o -name '*.json' \) 2>/dev/null | LC_ALL=C sort)
+LUA := $(shell find lua/moongate lua/meta scripts -type f \( -name '*.lua' -o -name '*.json' \) 2>/dev/null | LC_ALL=C sort)
 UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
 LUATEST := $(sort $(wildcard tests/lua/test_*.lua tests/regress/test_*.lua))
 E2E := $(sort $(wildcard tests/e2e/*.t tests/regress/*.t))
