@@ -22,6 +22,7 @@ struct moon_log;
 struct moon_loop;
 struct moon_redact;
 struct moon_rng;
+struct moon_screen;
 
 /* What the bindings work on. Borrowed: the session that made them outlives the host. Only loop, log, rng and redact are
  * never NULL. */
@@ -33,6 +34,7 @@ struct moon_services {
     struct moon_http *http;               /* does nothing expensive before its first request */
     struct moon_audit_queue *audit;       /* opens its file at the first event */
     struct moon_credentials *credentials; /* the gateway's: where it is and who we are */
+    struct moon_screen *screen;           /* what output has to make way for */
 };
 
 struct moon_host_opts {
@@ -59,6 +61,10 @@ int moon_host_main(struct moon_host *host, const char *module, int argc, char *c
 /* Ends what runs as soon as it can: from the loop's thread, or a signal handler on it (on another thread the script
  * goes on until it next waits). Sticky: nothing runs any more, and no pcall keeps it. */
 void moon_host_interrupt(struct moon_host *host);
+/* Ends only the task in the foreground of a prompt (moon_host_foreground), and what of the prompt's other tasks holds
+ * up the loop just then. False, and nothing done: there is no prompt, or it has not answered two of these. From where
+ * moon_host_interrupt may be called. */
+bool moon_host_interrupt_line(struct moon_host *host);
 
 struct moon_host *moon_host_of(lua_State *L); /* never NULL inside a host's VM */
 const struct moon_services *moon_host_services(const struct moon_host *host);

@@ -5,6 +5,7 @@
 
 #include "moongate/clock.h"
 #include "moongate/redact.h"
+#include "moongate/screen.h"
 
 #include <stddef.h>
 
@@ -17,6 +18,7 @@ struct moon_log {
     const struct moon_clock *clock;   /* borrowed; NULL: no time stamp */
     int (*before_line)(void *ud);     /* called before a line goes out (clears a progress bar); may be NULL */
     void *ud;
+    struct moon_screen *screen; /* hidden while a line goes out; may be NULL */
 };
 
 void moon_log_init(struct moon_log *log, int fd, enum moon_log_level level);

@@ -67,6 +67,9 @@ static inline bool moon_task_ended(const struct moon_task *task) {
 }
 /* Asks task to end. No-op when it has ended, is ending or was asked before. Never runs Lua. */
 void moon_task_cancel(struct moon_task *task);
+/* The current task is a prompt from now on: what an interrupt ends is `line`, one of its descendants; NULL: nothing
+ * now. Raises outside of tasks. */
+void moon_host_foreground(lua_State *L, struct moon_task *line);
 void moon_task_watch_start(struct moon_task *task, struct moon_task_watch *w, void (*fn)(void *ud), void *ud);
 void moon_task_watch_stop(struct moon_task_watch *w); /* no-op when not waiting */
 /* Pushes the outcome of the ended task at idx: its results, or nil and its error object. [-0, +n, m] */

@@ -50,6 +50,13 @@ function host.write_out(text) end
 ---@return moongate.error? err
 function host.read_stdin() end
 
+---The current task is a prompt: Ctrl-C ends that one of its descendants, and goes on. nil: it ends nothing now.
+---@param task? moongate.task.handle
+function host.foreground(task) end
+
+---@return boolean whether tasks that the current one has spawned still live
+function host.has_children() end
+
 ---@param fd integer
 ---@return boolean
 function host.isatty(fd) end

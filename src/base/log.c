@@ -74,7 +74,9 @@ void moon_log_text(struct moon_log *log, enum moon_log_level level, const char *
         goto out; /* out of memory: an unredacted line is worse than none */
     if (log->before_line)
         log->before_line(log->ud);
+    moon_screen_hide(log->screen);
     write_line(log->fd, line.data, line.len);
+    moon_screen_show(log->screen);
 out:
     moon_buf_release(&clean);
     moon_buf_release(&line);

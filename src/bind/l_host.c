@@ -7,6 +7,7 @@
 #include "moongate/http.h"
 #include "moongate/loop.h"
 #include "moongate/redact.h"
+#include "moongate/screen.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -129,10 +130,13 @@ static int write_all(int fd, const char *p, size_t len, struct moon_err *err) {
 static int write_redacted(lua_State *L, int fd) {
     size_t len;
     const char *s = luaL_checklstring(L, 1, &len);
+    const struct moon_services *services = moon_host_services(moon_host_of(L));
     struct moon_buf buf = MOON_BUF_INIT;
     struct moon_err err;
-    int rc = moon_redact_values(moon_host_services(moon_host_of(L))->redact, &buf, s, len);
+    int rc = moon_redact_values(services->redact, &buf, s, len);
+    moon_screen_hide(services->screen);
     rc = rc == 0 ? write_all(fd, buf.data, buf.len, &err) : moon_err_set(&err, rc, "out of memory");
+    moon_screen_show(services->screen);
     moon_buf_release(&buf);
     if (rc != 0)
         return moon_fail(L, &err);
@@ -225,6 +229,8 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"write_err", l_write_err},
                                  {"write_out", l_host_write_out},
                                  {"read_stdin", l_host_read_stdin},
+                                 {"foreground", l_host_foreground},
+                                 {"has_children", l_host_has_children},
                                  {"isatty", l_isatty},
                                  {"width", l_width},
                                  {"stats", l_stats},

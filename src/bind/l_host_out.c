@@ -7,6 +7,7 @@
 #include "moongate/lines.h"
 #include "moongate/loop.h"
 #include "moongate/redact.h"
+#include "moongate/screen.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -18,6 +19,7 @@ struct out {
     struct moon_work work;
     struct moon_wake wake;
     struct moon_buf text;
+    struct moon_screen *screen;
     int stop;
     bool busy, orphan;
     int rc;
@@ -35,7 +37,9 @@ static void out_free(struct out *o) {
 
 static void run(void *ud) {
     struct out *o = ud;
+    moon_screen_hide(o->screen);
     o->rc = moon_fd_write(STDOUT_FILENO, o->stop, o->text.data ? o->text.data : "", o->text.len, &o->err);
+    moon_screen_show(o->screen);
 }
 
 static void done(void *ud, bool cancelled) {
@@ -91,6 +95,7 @@ int l_host_write_out(lua_State *L) {
         moon_err_set(&err, MOON_ENOMEM, "out of memory or descriptors");
         return moon_fail(L, &err);
     }
+    o->screen = services->screen;
     if (moon_work_start(services->loop, &o->work, run, done, o, &err) != 0)
         return moon_fail(L, &err);
     o->busy = true;

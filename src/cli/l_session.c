@@ -251,7 +251,7 @@ static int l_progress(lua_State *L) {
     size_t len;
     const char *line = luaL_optlstring(L, 1, "", &len);
     struct moon_buf out = MOON_BUF_INIT;
-    if (len == 0 && !s->line_shown)
+    if ((len == 0 && !s->line_shown) || s->screen.hide) /* a prompt stands there */
         return 0;
     if (moon_buf_puts(&out, "\r\033[K") == 0 && moon_redact_values(s->redact, &out, line, len) == 0 &&
         write(STDERR_FILENO, out.data, out.len) >= 0)

@@ -16,13 +16,15 @@
 static struct moon_host *signalled;
 static pthread_t main_thread;
 
-/* The first signal ends what runs in order; the second ends the process. */
+/* The first signal ends what runs in order, and the second the process. At a prompt Ctrl-C ends a line. */
 static void on_signal(int sig) {
     static volatile sig_atomic_t seen;
     if (!pthread_equal(pthread_self(), main_thread)) {
         pthread_kill(main_thread, sig);
         return;
     }
+    if (sig == SIGINT && moon_host_interrupt_line(signalled))
+        return;
     if (seen++)
         _exit(130);
     moon_host_interrupt(signalled);

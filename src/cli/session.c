@@ -41,6 +41,7 @@ static int open_log(struct moon_session *s, struct moon_err *err) {
     s->log.clock = s->options->verbose > 1 ? &s->clock : NULL;
     s->log.before_line = clear_line;
     s->log.ud = s;
+    s->log.screen = &s->screen;
     return 0;
 }
 
@@ -141,7 +142,8 @@ static int open_host(struct moon_session *s, struct moon_err *err) {
                      .redact = s->redact,
                      .http = s->http,
                      .audit = s->audit,
-                     .credentials = &s->credentials},
+                     .credentials = &s->credentials,
+                     .screen = &s->screen},
         .modules = moon_modules,
         .lua_dir = s->options->lua_dir,
         .verbose = s->options->verbose > 0,

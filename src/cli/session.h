@@ -34,8 +34,9 @@ struct moon_session {
     struct moon_http *http;
     struct moon_audit_queue *audit;
     struct moon_host *host;
-    bool line_shown;    /* a progress line stands on the terminal */
-    bool may_interrupt; /* Ctrl-C is the expected end: status 0 */
+    struct moon_screen screen; /* a prompt */
+    bool line_shown;           /* a progress line stands on the terminal */
+    bool may_interrupt;        /* Ctrl-C is the expected end: status 0 */
 };
 
 /* Zeroed memory. After a failure, too, the caller calls _close. */

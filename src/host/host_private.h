@@ -59,6 +59,9 @@ struct moon_host {
 
     pthread_t thread;
     atomic_int interrupted;
+    struct moon_task *prompt, *line; /* whose lines an interrupt ends, and the one in the foreground; NULL: none */
+    atomic_bool has_prompt;
+    atomic_int line_interrupts;   /* that nobody has answered yet */
     _Atomic(lua_State *) running; /* the coroutine that runs Lua now: where a signal puts its hook */
 };
 
@@ -104,6 +107,7 @@ int host_error_setup(lua_State *L);
 void host_error_convert(lua_State *L, const char *where);
 
 /* interrupt.c */
+void host_answer_line_interrupt(struct moon_host *host);
 void host_interrupt_hook(lua_State *L, lua_Debug *ar);
 
 #endif

@@ -3,15 +3,44 @@
  * (baselib.c) that asks now and then.
  *
  * The hook yields, and the scheduler closes the task: no pcall can keep it, and its to-be-closed variables are closed.
- * Where a yield is not possible (a callback of table.sort, say) it raises, at every instruction, until it is. */
+ * Where a yield is not possible (a callback of table.sort, say) it raises, at every instruction, until it is.
+ *
+ * A prompt's interrupt ends a line of it instead of everything; the same hook, asked about the task that runs. */
 #include "host_private.h"
+
+/* The descendant of the prompt just below it that t is, or is part of; NULL: it is the prompt itself, or none of it. */
+static struct moon_task *line_of(const struct moon_host *host, struct moon_task *t) {
+    while (t && t->parent != host->prompt)
+        t = t->parent;
+    return t;
+}
+
+void host_answer_line_interrupt(struct moon_host *host) {
+    if (atomic_exchange(&host->line_interrupts, 0) && host->line)
+        moon_task_cancel(host->line);
+}
+
+/* Whether the task that runs is to end because its line is. */
+static bool line_ends(struct moon_host *host) {
+    struct moon_task *line = host->prompt ? line_of(host, host->current) : NULL;
+    if (!line)
+        return false;
+    if (atomic_load(&host->line_interrupts)) {
+        host_answer_line_interrupt(host);
+        moon_task_cancel(line);
+    }
+    return line->cancelled;
+}
 
 void host_interrupt_hook(lua_State *L, lua_Debug *ar) {
     struct moon_host *host = moon_host_of(L);
     lua_State *running = atomic_load(&host->running);
     (void)ar;
-    if (!atomic_load(&host->interrupted))
+    if (!atomic_load(&host->interrupted) && !line_ends(host)) {
+        if (L == running) /* set for an interrupt that was not its own */
+            lua_sethook(L, NULL, 0, 0);
         return;
+    }
     lua_sethook(L, host_interrupt_hook, LUA_MASKCOUNT, 1);
     if (running && running != L)
         lua_sethook(running, host_interrupt_hook, LUA_MASKCOUNT, 1);
@@ -21,11 +50,32 @@ void host_interrupt_hook(lua_State *L, lua_Debug *ar) {
         luaL_error(L, "interrupted");
 }
 
-void moon_host_interrupt(struct moon_host *host) {
-    lua_State *running;
-    atomic_store(&host->interrupted, 1);
-    running = atomic_load(&host->running);
+/* In a signal handler, perhaps. */
+static void look_up(struct moon_host *host) {
+    lua_State *running = atomic_load(&host->running);
     if (running && pthread_equal(pthread_self(), host->thread))
         lua_sethook(running, host_interrupt_hook, LUA_MASKCOUNT, 1);
     moon_loop_wake(host->services.loop);
+}
+
+void moon_host_interrupt(struct moon_host *host) {
+    atomic_store(&host->interrupted, 1);
+    look_up(host);
+}
+
+bool moon_host_interrupt_line(struct moon_host *host) {
+    if (!atomic_load(&host->has_prompt) || atomic_fetch_add(&host->line_interrupts, 1) >= 2)
+        return false;
+    look_up(host);
+    return true;
+}
+
+void moon_host_foreground(lua_State *L, struct moon_task *line) {
+    struct moon_host *host = moon_host_of(L);
+    if (!host->current)
+        luaL_error(L, "host.foreground: only inside a task");
+    host->prompt = host->current;
+    host->line = line;
+    atomic_store(&host->line_interrupts, 0);
+    atomic_store(&host->has_prompt, true);
 }

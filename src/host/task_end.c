@@ -107,6 +107,12 @@ static void inherit_failure(lua_State *L, struct moon_task *t) {
 static void finish(lua_State *L, struct moon_task *t) {
     struct moon_host *host = t->host;
     struct moon_task *parent = t->parent;
+    if (host->line == t)
+        host->line = NULL;
+    if (host->prompt == t) {
+        atomic_store(&host->has_prompt, false);
+        host->prompt = host->line = NULL;
+    }
     moon_task_push(L, t);
     inherit_failure(L, t);
     t->state = t->outcome;
