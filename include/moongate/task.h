@@ -58,10 +58,13 @@ struct moon_task {
 
 /* Pops a function and nargs arguments and pushes the new task, a child of the current one. Raises outside of tasks. */
 struct moon_task *moon_task_spawn(lua_State *L, int nargs); /* [-(nargs + 1), +1, e] */
-struct moon_task *moon_task_arg(lua_State *L, int idx);     /* raises unless it is a task */
-struct moon_task *moon_task_test(lua_State *L, int idx);    /* NULL unless it is a task */
-struct moon_task *moon_task_current(lua_State *L);          /* NULL outside */
-void moon_task_push(lua_State *L, struct moon_task *task);  /* a live task's handle [-0, +1, -] */
+/* The same, but a child of the root task: it goes on when the current one has ended, until the program ends. Its
+ * failure is nobody else's. */
+struct moon_task *moon_task_spawn_background(lua_State *L, int nargs); /* [-(nargs + 1), +1, e] */
+struct moon_task *moon_task_arg(lua_State *L, int idx);                /* raises unless it is a task */
+struct moon_task *moon_task_test(lua_State *L, int idx);               /* NULL unless it is a task */
+struct moon_task *moon_task_current(lua_State *L);                     /* NULL outside */
+void moon_task_push(lua_State *L, struct moon_task *task);             /* a live task's handle [-0, +1, -] */
 static inline bool moon_task_ended(const struct moon_task *task) {
     return task->state >= MOON_TASK_DONE;
 }

@@ -57,6 +57,21 @@ function host.foreground(task) end
 ---@return boolean whether tasks that the current one has spawned still live
 function host.has_children() end
 
+---A task that the current one's end does not end: it goes on until the program ends. Its failure is nobody else's.
+---@param fn function
+---@param ... any its arguments
+---@return moongate.task
+function host.background(fn, ...) end
+
+---This process, in words that another one of the machine can check.
+---@return {host: string, boot: string, space: string, pid: integer, started: integer}
+function host.process() end
+
+---Whether a process lives; "unknown" when it is one of another machine, or can't be told.
+---@param process {boot?: string, space?: string, pid?: integer, started?: integer} as `process` gave it there
+---@return "alive"|"gone"|"unknown"
+function host.process_life(process) end
+
 ---@param fd integer
 ---@return boolean
 function host.isatty(fd) end

@@ -2,6 +2,7 @@
 -- writes its result and gives the exit status. argv is without the global flags, which src/cli/options.c has taken
 -- (host.options()).
 local bundled = require "moongate.cli.bundled"
+local closing = require "moongate.closing"
 local commands = require "moongate.cli.commands"
 local context = require "moongate.cli.context"
 local exit_status = require "moongate.cli.exit_status"
@@ -98,6 +99,7 @@ function M.main(argv)
     return status
   end)
   local status, err = job:join()
+  closing.run()
   if job:status() ~= "done" then return report.failure(ctx, err) end
   local ok, write_err = ctx:flush()
   if not ok then

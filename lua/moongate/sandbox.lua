@@ -6,7 +6,10 @@ local host = require "moongate.host"
 local M = {}
 
 -- Modules that only trusted code may require. Everything else called "moongate" or "moongate.*" is public.
-local private = { host = true, sandbox = true, cli = true, meta = true, suggest = true, span = true, trace = true }
+local private = {
+  host = true, sandbox = true, cli = true, meta = true, suggest = true, span = true, trace = true, closing = true,
+  lease = true, shared = true, queued_writes = true,
+}
 
 local plain = {
   "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "tonumber",

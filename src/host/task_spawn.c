@@ -132,6 +132,20 @@ struct moon_task *moon_task_spawn(lua_State *L, int nargs) {
     return spawn(L, nargs, parent);
 }
 
+struct moon_task *moon_task_spawn_background(lua_State *L, int nargs) {
+    struct moon_task *root = moon_host_of(L)->current, *t;
+    if (!root)
+        luaL_error(L, "background: only inside a task");
+    while (root->parent)
+        root = root->parent;
+    if (root->state >= MOON_TASK_ENDING)
+        luaL_error(L, "background: the program is about to end");
+    t = spawn(L, nargs, root);
+    t->span = 0;
+    t->joined = true;
+    return t;
+}
+
 struct moon_task *host_spawn_root(lua_State *L, int nargs) {
     struct moon_task *t = spawn(L, nargs, NULL);
     t->is_root = true;
