@@ -5,12 +5,18 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define MIN_SECRET 4  /* shorter values would blank ordinary text */
 #define MIN_TOKEN  16 /* after "bearer " or "basic ": shorter words are prose */
+#define WINDOW     4  /* bytes that a place in a text is known by */
+#define STEP       3  /* at the most; the shortest name, and most secrets, have so many windows: 6 bytes */
+#define MARKS      4096
+
+enum { BY_VALUE = 1, BY_NAME = 2 };
 
 struct needle {
     char *data;
@@ -20,12 +26,42 @@ struct needle {
 struct moon_redact {
     struct needle *needles;
     size_t len, cap;
-    unsigned char first[256]; /* bytes that some needle begins with */
+    size_t step; /* so many windows of each needle are marked; one in so many of a text's is looked at */
+    unsigned char marks[MARKS];
 };
 
+static const char *const names[] = {"secret", "access_token", "accesstoken", "password",
+                                    "passwd", "api_key",      "apikey",      "api-key"};
+static const char *const schemes[] = {"bearer ", "basic "};
+static const char header_name[] = "authorization";
+
+/* Of a window, whatever the case of its letters. */
+static size_t hash_of(const char *text) {
+    uint32_t w;
+    memcpy(&w, text, sizeof w);
+    return (w | UINT32_C(0x20202020)) * UINT32_C(0x9e3779b1) >> 20;
+}
+
+static void mark(unsigned char marks[MARKS], const char *text, size_t step, unsigned char what) {
+    for (size_t i = 0; i < step; i++)
+        marks[hash_of(text + i)] |= what;
+}
+
+static void mark_names(unsigned char marks[MARKS]) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        mark(marks, names[i], STEP, BY_NAME);
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        mark(marks, schemes[i], STEP, BY_NAME);
+    mark(marks, header_name, STEP, BY_NAME);
+}
+
 int moon_redact_new(struct moon_redact **out) {
-    *out = calloc(1, sizeof **out);
-    return *out ? 0 : MOON_ENOMEM;
+    struct moon_redact *r = *out = calloc(1, sizeof *r);
+    if (!r)
+        return MOON_ENOMEM;
+    r->step = STEP;
+    mark_names(r->marks);
+    return 0;
 }
 
 void moon_redact_free(struct moon_redact *r) {
@@ -62,7 +98,9 @@ static int add_needle(struct moon_redact *r, const char *s, size_t len) {
         return MOON_ENOMEM;
     memcpy(copy, s, len);
     r->needles[r->len++] = (struct needle){copy, len};
-    r->first[(unsigned char)s[0]] = 1;
+    if (r->step > len - WINDOW + 1)
+        r->step = len - WINDOW + 1; /* the more of the others stay marked: no harm */
+    mark(r->marks, s, r->step, BY_VALUE);
     return 0;
 }
 
@@ -118,9 +156,7 @@ int moon_redact_add(struct moon_redact *r, const char *secret, size_t len) {
 /* The longest registered value that text begins with, or 0. */
 static size_t match_value(const struct moon_redact *r, const char *text, size_t len) {
     size_t best = 0;
-    if (!r || !r->first[(unsigned char)text[0]])
-        return 0;
-    for (size_t i = 0; i < r->len; i++) {
+    for (size_t i = 0; r && i < r->len; i++) {
         const struct needle *n = &r->needles[i];
         if (n->len <= len && n->len > best && memcmp(n->data, text, n->len) == 0)
             best = n->len;
@@ -178,9 +214,6 @@ static size_t value_len(const char *text, size_t len, char quote, bool to_line_e
 
 /* A name at text: *keep is what stays (name, separator), the return value what is hidden. 0: nothing here. */
 static size_t match_name(const char *text, size_t len, size_t *keep) {
-    static const char *const names[] = {"secret", "access_token", "accesstoken", "password",
-                                        "passwd", "api_key",      "apikey",      "api-key"};
-    static const char *const schemes[] = {"bearer ", "basic "};
     char quote;
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         size_t n = strlen(schemes[i]);
@@ -190,8 +223,10 @@ static size_t match_name(const char *text, size_t len, size_t *keep) {
             return hidden;
         }
     }
-    bool header = len > 13 && strncasecmp(text, "authorization", 13) == 0;
-    size_t n = header ? 13 : 0;
+    size_t n = sizeof header_name - 1;
+    bool header = len > n && strncasecmp(text, header_name, n) == 0;
+    if (!header)
+        n = 0;
     for (size_t i = 0; n == 0 && i < sizeof names / sizeof names[0]; i++) {
         size_t name_len = strlen(names[i]);
         if (len > name_len && strncasecmp(text, names[i], name_len) == 0)
@@ -204,41 +239,32 @@ static size_t match_name(const char *text, size_t len, size_t *keep) {
     return value_len(text + *keep, len - *keep, quote, header);
 }
 
-static bool may_begin_name(char c) {
-    static const bool yes[256] = {
-        ['s'] = true, ['S'] = true, ['a'] = true, ['A'] = true, ['p'] = true, ['P'] = true, ['b'] = true, ['B'] = true};
-    return yes[(unsigned char)c];
+/* What is hidden at text: its length, and in *keep that of what stays before it. 0: nothing. */
+static size_t match(const struct moon_redact *r, bool by_name, const char *text, size_t len, size_t *keep) {
+    *keep = 0;
+    size_t hidden = match_value(r, text, len);
+    return hidden == 0 && by_name ? match_name(text, len, keep) : hidden;
 }
 
-/* Most of them are ruled out by their second letter. */
-static bool may_be_name(const char *text, size_t len) {
-    if (len < 2 || !may_begin_name(text[0]))
-        return false;
-    switch (text[0] | 32) {
-    case 's':
-        return (text[1] | 32) == 'e';
-    case 'p':
-    case 'b':
-        return (text[1] | 32) == 'a' || (text[1] | 32) == 'e';
-    default:
-        return (text[1] | 32) == 'c' || (text[1] | 32) == 'p' || (text[1] | 32) == 'u';
-    }
-}
-
+/* Nearly all of a text is passed over with one look at a window in `step`: what begins anywhere has one there. */
 static int append(const struct moon_redact *r, bool by_name, struct moon_buf *out, const char *text, size_t len) {
-    size_t i = 0, copied = 0;
-    while (i < len) {
-        size_t keep = 0, hidden = match_value(r, text + i, len - i);
-        if (hidden == 0 && by_name && may_be_name(text + i, len - i))
-            hidden = match_name(text + i, len - i, &keep);
-        if (hidden == 0) {
-            i++;
+    unsigned char only_names[MARKS] = {0}, wanted = by_name ? BY_VALUE | BY_NAME : BY_VALUE;
+    const unsigned char *marks = r ? r->marks : only_names;
+    size_t copied = 0, step = r ? r->step : STEP, keep;
+    if (!r)
+        mark_names(only_names);
+    for (size_t at = step - 1; len >= WINDOW && at <= len - WINDOW; at += step) {
+        if (!(marks[hash_of(text + at)] & wanted))
             continue;
-        }
-        if (moon_buf_append(out, text + copied, i + keep - copied) != 0 || moon_buf_puts(out, "***") != 0)
+        size_t hidden = 0, begin = at + 1 - step;
+        while (begin <= at && (hidden = match(r, by_name, text + begin, len - begin, &keep)) == 0)
+            begin++;
+        if (hidden == 0)
+            continue;
+        if (moon_buf_append(out, text + copied, begin + keep - copied) != 0 || moon_buf_puts(out, "***") != 0)
             return MOON_ENOMEM;
-        i += keep + hidden;
-        copied = i;
+        copied = begin + keep + hidden;
+        at = copied - 1; /* the next look is at a window of what begins here */
     }
     return copied < len ? moon_buf_append(out, text + copied, len - copied) : 0;
 }

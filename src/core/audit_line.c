@@ -1,6 +1,8 @@
 /* audit_line.c - one line of the audit log: made, and checked. The form is told in moongate/audit_log.h. */
 #include "audit_line.h"
 
+#include "audit_fields.h"
+
 #include "moongate/clock.h"
 
 #include <stdlib.h>
@@ -9,7 +11,7 @@
 static const char *const own_names[] = {"hash", "intent", "phase", "prev", "seq", "time"};
 #define OWN 6
 
-static const char *const phases[] = {"event", "intent", "outcome"};
+const char *const audit_phases[3] = {"event", "intent", "outcome"};
 
 void audit_chain_init(struct audit_chain *c) {
     memset(c, 0, sizeof *c);
@@ -53,6 +55,9 @@ static int parse_fields(const char *fields, size_t len, struct moon_json_doc *do
 
 int moon_audit_check_fields(const char *fields, size_t len, struct moon_err *err) {
     struct moon_json_doc doc = {.arena = NULL};
+    struct audit_field plain[AUDIT_FIELDS_MAX];
+    if (len <= MOON_AUDIT_LINE_MAX && audit_fields_split(fields, len, plain) >= 0)
+        return 0;
     int rc = parse_fields(fields, len, &doc, err);
     if (rc == 0)
         moon_json_doc_release(&doc);
@@ -87,11 +92,11 @@ static int write_line(struct moon_hasher *h, struct moon_json_value *line, struc
     return rc != 0 ? rc : moon_buf_putc(out, '\n');
 }
 
-int audit_line_make(struct moon_hasher *h, const struct moon_audit_record *r, struct audit_chain *chain,
-                    struct moon_buf *out, struct moon_err *err) {
+/* The same for fields of any form. */
+static int make_parsed(struct moon_hasher *h, const struct moon_audit_record *r, const struct audit_chain *chain,
+                       struct moon_buf *out, char hash[MOON_SHA256_HEX], struct moon_err *err) {
     struct moon_json_doc doc = {.arena = NULL};
-    size_t before = out->len;
-    char time[MOON_TIME_SIZE], hash[MOON_SHA256_HEX];
+    char time[MOON_TIME_SIZE];
     int rc = parse_fields(r->fields, r->fields_len, &doc, err);
     if (rc != 0)
         return rc;
@@ -108,7 +113,7 @@ int audit_line_make(struct moon_hasher *h, const struct moon_audit_record *r, st
     moon_time_format(r->wall_ns, time);
     add_number(&line, "seq", chain->seq + 1);
     add_text(&line, "time", time);
-    add_text(&line, "phase", phases[r->phase]);
+    add_text(&line, "phase", audit_phases[r->phase]);
     if (r->phase == MOON_AUDIT_OUTCOME)
         add_number(&line, "intent", r->intent);
     add_text(&line, "prev", chain->hash);
@@ -117,18 +122,31 @@ int audit_line_make(struct moon_hasher *h, const struct moon_audit_record *r, st
         no_memory(err);
     else if (rc != 0)
         rc = moon_err_set(err, MOON_EINVAL, "an audit event holds a number that has no exact JSON form");
-    else if (out->len - before > MOON_AUDIT_LINE_MAX)
+out:
+    free(line.u.object.members);
+    moon_json_doc_release(&doc);
+    return rc;
+}
+
+int audit_line_make(struct moon_hasher *h, const struct moon_audit_record *r, struct audit_chain *chain,
+                    struct moon_buf *out, struct moon_err *err) {
+    struct audit_field fields[AUDIT_FIELDS_MAX];
+    size_t before = out->len;
+    char hash[MOON_SHA256_HEX];
+    int n = r->fields_len <= MOON_AUDIT_LINE_MAX ? audit_fields_split(r->fields, r->fields_len, fields) : -1, rc;
+    if (n < 0)
+        rc = make_parsed(h, r, chain, out, hash, err);
+    else if ((rc = audit_fields_line(h, r, fields, n, chain, out, hash)) != 0)
+        no_memory(err);
+    if (rc == 0 && out->len - before > MOON_AUDIT_LINE_MAX)
         rc = moon_err_set(err, MOON_ETOOBIG, "an audit line of %zu bytes: the limit is %d", out->len - before,
                           MOON_AUDIT_LINE_MAX);
     if (rc == 0) {
         chain->seq++;
         memcpy(chain->hash, hash, sizeof hash);
-    }
-out:
-    if (rc != 0 && out->data)
+    } else if (out->data) {
         out->data[out->len = before] = '\0';
-    free(line.u.object.members);
-    moon_json_doc_release(&doc);
+    }
     return rc;
 }
 
@@ -183,7 +201,7 @@ static int phase_of(const struct moon_json_value *v) {
     size_t len;
     const char *s = moon_json_get_string(v, "phase", &len);
     for (int i = 0; s && i < 3; i++)
-        if (strcmp(s, phases[i]) == 0 && strlen(s) == len)
+        if (strcmp(s, audit_phases[i]) == 0 && strlen(s) == len)
             return i;
     return -1;
 }

@@ -5,6 +5,8 @@
 #include "moongate/audit_log.h"
 #include "moongate/json_value.h"
 
+extern const char *const audit_phases[3]; /* by enum moon_audit_phase */
+
 /* Where a chain of lines stands. */
 struct audit_chain {
     uint64_t seq;               /* of the last line; 0: none yet */

@@ -818,6 +818,114 @@ static void secrets_do_not_reach_the_log(void **state) {
     moon_redact_free(redact);
 }
 
+/* The line of one event in a log of its own; nothing when it is refused. */
+static struct moon_buf logged(enum moon_audit_phase phase, const char *fields) {
+    struct moon_buf b = MOON_BUF_INIT;
+    struct moon_audit_log *log = open_log(NULL);
+    if (put(log, phase, 7, fields) != 0)
+        b = slurp();
+    moon_audit_close(log);
+    empty_dir();
+    return b;
+}
+
+/* An event that is canonical to begin with isn't parsed. A blank before it makes the log parse it, and nothing else may
+ * become of it. */
+static void plain_events_are_as_good_as_parsed_ones(void **state) {
+    (void)state;
+    static const char *const members[] = {
+        "\"action\":\"x\"",
+        "\"action\":\"\"",
+        "\"action\":\"é€😀\"",
+        "\"action\":\"a\\n\"",
+        "\"action\":\"\\u0041\"",
+        "\"action\":\"\xff\"",
+        "\"action\":\"\x01\"",
+        "\"action\":true",
+        "\"Action\":1,\"action\":\"x\"",
+        "\"a\":1,\"action\":\"x\"",
+        "\"action\":\"x\",\"a\":1",
+        "\"action\":\"x\",\"action\":\"y\"",
+        "\"\":null,\"action\":\"x\"",
+        "\"action\":\"x\",\"z\":\"}\"",
+        "\"action\":\"x\",\"ha\":1,\"has\":2",
+        "\"action\":\"x\",\"hash\":\"x\"",
+        "\"action\":\"x\",\"hashes\":1,\"pre\":2,\"seqs\":3,\"timed\":4",
+        "\"action\":\"x\",\"time\":1",
+        "\"action\":\"x\",\"é\":1",
+        "\"action\":\"x\",\"b\":true,\"c\":false,\"d\":null",
+        "\"action\":\"x\",\"b\":tru",
+        "\"action\":\"x\",\"b\":truex",
+        "\"action\":\"x\",\"b\":[]",
+        "\"action\":\"x\",\"b\":{\"d\":1,\"c\":[1.0]}",
+        "\"action\":\"x\" ,\"b\":1",
+        "\"action\": \"x\"",
+        "\"action\":\"x\",",
+        "\"action\":\"x\"}",
+        "\"action\"",
+        "\"action\":",
+        "\"b\":1",
+        "",
+    };
+    static const char *const numbers[] = {
+        "0",
+        "-0",
+        "1",
+        "-1",
+        "01",
+        "-",
+        "+1",
+        "999999999999999",
+        "9007199254740993",
+        "123456789012345678901234",
+        "1.5",
+        "1.50",
+        "1.0",
+        "0.1",
+        "-0.5",
+        "0.0",
+        "-0.0",
+        ".5",
+        "1.",
+        "0.000001",
+        "0.0000001",
+        "0.00000123",
+        "21.1",
+        "1e3",
+        "1E3",
+        "1e-7",
+        "123456.123456789",
+        "1234567.123456789",
+        "0.30000000000000004",
+        "0.100000000000001",
+        "1.5x",
+        "1..5",
+        "00.5",
+    };
+    const size_t n_members = sizeof members / sizeof *members, n_numbers = sizeof numbers / sizeof *numbers;
+    int written = 0;
+    for (size_t i = 0; i < n_members + n_numbers; i++)
+        for (int phase = MOON_AUDIT_EVENT; phase <= MOON_AUDIT_OUTCOME; phase++) {
+            char plain[160], parsed[170];
+            if (i < n_members)
+                snprintf(plain, sizeof plain, "{%s}", members[i]);
+            else
+                snprintf(plain, sizeof plain, "{\"action\":\"x\",\"n\":%s}", numbers[i - n_members]);
+            snprintf(parsed, sizeof parsed, " %s", plain);
+            struct moon_buf a = logged((enum moon_audit_phase)phase, plain);
+            struct moon_buf b = logged((enum moon_audit_phase)phase, parsed);
+            assert_int_equal(a.len, b.len);
+            if (a.len > 0)
+                assert_string_equal(a.data, b.data);
+            assert_int_equal(moon_audit_check_fields(plain, strlen(plain), &err),
+                             moon_audit_check_fields(parsed, strlen(parsed), &err));
+            written += a.len > 0;
+            moon_buf_release(&a);
+            moon_buf_release(&b);
+        }
+    assert_in_range(written, 100, 150);
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 
 int main(void) {
@@ -825,6 +933,7 @@ int main(void) {
         WITH(the_form_is_the_documented_one),
         WITH(a_log_goes_on_where_it_was),
         WITH(bad_fields_are_refused_alone),
+        WITH(plain_events_are_as_good_as_parsed_ones),
         WITH(open_intents_are_told),
         WITH(truncation_at_every_byte_of_the_last_line),
         WITH(what_was_torn_is_kept),

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void codes_have_names(void **state) {
@@ -69,6 +70,20 @@ static void time_is_formatted(void **state) {
     assert_string_equal(out, "2021-02-25T15:02:10.042Z");
     moon_time_format(-1, out);
     assert_string_equal(out, "1969-12-31T23:59:59.999Z");
+}
+
+static void time_is_formatted_as_by_libc(void **state) {
+    (void)state;
+    const int64_t half_day = INT64_C(43200) * MOON_NS_PER_S;
+    for (int64_t t = INT64_MIN / half_day; t <= INT64_MAX / half_day; t++) {
+        char out[MOON_TIME_SIZE], expected[40];
+        time_t seconds = (time_t)(t * 43200);
+        struct tm tm;
+        assert_non_null(gmtime_r(&seconds, &tm));
+        assert_int_not_equal(strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%S.000Z", &tm), 0);
+        moon_time_format(t * half_day, out);
+        assert_string_equal(out, expected);
+    }
 }
 
 static void virtual_clock_stands_still(void **state) {
@@ -137,10 +152,11 @@ static void files_are_replaced_whole(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(codes_have_names),     cmocka_unit_test(long_messages_end_at_a_character),
-        cmocka_unit_test(errno_picks_the_code), cmocka_unit_test(buffers_grow_and_keep_nul),
-        cmocka_unit_test(time_is_formatted),    cmocka_unit_test(virtual_clock_stands_still),
-        cmocka_unit_test(seeds_reproduce),      cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(codes_have_names),           cmocka_unit_test(long_messages_end_at_a_character),
+        cmocka_unit_test(errno_picks_the_code),       cmocka_unit_test(buffers_grow_and_keep_nul),
+        cmocka_unit_test(time_is_formatted),          cmocka_unit_test(time_is_formatted_as_by_libc),
+        cmocka_unit_test(virtual_clock_stands_still), cmocka_unit_test(seeds_reproduce),
+        cmocka_unit_test(files_are_replaced_whole),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

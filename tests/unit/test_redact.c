@@ -4,6 +4,7 @@
 #include "moongate/log.h"
 #include "moongate/redact.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 static void check(const struct moon_redact *r, const char *text, const char *expected) {
@@ -38,6 +39,32 @@ static void by_name(void **state) {
     check(NULL, "sent Bearer abcdefghijklmnop!", "sent Bearer ***!");
     check(NULL, "PASSWORD = x y", "PASSWORD = *** y");
     check(NULL, "basic auth, bearer token, the secret is kept", "basic auth, bearer token, the secret is kept");
+}
+
+/* Only some places of a text are looked at: none may be missed wherever a secret lies, whatever its length. */
+static void wherever_it_lies(void **state) {
+    (void)state;
+    static const char *const secrets[] = {"k3y-", "k3y-x", "k3y-xy", "k3y-xyz", "k3y-xyz-0123456789"};
+    static const char *const given[] = {"passwd=no", "api-key: no", "bearer abcdefghijklmnop", "Authorization=no"};
+    static const char *const kept[] = {"passwd=***", "api-key: ***", "bearer ***", "Authorization=***"};
+    for (size_t n = 0; n < sizeof secrets / sizeof *secrets; n++) {
+        struct moon_redact *r;
+        assert_int_equal(moon_redact_new(&r), 0);
+        assert_int_equal(moon_redact_add(r, secrets[n], strlen(secrets[n])), 0);
+        for (int before = 0; before < 12; before++)
+            for (int after = 0; after < 6; after++) {
+                char text[128], expected[128];
+                snprintf(text, sizeof text, "%.*s%s%s%.*s", before, "...........", secrets[n], secrets[n], after,
+                         "-----");
+                snprintf(expected, sizeof expected, "%.*s******%.*s", before, "...........", after, "-----");
+                check(r, text, expected);
+                const char *g = given[(size_t)before % 4], *k = kept[(size_t)before % 4];
+                snprintf(text, sizeof text, "%.*s%s\n%s%.*s", before, "...........", g, secrets[n], after, "-----");
+                snprintf(expected, sizeof expected, "%.*s%s\n***%.*s", before, "...........", k, after, "-----");
+                check(r, text, expected);
+            }
+        moon_redact_free(r);
+    }
 }
 
 static void values_only(void **state) {
@@ -79,6 +106,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_value),
         cmocka_unit_test(by_name),
+        cmocka_unit_test(wherever_it_lies),
         cmocka_unit_test(values_only),
         cmocka_unit_test(log_lines_are_clean),
     };
