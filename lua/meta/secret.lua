@@ -42,4 +42,9 @@ function secret.of(text) end
 ---@return boolean
 function secret.is(v) end
 
+---Where a handle came from, for what must be found again later without its value being kept.
+---@param handle moongate.secret.handle
+---@return string? name of the environment variable; nil when it came from elsewhere
+function secret.variable(handle) end
+
 return secret

@@ -51,7 +51,7 @@ function M.message(opts)
   local name = opts.profile or "standard"
   return {
     url = opts.url, body = body, id = opts.id or profile.new_id(name), profile = name, secret = opts.secret,
-    headers = opts.headers, deadline = opts.deadline or attempts.DEADLINE,
+    headers = opts.headers, deadline = opts.deadline,
   }
 end
 

@@ -198,7 +198,8 @@ end
 function Run:webhook(event, data, opts)
   if not self.project.webhooks and not (opts and opts.also) then return {} end
   return trace.span("webhook", { ["moongate.webhook.event"] = event }, function()
-    return require("moongate.webhooks.notify").all(self, event, data, opts)
+    return require("moongate.outbox").tell(self, event, data, opts)
+      or require("moongate.webhooks.notify").all(self, event, data, opts)
   end)
 end
 
@@ -231,7 +232,7 @@ end
 
 local SESSION = {
   dry_run = true, json = true, project = true, deadline = true, simulated = true, gateway = true, step = true,
-  progress = true, report = true, note = true, stream = true, audit = true, metrics = true, webhooks = true,
+  progress = true, report = true, note = true, stream = true, audit = true, metrics = true, store = true,
 }
 
 local function pick(list, values)
@@ -250,7 +251,7 @@ local function new_run(definition, values, session)
   local run
   local hooks = default_session(function() return run end)
   for key in pairs(hooks) do hooks[key] = session[key] or hooks[key] end
-  hooks.audit, hooks.metrics, hooks.webhooks = session.audit, session.metrics, session.webhooks
+  hooks.audit, hooks.metrics, hooks.store = session.audit, session.metrics, session.store
   local project = session.project or {}
   run = setmetatable({
     name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),
@@ -322,7 +323,7 @@ end
 --   project                       the project file's table
 --   deadline                      seconds for one call of the gateway
 --   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
---   webhooks                      what is remembered of webhooks, as moongate.webhooks.state has it
+--   store                         where webhooks' messages are kept (moongate.store)
 --   gateway(client_options), step(run, name, n, fn), report(err, what), audit, metrics   where the
 --   default will not do
 function M.execute(definition, values, session)

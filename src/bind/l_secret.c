@@ -14,7 +14,7 @@
 #define RANDOM_MAX 64 /* bytes; Standard Webhooks asks for 24 to 64 */
 
 int l_secret_push(lua_State *L, const char *data, size_t len) {
-    struct l_secret *s = lua_newuserdatauv(L, sizeof *s, 0);
+    struct l_secret *s = lua_newuserdatauv(L, sizeof *s, 1); /* its value: the variable's name */
     struct moon_err err;
     s->data = NULL;
     s->len = 0;
@@ -62,7 +62,19 @@ static int l_env(lua_State *L) {
         moon_err_set(&err, MOON_ENOENT, "environment variable %s is %s", name, value ? "empty" : "not set");
         return moon_fail(L, &err);
     }
-    return l_secret_push(L, value, strlen(value));
+    int n = l_secret_push(L, value, strlen(value));
+    if (n == 1) {
+        lua_pushvalue(L, 1);
+        lua_setiuservalue(L, -2, 1);
+    }
+    return n;
+}
+
+/* secret.variable(handle) -> the name of the environment variable that it came from | nil */
+static int l_variable(lua_State *L) {
+    luaL_checkudata(L, 1, L_SECRET);
+    lua_getiuservalue(L, 1, 1);
+    return 1;
 }
 
 /* secret.random([bytes = 32]) -> handle of "whsec_" and base64 | nil, err. Never from a seeded generator. */
@@ -109,8 +121,8 @@ static int l_is(lua_State *L) {
 }
 
 static const luaL_Reg meta[] = {{"__gc", l_gc}, {"__tostring", l_tostring}, {"__concat", l_concat}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {
-    {"env", l_env}, {"file", l_secret_file}, {"random", l_random}, {"of", l_of}, {"is", l_is}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"env", l_env}, {"file", l_secret_file},  {"random", l_random}, {"of", l_of},
+                                 {"is", l_is},   {"variable", l_variable}, {NULL, NULL}};
 
 int luaopen_moongate_secret(lua_State *L);
 int luaopen_moongate_secret(lua_State *L) {

@@ -22,6 +22,12 @@ t.test("a handle tells nothing", function()
   t.ok(s ~= secret.random())
 end)
 
+t.test("the variable that it came from is known, and nothing else", function()
+  t.eq(secret.variable(assert(secret.env "HOME")), "HOME")
+  t.eq(secret.variable(secret.random()), nil)
+  t.raises(secret.variable, "moongate.secret expected", "HOME")
+end)
+
 t.test("of: what was plain is a secret from now on", function()
   local s = assert(secret.of "plain-text-0815")
   t.ok(secret.is(s))

@@ -84,9 +84,9 @@ local function failure(message, err, tries, why)
 end
 
 -- The wait before the next attempt, or nil and why there is none.
-local function pause(err, n, left, clock)
-  if not may_pass(err) then return nil end
-  if n == ATTEMPTS then return nil, ("gave up after %d attempts"):format(n) end
+local function pause(err, n, message, left, clock)
+  if not may_pass(err) or message.attempts == 1 then return nil end
+  if n == (message.attempts or ATTEMPTS) then return nil, ("gave up after %d attempts"):format(n) end
   local floor = tonumber(err.retry_after) or 0
   if floor >= left then
     return nil, ("it asks to come back in %d s, the deadline leaves %d s"):format(math.ceil(floor), left // 1)
@@ -96,11 +96,11 @@ local function pause(err, n, left, clock)
   return wait
 end
 
--- message: {url, body, id, profile, secret, headers, deadline}. tools: client (with retries off) and clock {now,
--- monotonic, sleep, random}. -> {id, status, attempts, attempt_list} | nil, err
+-- message: {url, body, id, profile, secret, headers, deadline, attempts = 5}. tools: client (with retries off) and
+-- clock {now, monotonic, sleep, random}. -> {id, status, attempts, attempt_list} | nil, err
 function M.deliver(message, tools)
   local client, clock = tools.client, tools.clock
-  local due, tries, wait = clock.monotonic() + message.deadline, {}, 0
+  local due, tries, wait = clock.monotonic() + (message.deadline or M.DEADLINE), {}, 0
   while true do
     local headers, err = profile.headers(message.profile, message.secret, message.id,
       math.tointeger(clock.now() // 1), message.body)
@@ -115,7 +115,7 @@ function M.deliver(message, tools)
     }
     if status then return { id = message.id, status = status, attempts = #tries, attempt_list = tries } end
     local why
-    wait, why = pause(err, #tries, due - clock.monotonic(), clock)
+    wait, why = pause(err, #tries, message, due - clock.monotonic(), clock)
     if not wait then return nil, failure(message, err, tries, why) end
     clock.sleep(wait)
   end

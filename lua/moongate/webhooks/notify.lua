@@ -1,10 +1,11 @@
--- notify.lua - tells the webhooks of a run, side by side, of one event; audits each delivery and remembers what was not
--- delivered. It never fails because of a receiver. For workflow.lua and the command line.
+-- notify.lua - tells webhooks of an event: one delivery of one message, audited, counted, and remembered when it did
+-- not arrive; and the telling of a run, side by side. It never fails because of a receiver. For workflow.lua, the
+-- outbox and the command line.
 
 local errors = require "moongate.error"
 local profile = require "moongate.webhooks.profile"
-local secret = require "moongate.secret"
 local state = require "moongate.webhooks.state"
+local target = require "moongate.outbox.target"
 local task = require "moongate.task"
 local time = require "moongate.time"
 local webhooks = require "moongate.webhooks"
@@ -13,25 +14,27 @@ local M = {}
 
 local GONE = 410
 
-local function merged(a, b)
-  if not (a and b) then return a or b end
-  local out = {}
-  for _, headers in ipairs { a, b } do
-    for name, value in pairs(headers) do out[name] = value end
-  end
-  return out
+-- fields of the event that tells of a dead letter, a drop, a retry: what every event about a message has.
+function M.record(env, action, fields)
+  fields.action = action
+  local seq, fault = env.audit.event(fields)
+  if seq then return end
+  env.log.error("webhook %s: this could not be audited: %s", fields.webhook, fault.message)
+  return fault.message
 end
 
 local function record(env, hook, event, note, err)
-  local seq, fault = env.audit.event {
-    action = "webhook_delivery", webhook = hook.name, event = event,
-    status = note.delivered and "delivered" or "undelivered", http_status = note.status, attempts = note.attempts,
-    message_id = note.id, profile = hook.profile or "standard", signed = hook.secret ~= nil, disabled = note.disabled,
-    kept = note.kept, error_code = err and err.code or nil, error_message = note.error,
-  }
-  if seq then return end
-  note.audit_error = fault.message
-  env.log.error("webhook %s: its delivery could not be audited: %s", hook.name, fault.message)
+  note.audit_error = M.record(env, "webhook_delivery", {
+    webhook = hook.name, event = event, status = note.delivered and "delivered" or "undelivered",
+    http_status = note.status, attempts = note.attempts, message_id = note.id, profile = hook.profile or "standard",
+    signed = hook.secret ~= nil, disabled = note.disabled, kept = note.kept, next_try = note.next_try,
+    error_code = err and err.code or nil, error_message = note.error,
+  })
+  if not note.dead then return end
+  note.audit_error = M.record(env, "webhook_dead_letter", {
+    webhook = hook.name, event = event, message_id = note.id, tries = note.tries, reason = note.dead,
+    error_message = note.error,
+  }) or note.audit_error
 end
 
 local function count(metrics, hook, event, note, seconds)
@@ -43,108 +46,104 @@ local function count(metrics, hook, event, note, seconds)
     { "webhook" }):observe(seconds, hook.name)
 end
 
--- -> what send gives, and the body that was to be sent.
-local function attempt(env, hook, event, data, id)
-  local message, err = webhooks.message {
-    url = hook.url, secret = hook.secret, profile = hook.profile, headers = merged(hook.headers, env.headers),
-    event = event, data = data, id = id, deadline = env.deadline,
-  }
-  if not message then return nil, err end
-  local why = env.state:disabled(hook)
-  local sent
-  if why then
-    err = errors.new { code = "webhook_disabled", message = why, attempts = 0, outcome = "not_sent" }
-  else
-    sent, err = webhooks.deliver(message)
-  end
-  return sent, err, message.body
-end
-
 -- What becomes of a message that was not delivered.
-local function give_up(env, hook, event, note, err, body)
+local function give_up(env, hook, event, note, err)
   local first = err.status == GONE
-  if first then env.state:disable(hook, "it answered 410 Gone earlier in this run") end
+  if first then env.state:disable(hook) end
   note.error = err.message
   note.disabled = (first or err.code == "webhook_disabled") or nil
-  note.kept = env.state:keep {
-    webhook = hook.name, url = hook.url, event = event, id = note.id, body = body, error = err.message,
-  } or nil
-  env.log.warn("webhook %s was not told of %s: %s%s", hook.name, event, err.message,
-    first and "; it is told of nothing more in this run" or "")
+  if env.judge then env.judge(note, err) end
+  env.state:missed {
+    webhook = hook.name, event = event, id = note.id, error = err.message, kept = note.kept, dead = note.dead,
+  }
+  local after = first and "; it is told of nothing more" or ""
+  if note.dead and not first then after = ("; it is a dead letter: %s"):format(note.dead) end
+  env.log.warn("webhook %s was not told of %s: %s%s%s", hook.name, event, err.message, after,
+    note.kept and "; it is kept and tried again" or "")
 end
 
--- hook: {name, url, secret, profile, headers}. env: audit, log, state, metrics (may be nil), and for this message alone
--- headers, id, deadline. -> {name, delivered, id, status, attempts, error, disabled, kept, audit_error}, and the error
--- of an undelivered one.
-function M.one(env, hook, event, data)
-  local started, id = time.monotonic(), env.id or profile.new_id(hook.profile or "standard")
-  local sent, err, body = attempt(env, hook, event, data, id)
+local function attempt(env, hook, message)
+  local why = env.state:disabled(hook)
+  if not why then return webhooks.deliver(message) end
+  return nil, errors.new { code = "webhook_disabled", message = why, attempts = 0, outcome = "not_sent" }
+end
+
+-- Delivers one message, or says why there is none. hook: {name, url, secret, profile, headers}. env: audit, log, state,
+-- metrics (may be nil), judge(note, err): decides what becomes of one that did not arrive (may be nil).
+-- -> {name, delivered, id, status, attempts, error, disabled, kept, dead, next_try, audit_error}, and the error of an
+-- undelivered one
+function M.try(env, hook, event, message, id, err)
+  local started, sent = time.monotonic(), nil
+  if message then sent, err = attempt(env, hook, message) end
   local note = {
     name = hook.name, delivered = sent ~= nil, id = id, status = (sent or err).status,
     attempts = (sent or err).attempts or 0,
   }
-  if err then give_up(env, hook, event, note, err, body) end
-  record(env, hook, event, note, err)
+  if not sent then give_up(env, hook, event, note, err) end
+  record(env, hook, event, note, not sent and err or nil)
   if env.metrics then count(env.metrics, hook, event, note, time.monotonic() - started) end
-  return note, err
+  return note, not sent and err or nil
 end
 
--- Under --sim nobody outside hears of what never happened: a webhook that is not on this machine is told at the
--- simulated gateway's receiver instead.
-local function simulated(hook)
-  if require("moongate.sim.webhooks").is_loopback(hook.url) then return hook end
-  hook.url = require("moongate.auth").info().api_url .. "/__sim/webhooks/"
-    .. hook.name:gsub("[^%w_-]", function(c) return ("%%%02X"):format(c:byte()) end)
-  return hook
-end
-
-local SECRET_FROM = 16 -- bytes; a shorter path is a word such as /webhooks/llm
-
--- With some receivers a URL's path or query is the key: neither log nor trace shows it.
-local function hide_path(url)
-  local path, query = url:match "^%a+://[^/?#]*([^?#]*)%??([^#]*)"
-  for _, part in ipairs { path or "", query or "" } do
-    if #part >= SECRET_FROM then assert(secret.of(part)) end
-  end
+-- A message that is not kept. env, hook: see try; and for this message alone env.headers, id, deadline.
+function M.one(env, hook, event, data)
+  local id = env.id or profile.new_id(hook.profile or "standard")
+  local message, err = webhooks.message {
+    url = hook.url, secret = hook.secret, profile = hook.profile, headers = target.merged(hook.headers, env.headers),
+    event = event, data = data, id = id, deadline = env.deadline,
+  }
+  return M.try(env, hook, event, message, id, err)
 end
 
 local OPTIONS = { headers = true, also = true }
 
-local function hooks_of(run, event, opts)
+-- The webhooks of a run that want the event, by name: those of the project file, then opts.also.
+function M.hooks(run, event, opts)
+  for key in pairs(opts) do
+    if not OPTIONS[key] then error(("run:webhook: unknown option '%s'"):format(tostring(key)), 4) end
+  end
   local hooks = webhooks.listening(run.project.webhooks, event)
+  for _, hook in ipairs(hooks) do hook.configured = true end
   for _, hook in ipairs(webhooks.listening(opts.also, event)) do hooks[#hooks + 1] = hook end
-  for _, hook in ipairs(hooks) do hide_path(hook.url) end
-  if run.simulated then
-    for _, hook in ipairs(hooks) do simulated(hook) end
+  for _, hook in ipairs(hooks) do
+    target.hide_path(hook.url)
+    if run.simulated then target.simulated(hook) end
   end
   return hooks
 end
 
--- run:webhook, see workflow.lua.
+-- run:webhook without a store, see workflow.lua.
 function M.all(run, event, data, opts)
   opts = opts or {}
-  for key in pairs(opts) do
-    if not OPTIONS[key] then error(("run:webhook: unknown option '%s'"):format(tostring(key)), 3) end
-  end
-  local hooks = hooks_of(run, event, opts)
+  local hooks = M.hooks(run, event, opts)
   if #hooks == 0 or run.dry_run then return {} end
-  run._webhooks = run._webhooks or run._session.webhooks or state.memory()
+  run._webhooks = run._webhooks or state.memory()
   local env = { audit = run.audit, log = run.log, state = run._webhooks, headers = opts.headers,
     metrics = run.metrics }
   return assert(task.map(hooks, #hooks, function(hook) return (M.one(env, hook, event, data)) end))
 end
 
+local SHOWN_LINES = 5
+
 -- What the run's result says of what was not delivered: a list for --json, lines for people. Nothing: nil.
 function M.undelivered(run)
-  local total, first = run._webhooks:undelivered()
-  if total == 0 then return nil end
+  local counts, first = run._webhooks:undelivered()
+  if counts.total == 0 then return nil end
   local lines = {}
-  for i, m in ipairs(first) do
-    if i > 5 then break end
-    lines[i] = ("webhook %s was NOT told of %s: %s"):format(m.webhook, m.event, m.error)
+  for i = 1, math.min(#first, SHOWN_LINES) do
+    lines[i] = ("webhook %s was NOT told of %s: %s"):format(first[i].webhook, first[i].event, first[i].error)
   end
-  if total > #lines then lines[#lines + 1] = ("and %d more messages were not delivered"):format(total - #lines) end
-  return { total = total, first = require("moongate.json").array(first) }, lines
+  if counts.total > #lines then
+    lines[#lines + 1] = ("and %d more messages were not delivered"):format(counts.total - #lines)
+  end
+  local look = (counts.kept > 0 or counts.dead > 0) and "moongate outbox list" or nil
+  if counts.kept > 0 then
+    lines[#lines + 1] = ("%s kept and tried again: %s"):format(counts.kept == 1 and "one is" or counts.kept .. " are",
+      look)
+  end
+  return {
+    total = counts.total, kept = look and counts.kept, look = look, first = require("moongate.json").array(first),
+  }, lines
 end
 
 return M

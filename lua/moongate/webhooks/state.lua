@@ -1,6 +1,8 @@
--- state.lua - what is remembered of webhooks from one delivery to the next: which are disabled, what was not delivered.
--- This form lives in memory, as long as the run. One that outlives it has the same four functions, and its keep says
--- true: the message will be tried again.
+-- state.lua - what is remembered of webhooks from one delivery to the next: which are disabled, and what was not
+-- delivered in this run. In memory it lives as long as the run; with a store, what is disabled stays so until
+-- `moongate outbox retry`.
+
+local time = require "moongate.time"
 
 local M = {}
 
@@ -9,9 +11,13 @@ local SHOWN = 100 -- undelivered messages that are kept for the result; beyond i
 local Memory = {}
 Memory.__index = Memory
 
--- A webhook that got a new URL is another one.
+-- A webhook that got a new URL is another one. One of the simulated gateway is known by what the store calls it.
+local function url_of(hook)
+  return hook.stored_url or hook.url
+end
+
 local function key_of(hook)
-  return hook.name .. " " .. hook.url
+  return hook.name .. " " .. url_of(hook)
 end
 
 -- Why no more messages go to the webhook {name, url}, or nil when they do.
@@ -19,28 +25,60 @@ function Memory:disabled(hook)
   return self._disabled[key_of(hook)]
 end
 
-function Memory:disable(hook, reason)
-  self._disabled[key_of(hook)] = reason
+-- It answered 410 Gone.
+function Memory:disable(hook)
+  self._disabled[key_of(hook)] = "it answered 410 Gone earlier in this run"
 end
 
--- message: {webhook =, url =, event =, id =, body =, error =}. -> whether it is kept to be tried again.
-function Memory:keep(message)
+-- message: {webhook =, event =, id =, error =, kept = whether it is tried again, dead = why not}
+function Memory:missed(message)
   self._total = self._total + 1
-  if self._total <= SHOWN then
-    self._first[self._total] = {
-      webhook = message.webhook, event = message.event, id = message.id, error = message.error,
-    }
-  end
-  return false
+  if message.kept then self._kept = self._kept + 1 end
+  if message.dead then self._dead = self._dead + 1 end
+  if self._total <= SHOWN then self._first[self._total] = message end
 end
 
--- -> how many messages were not delivered, the first of them as {webhook, event, id, error}
+-- -> {total, kept, dead} of the messages that were not delivered, the first of them
 function Memory:undelivered()
-  return self._total, self._first
+  return { total = self._total, kept = self._kept, dead = self._dead }, self._first
+end
+
+local function new(class, more)
+  local self = { _disabled = {}, _total = 0, _kept = 0, _dead = 0, _first = {} }
+  for k, v in pairs(more or {}) do self[k] = v end
+  return setmetatable(self, class)
 end
 
 function M.memory()
-  return setmetatable({ _disabled = {}, _total = 0, _first = {} }, Memory)
+  return new(Memory)
+end
+
+-- ---- with a store ----
+
+local Stored = setmetatable({}, { __index = Memory })
+Stored.__index = Stored
+
+function Stored:disabled(hook)
+  local rows = assert(self.db:exec("SELECT disabled, at FROM webhook_state WHERE webhook = $1 AND url = $2", hook.name,
+    url_of(hook)))
+  local row = rows[1]
+  return row and row.disabled and ("%s (%s); moongate outbox retry enables it again"):format(row.disabled,
+    time.iso(row.at / 1000))
+end
+
+function Stored:disable(hook)
+  assert(self.db:exec([[INSERT INTO webhook_state (webhook, url, disabled, at) VALUES ($1, $2, $3, {now})
+    ON CONFLICT (webhook, url) DO UPDATE SET disabled = excluded.disabled, at = excluded.at]], hook.name, url_of(hook),
+    "it answered 410 Gone"))
+end
+
+-- Somebody has seen to it.
+function Stored:enable(name, url)
+  assert(self.db:exec("DELETE FROM webhook_state WHERE webhook = $1 AND url = $2", name, url))
+end
+
+function M.stored(db)
+  return new(Stored, { db = db })
 end
 
 return M

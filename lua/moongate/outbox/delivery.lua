@@ -1,0 +1,77 @@
+-- delivery.lua - one row of the outbox on its way: taken, sent, and what became of it noted. The audit log hears of it
+-- first: a process that dies in between sends the message once more, under the same id, and says so once more. For
+-- outbox.lua and what it stands on.
+
+local holder = require "moongate.outbox.holder"
+local notify = require "moongate.webhooks.notify"
+local rows = require "moongate.outbox.rows"
+local schedule = require "moongate.outbox.schedule"
+local target = require "moongate.outbox.target"
+local time = require "moongate.time"
+
+local M = {}
+
+local AFTERWARDS = 10 -- seconds for a later try, which is one request
+
+local GONE = 410
+
+local function postponed(err) return err.code == "breaker_open" or err.code == "retry_budget" end
+
+-- What follows of a failure: {state, wait, counted, reason} and, for a dead letter, why.
+local function verdict(row, err, mode, random)
+  if err.status == GONE then return { state = "dead", counted = true, reason = "it answered 410 Gone" } end
+  if err.code == "webhook_disabled" or err.code == "invalid" or err.code == "not_found" then
+    return { state = "dead", reason = err.message }
+  end
+  if err.code == "secret" then return { state = "pending" } end
+  if postponed(err) then return { state = "pending", wait = schedule.postponed(err.retry_after) } end
+  if mode.early and row.next_at > mode.now then -- by hand, before its time: the schedule goes on as it was
+    local floor = tonumber(err.retry_after)
+    return { state = "pending", wait = floor and math.max(schedule.postponed(floor), (row.next_at - mode.now) / 1000) }
+  end
+  local wait = schedule.wait(row.tries + 1, random(), err.retry_after)
+  if wait then return { state = "pending", wait = wait, counted = true } end
+  return { state = "dead", counted = true, reason = ("given up after %d tries"):format(row.tries + 1) }
+end
+
+-- env: what notify.try wants, and db, random. row: taken by `token`. hook, headers: where it goes; nil, err: nowhere.
+-- mode: {first = the run's own attempts, early = by hand, now = the store's time}
+-- -> note (see notify.try), err
+function M.send(env, row, token, hook, headers, mode)
+  local message = hook and {
+    url = hook.url, body = row.body, id = row.id, profile = hook.profile or "standard", secret = hook.secret,
+    headers = target.merged(hook.headers, headers), deadline = not mode.first and AFTERWARDS or nil,
+    attempts = not mode.first and 1 or nil,
+  }
+  local outcome
+  local all = setmetatable({
+    judge = function(note, err)
+      outcome = verdict(row, err, mode, env.random)
+      note.kept = outcome.state == "pending" or nil
+      note.dead = outcome.reason
+      note.next_try = outcome.wait and time.iso((mode.now / 1000) + outcome.wait) or nil
+      note.tries = row.tries + (outcome.counted and 1 or 0)
+    end,
+  }, { __index = env })
+  local note, err = notify.try(all, hook or { name = row.webhook, profile = row.profile }, row.event, message, row.id,
+    not hook and headers or nil)
+  outcome = outcome or { state = "delivered", counted = true }
+  outcome.attempts, outcome.status, outcome.error = note.attempts, note.status, note.error
+  if not rows.settle(env.db, row.id, token, outcome) then
+    env.log.warn("webhook message %s: its lease ran out while it was sent; somebody else may send it again", row.id)
+  end
+  return note, err, outcome.state
+end
+
+-- Takes the row of that id and sends it, unless somebody else is at it. -> as send; nil: somebody is, or it is over
+function M.take(env, id, lease_holder, leased, mode)
+  local token = holder.token()
+  local over = leased and lease_holder and holder.gone(lease_holder) and lease_holder or nil
+  local row = rows.claim(env.db, id, token, over)
+  if not row then return nil end
+  mode.now = env.db:now()
+  local hook, headers = target.find(row, env.place)
+  return M.send(env, row, token, hook, headers, mode)
+end
+
+return M

@@ -1,0 +1,190 @@
+-- target.lua - a webhook as a message in the store names it, and back: where it goes and what signs it. No secret is
+-- stored: a webhook of the project file is found again by its name, another one's secrets by the environment variables
+-- that hold them. For outbox.lua and what it stands on.
+--
+-- secret_ref: "project", "env:NAME,NAME", "none" (unsigned), or "run": only the run that made the message had it.
+
+local errors = require "moongate.error"
+local json = require "moongate.json"
+local secret = require "moongate.secret"
+local sim_webhooks = require "moongate.sim.webhooks"
+
+local M = {}
+
+-- Begins the URL of what is told to the simulated gateway's receiver, whose port is new each time.
+local SIMULATED = "sim:"
+
+-- The simulated gateway's receiver for a webhook's name.
+local function receiver(name)
+  return require("moongate.auth").info().api_url .. "/__sim/webhooks/"
+    .. name:gsub("[^%w_-]", function(c) return ("%%%02X"):format(c:byte()) end)
+end
+
+-- Under --sim nobody outside hears of what never happened: a webhook that is not on this machine is told at the
+-- simulated gateway's receiver instead. -> the hook, changed
+function M.simulated(hook)
+  if sim_webhooks.is_loopback(hook.url) then return hook end
+  hook.stored_url, hook.url = SIMULATED .. hook.name, receiver(hook.name)
+  return hook
+end
+
+-- The URL that the store knows the webhook by.
+function M.url(hook)
+  return hook.stored_url or hook.url
+end
+
+local SECRET_FROM = 16 -- bytes; a shorter path is a word such as /webhooks/llm
+
+-- With some receivers a URL's path or query is the key: neither log nor trace shows it.
+function M.hide_path(url)
+  local path, query = url:match "^%a+://[^/?#]*([^?#]*)%??([^#]*)"
+  for _, part in ipairs { path or "", query or "" } do
+    if #part >= SECRET_FROM then assert(secret.of(part)) end
+  end
+end
+
+-- What people are shown of a stored URL.
+function M.shown_url(url)
+  if url:sub(1, #SIMULATED) == SIMULATED then return "the simulated gateway" end
+  return require("moongate.webhooks.attempts").origin(url)
+end
+
+-- ---- to the store ----
+
+local function secret_ref(hook)
+  local keys = hook.secret
+  if keys == nil then return "none" end
+  if secret.is(keys) or type(keys) ~= "table" then keys = { keys } end
+  local names = {}
+  for i, key in ipairs(keys) do
+    names[i] = secret.is(key) and secret.variable(key) or nil
+    if not names[i] then return "run" end
+  end
+  return "env:" .. table.concat(names, ",")
+end
+
+-- Headers as JSON, a secret as {"variable": NAME}; nil for none; false: one of them can't be kept.
+local function headers_json(headers)
+  local out = {}
+  for name, value in pairs(headers or {}) do
+    if secret.is(value) then
+      local variable = secret.variable(value)
+      if not variable then return false end
+      value = { variable = variable }
+    end
+    out[name] = value
+  end
+  if next(out) == nil then return nil end
+  return assert(json.encode(out))
+end
+
+local function merged(a, b)
+  if not (a and b) then return a or b end
+  local out = {}
+  for _, headers in ipairs { a, b } do
+    for name, value in pairs(headers) do out[name] = value end
+  end
+  return out
+end
+M.merged = merged
+
+-- hook: {name, url, secret, profile, headers, configured = whether it is the project file's}, and the headers of this
+-- message alone -> url, secret_ref, headers_json | nil, as stored.
+function M.store(hook, headers)
+  local own = headers_json(hook.configured and headers or merged(hook.headers, headers))
+  local ref = hook.configured and "project" or secret_ref(hook)
+  if own == false then return M.url(hook), "run" end
+  return M.url(hook), ref, own
+end
+
+-- ---- from the store ----
+
+local function failed(code, message, hint)
+  return nil, errors.new { code = code, message = message, hint = hint, outcome = "not_sent", attempts = 0 }
+end
+
+local function stored_headers(text)
+  if not text then return {} end
+  local headers = assert(json.decode(text))
+  for name, value in pairs(headers) do
+    if type(value) == "table" then
+      local handle, err = secret.env(value.variable)
+      if not handle then return nil, err end
+      headers[name] = handle
+    end
+  end
+  return headers
+end
+
+-- A webhook that the project file does not know as it was is not guessed at: with a store that several projects
+-- share, its name may be another one's.
+local function of_project(row, place)
+  local hook = (place.webhooks or {})[row.webhook]
+  local file = "the project file"
+  if not hook then return failed("not_found", ("%s has no webhook %s"):format(file, row.webhook)) end
+  local copy = { name = row.webhook }
+  for k, v in pairs(hook) do copy[k] = v end
+  if place.simulated then M.simulated(copy) end
+  if M.url(copy) ~= row.url then
+    return failed("not_found", ("the webhook %s has another URL in %s than when the message was made"):format(
+      row.webhook, file), "moongate outbox retry sends it to the new one")
+  end
+  return copy
+end
+
+local function of_environment(row, place)
+  local hook = { name = row.webhook, url = row.url, profile = row.profile }
+  local simulated = row.url:sub(1, #SIMULATED) == SIMULATED
+  if simulated and not place.simulated then
+    return failed("not_found", "it was made under --sim, for a simulated gateway that is gone")
+  end
+  if simulated then
+    hook.url, hook.stored_url = receiver(row.webhook), row.url
+  elseif place.simulated and not sim_webhooks.is_loopback(row.url) then
+    return failed("secret", "it is not for a simulated gateway", "leave --sim away")
+  end
+  local names = row.secret_ref:match "^env:(.+)$"
+  if not names then return hook end
+  hook.secret = {}
+  for name in names:gmatch "[^,]+" do
+    local handle, err = secret.env(name)
+    if not handle then return failed("secret", err.message, "set it, then moongate outbox flush") end
+    hook.secret[#hook.secret + 1] = handle
+  end
+  return hook
+end
+
+-- A row of the outbox -> the webhook it is for, and the message's headers; or nil, err. code "not_found": it can't be
+-- delivered as things are, and is a dead letter; "secret": not from here, but from elsewhere.
+-- place: {webhooks = the project file's, simulated}
+function M.find(row, place)
+  if row.secret_ref == "run" then
+    return failed("not_found", "its secret was only known to the run that made it",
+      "give secrets of a script's own webhooks as secret.env")
+  end
+  local hook, err = (row.secret_ref == "project" and of_project or of_environment)(row, place)
+  if not hook then return nil, err end
+  M.hide_path(hook.url)
+  local headers, why = stored_headers(row.headers_json)
+  if not headers then return failed("secret", why.message, "set it, then moongate outbox flush") end
+  return hook, headers
+end
+
+-- The part of a WHERE that holds for what may go out from here without more ado, and its parameters: messages for
+-- webhooks that the project file has as they were, and those that need none. first: number of the first parameter.
+function M.known(place, first)
+  local others = ("(secret_ref = 'none' OR secret_ref LIKE 'env:%%') AND url %s '%s%%'"):format(
+    place.simulated and "LIKE" or "NOT LIKE", SIMULATED)
+  local parts, params = { "(" .. others .. ")" }, {}
+  for name, hook in pairs(place.webhooks or {}) do
+    local copy = { name = name, url = hook.url }
+    if place.simulated then M.simulated(copy) end
+    parts[#parts + 1] = ("(secret_ref = 'project' AND webhook = $%d AND url = $%d)"):format(first + #params,
+      first + #params + 1)
+    params[#params + 1] = name
+    params[#params + 1] = M.url(copy)
+  end
+  return "(" .. table.concat(parts, " OR ") .. ")", params
+end
+
+return M
