@@ -61,6 +61,9 @@ int moon_host_main(struct moon_host *host, const char *module, int argc, char *c
 /* Ends what runs as soon as it can: from the loop's thread, or a signal handler on it (on another thread the script
  * goes on until it next waits). Sticky: nothing runs any more, and no pcall keeps it. */
 void moon_host_interrupt(struct moon_host *host);
+/* Cancels the run under way (moon_host_stoppable): at its next safe point it goes, and the program goes on to say so.
+ * False, and nothing done: there is none. From where moon_host_interrupt may be called. */
+bool moon_host_stop(struct moon_host *host);
 /* Ends only the task in the foreground of a prompt (moon_host_foreground), and what of the prompt's other tasks holds
  * up the loop just then. False, and nothing done: there is no prompt, or it has not answered two of these. From where
  * moon_host_interrupt may be called. */

@@ -101,6 +101,8 @@ struct moon_http_request *moon_http_call_request(struct moon_http_call *call);
  * header that is the client's business (Host, Content-Length, Transfer-Encoding, Connection, Expect). */
 int moon_http_header(struct moon_http_call *call, const char *name, size_t nlen, const char *value, size_t vlen,
                      struct moon_err *err);
+/* Whether sending it twice does no more than once: by its method, its Idempotency-Key, or as the caller says. */
+bool moon_http_call_replayable(const struct moon_http_call *call);
 /* Starts it. MOON_EINVAL for a request that can't be sent (bad URL, other scheme, body too large); then done is not
  * called. Failures of the network, of local limits and of the deadline come with done. */
 int moon_http_start(struct moon_http_call *call, void (*done)(void *ud), void *ud, struct moon_err *err);

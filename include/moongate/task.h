@@ -45,6 +45,13 @@ struct moon_task {
     bool is_root;
     uint64_t span; /* of a trace: what it does is part of; its children's to begin with. 0: none */
 
+    /* Its place in a run, see lua/moongate/journal.lua; children take over all but the shield. The context, a Lua
+     * value, is the third user value. */
+    bool has_context, guarded; /* guarded: what must not be sent twice is not sent at all */
+    uint32_t ordinal, spawned; /* it is its parent's nth child; children it has spawned in its context */
+    uint32_t depth;            /* levels up to the task that was given the context; 0: itself */
+    uint32_t shield;           /* > 0: what it does is finished before a cancellation is heeded */
+
     /* For waits that live in the task itself (sleep, join, semaphore): leave() undoes the wait. The scheduler calls it
      * when the task is cancelled; the continuation calls it otherwise. */
     void (*leave)(struct moon_task *task);
@@ -70,6 +77,10 @@ static inline bool moon_task_ended(const struct moon_task *task) {
 }
 /* Asks task to end. No-op when it has ended, is ending or was asked before. Never runs Lua. */
 void moon_task_cancel(struct moon_task *task);
+/* Whether cancelling has to wait. Never when the program is about to end. */
+bool moon_task_shielded(const struct moon_task *task);
+/* What moon_host_stop ends; forgotten when it has ended. */
+void moon_host_stoppable(struct moon_task *task);
 /* The current task is a prompt from now on: what an interrupt ends is `line`, one of its descendants; NULL: nothing
  * now. Raises outside of tasks. */
 void moon_host_foreground(lua_State *L, struct moon_task *line);

@@ -8,7 +8,7 @@ local M = {}
 -- Modules that only trusted code may require. Everything else called "moongate" or "moongate.*" is public.
 local private = {
   host = true, sandbox = true, cli = true, meta = true, suggest = true, span = true, trace = true, closing = true,
-  lease = true, shared = true, queued_writes = true,
+  lease = true, shared = true, scope = true, journal = true, runs = true, store = true, queued_writes = true,
 }
 
 local plain = {

@@ -297,6 +297,13 @@ int l_http_request(lua_State *L, int client, const char *method, int target, int
         moon_http_call_request(c->call)->method = moon_http_method(method, strlen(method));
     if (read_options(L, c->call, base + 2, target, &err) != 0)
         return fail_before(L, c, &err);
+    if (moon_task_current(L)->guarded && !moon_http_call_replayable(c->call)) {
+        moon_err_set(&err, MOON_EUNKNOWN,
+                     "not sent: this step may have sent it before it was interrupted, and %s carries no "
+                     "idempotency key",
+                     moon_http_call_request(c->call)->method);
+        return fail_before(L, c, &err);
+    }
     lua_toclose(L, base); /* a task that is closed takes its call with it */
     if (moon_http_start(c->call, on_done, c, &err) != 0)
         return fail_before(L, c, &err);

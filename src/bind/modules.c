@@ -13,6 +13,7 @@ MODULE(http)
 MODULE(httpd)
 MODULE(json)
 MODULE(log)
+MODULE(scope)
 MODULE(secret)
 MODULE(span)
 MODULE(task)
@@ -34,6 +35,7 @@ const luaL_Reg moon_modules[] = {
     {"moongate.httpd", luaopen_moongate_httpd},
     {"moongate.json", luaopen_moongate_json},
     {"moongate.log", luaopen_moongate_log},
+    {"moongate.scope", luaopen_moongate_scope},
     {"moongate.secret", luaopen_moongate_secret},
     {"moongate.span", luaopen_moongate_span},
     {"moongate.task", luaopen_moongate_task},

@@ -16,7 +16,8 @@
 static struct moon_host *signalled;
 static pthread_t main_thread;
 
-/* The first signal ends what runs in order, and the second the process. At a prompt Ctrl-C ends a line. */
+/* The first signal stops a run where it can be resumed, or else ends what runs in order; the second ends the process.
+ * At a prompt Ctrl-C ends a line. */
 static void on_signal(int sig) {
     static volatile sig_atomic_t seen;
     if (!pthread_equal(pthread_self(), main_thread)) {
@@ -27,7 +28,8 @@ static void on_signal(int sig) {
         return;
     if (seen++)
         _exit(130);
-    moon_host_interrupt(signalled);
+    if (!moon_host_stop(signalled))
+        moon_host_interrupt(signalled);
 }
 
 static void catch_signals(struct moon_host *host) {

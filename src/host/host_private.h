@@ -62,6 +62,9 @@ struct moon_host {
     struct moon_task *prompt, *line; /* whose lines an interrupt ends, and the one in the foreground; NULL: none */
     atomic_bool has_prompt;
     atomic_int line_interrupts;   /* that nobody has answered yet */
+    struct moon_task *run;        /* what a stop cancels; NULL: none */
+    atomic_bool has_run, stopped; /* stopped: asked for */
+    bool unshielded;              /* no shield holds any more */
     _Atomic(lua_State *) running; /* the coroutine that runs Lua now: where a signal puts its hook */
 };
 
@@ -94,6 +97,7 @@ bool host_find_where(lua_State *co, char *out, size_t size);
 void host_make_ready(struct moon_task *t);
 /* Where scripts wait, for a report: "a.lua:3, b.lua:7"; "" when no script does. */
 void host_waiting_at(struct moon_host *host, char *out, size_t size);
+void host_unshield(struct moon_host *host);   /* from here on a cancellation waits for nothing */
 void host_cancel_all(struct moon_host *host); /* and runs their closing */
 
 /* A coroutine's extra space holds the host's address; a task's coroutine, one byte more. */
@@ -108,6 +112,7 @@ void host_error_convert(lua_State *L, const char *where);
 
 /* interrupt.c */
 void host_answer_line_interrupt(struct moon_host *host);
+void host_answer_stop(struct moon_host *host);
 void host_interrupt_hook(lua_State *L, lua_Debug *ar);
 
 #endif

@@ -5,7 +5,8 @@
  * The hook yields, and the scheduler closes the task: no pcall can keep it, and its to-be-closed variables are closed.
  * Where a yield is not possible (a callback of table.sort, say) it raises, at every instruction, until it is.
  *
- * A prompt's interrupt ends a line of it instead of everything; the same hook, asked about the task that runs. */
+ * A prompt's interrupt ends a line of it instead of everything, and a stop ends a run once it is where it can be taken
+ * up again: the same hook, asked about the task that runs. */
 #include "host_private.h"
 
 /* The descendant of the prompt just below it that t is, or is part of; NULL: it is the prompt itself, or none of it. */
@@ -29,14 +30,30 @@ static bool line_ends(struct moon_host *host) {
         host_answer_line_interrupt(host);
         moon_task_cancel(line);
     }
-    return line->cancelled;
+    return line->cancelled && !moon_task_shielded(host->current);
+}
+
+void host_answer_stop(struct moon_host *host) {
+    if (host->run && atomic_load(&host->stopped))
+        moon_task_cancel(host->run);
+}
+
+/* Whether the task that runs is to end because its run is stopped. */
+static bool run_ends(struct moon_host *host) {
+    const struct moon_task *t = host->current;
+    if (!host->run || !atomic_load(&host->stopped) || !t || moon_task_shielded(t))
+        return false;
+    host_answer_stop(host);
+    while (t && t != host->run)
+        t = t->parent;
+    return t != NULL;
 }
 
 void host_interrupt_hook(lua_State *L, lua_Debug *ar) {
     struct moon_host *host = moon_host_of(L);
     lua_State *running = atomic_load(&host->running);
     (void)ar;
-    if (!atomic_load(&host->interrupted) && !line_ends(host)) {
+    if (!atomic_load(&host->interrupted) && !line_ends(host) && !run_ends(host)) {
         if (L == running) /* set for an interrupt that was not its own */
             lua_sethook(L, NULL, 0, 0);
         return;
@@ -61,6 +78,20 @@ static void look_up(struct moon_host *host) {
 void moon_host_interrupt(struct moon_host *host) {
     atomic_store(&host->interrupted, 1);
     look_up(host);
+}
+
+bool moon_host_stop(struct moon_host *host) {
+    if (!atomic_load(&host->has_run))
+        return false;
+    atomic_store(&host->stopped, true);
+    look_up(host);
+    return true;
+}
+
+void moon_host_stoppable(struct moon_task *task) {
+    task->host->run = task;
+    atomic_store(&task->host->stopped, false);
+    atomic_store(&task->host->has_run, true);
 }
 
 bool moon_host_interrupt_line(struct moon_host *host) {

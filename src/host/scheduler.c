@@ -90,7 +90,7 @@ static void stress_gc(lua_State *L, struct moon_host *host) {
 
 static void step(lua_State *L, struct moon_host *host, struct moon_task *t) {
     int status, n = 0;
-    if (t->cancelled || atomic_load_explicit(&host->interrupted, memory_order_relaxed)) {
+    if ((t->cancelled && !moon_task_shielded(t)) || atomic_load_explicit(&host->interrupted, memory_order_relaxed)) {
         host_task_cancelled(L, t);
         return;
     }
@@ -139,7 +139,17 @@ static void on_turn(void *ud) {
         moon_loop_defer(host->services.loop, &host->turn, on_turn, host);
 }
 
+void host_unshield(struct moon_host *host) {
+    host->unshielded = true;
+    for (uint32_t i = 0; i < host->n_slots; i++) {
+        struct moon_task *t = host->slots[i].task;
+        if (t && t->cancelled && t->state == MOON_TASK_PARKED)
+            host_make_ready(t);
+    }
+}
+
 void host_cancel_all(struct moon_host *host) {
+    host_unshield(host);
     for (uint32_t i = 0; i < host->n_slots; i++)
         if (host->slots[i].task)
             moon_task_cancel(host->slots[i].task);

@@ -36,8 +36,12 @@ void moon_task_cancel(struct moon_task *t) {
     if (t->cancelled || t->state >= MOON_TASK_ENDING)
         return;
     t->cancelled = true;
-    if (t->state == MOON_TASK_PARKED)
+    if (t->state == MOON_TASK_PARKED && !moon_task_shielded(t))
         host_make_ready(t);
+}
+
+bool moon_task_shielded(const struct moon_task *t) {
+    return t->shield > 0 && !t->host->unshielded;
 }
 
 static void cancel_children(struct moon_task *t) {
@@ -109,6 +113,10 @@ static void finish(lua_State *L, struct moon_task *t) {
     struct moon_task *parent = t->parent;
     if (host->line == t)
         host->line = NULL;
+    if (host->run == t) {
+        atomic_store(&host->has_run, false);
+        host->run = NULL;
+    }
     if (host->prompt == t) {
         atomic_store(&host->has_prompt, false);
         host->prompt = host->line = NULL;

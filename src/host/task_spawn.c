@@ -82,13 +82,27 @@ void host_slot_release(lua_State *L, struct moon_host *host, uint32_t slot) {
 
 /* ---- birth ---- */
 
+/* The child's handle is at the top. Does not raise. */
+static void inherit_context(lua_State *L, struct moon_task *t, struct moon_task *parent) {
+    t->ordinal = ++parent->spawned;
+    t->guarded = parent->guarded;
+    if (!parent->has_context)
+        return;
+    t->has_context = true;
+    t->depth = parent->depth + 1;
+    moon_task_push(L, parent);
+    lua_getiuservalue(L, -1, 3);
+    lua_setiuservalue(L, -3, 3);
+    lua_pop(L, 1);
+}
+
 static struct moon_task *spawn(lua_State *L, int nargs, struct moon_task *parent) {
     struct moon_host *host = moon_host_of(L);
     struct moon_task *t;
     struct host_slot *s;
     uint32_t slot;
-    luaL_checkstack(L, 4, NULL);
-    t = lua_newuserdatauv(L, sizeof *t, 2);
+    luaL_checkstack(L, 6, NULL);
+    t = lua_newuserdatauv(L, sizeof *t, 3);
     memset(t, 0, sizeof *t);
     t->host = host;
     t->state = t->outcome = MOON_TASK_CANCELLED; /* nothing to do until the end of this function */
@@ -115,6 +129,7 @@ static struct moon_task *spawn(lua_State *L, int nargs, struct moon_task *parent
     t->parent = parent;
     if (parent) {
         t->span = parent->span;
+        inherit_context(L, t, parent);
         t->next_sibling = parent->children;
         t->prev_sibling = &parent->children;
         if (t->next_sibling)

@@ -206,14 +206,19 @@ int moon_host_main(struct moon_host *host, const char *module, int argc, char *c
     if (rc != 0)
         return rc;
     while (!moon_task_ended(a.root)) {
-        if (atomic_load(&host->interrupted))
+        if (atomic_load(&host->interrupted)) {
+            host_unshield(host);
             moon_task_cancel(a.root);
-        else if (atomic_load(&host->line_interrupts))
+        } else if (atomic_load(&host->line_interrupts)) {
             host_answer_line_interrupt(host);
+        } else {
+            host_answer_stop(host);
+        }
         if (!moon_loop_turn(host->services.loop, true) && !host->ready && !moon_task_ended(a.root)) {
             if (!stuck) /* every task waits, and nothing is left that could wake one */
                 host_waiting_at(host, where, sizeof where);
             stuck = true;
+            host_unshield(host);
             moon_task_cancel(a.root);
         }
     }

@@ -21,6 +21,11 @@ static struct moon_retry_call as_retry_call(const struct moon_http_call *c, int6
     };
 }
 
+bool moon_http_call_replayable(const struct moon_http_call *c) {
+    struct moon_retry_call rc = as_retry_call(c, 0);
+    return moon_retry_replayable(&rc);
+}
+
 /* Ends a call that failed while it waited: this attempt did not go out. */
 static void fail_unsent(struct moon_http_call *c, int code, const char *message, const char *hint) {
     struct moon_http_result *r = c->result;

@@ -1,0 +1,39 @@
+---@meta moongate.scope
+
+---The place of a task in a run, and what it shields from being cancelled. Private: for moongate/journal.lua.
+---@class moongate.scope
+local scope = {}
+
+---@return any context that the current task is in; nil: none, or no task
+function scope.get() end
+
+---Puts the current task into a context; tasks that it spawns begin there and are counted anew.
+---@param context any
+---@param shielded boolean a cancellation waits until `leave`, or `shield(0)`
+---@param guarded? boolean requests that must not be sent twice are refused, here and in the tasks spawned here;
+---default: as before
+---@return any before
+---@return integer state
+function scope.enter(context, shielded, guarded) end
+
+---Puts it back where it was before `enter`; a cancellation that has waited is heeded here.
+---@param before any
+---@param state integer
+function scope.leave(before, state) end
+
+---Sets how many shields there are. 0: a cancellation that has waited is heeded here, and from here on at once.
+---@param n integer
+---@return integer before
+function scope.shield(n) end
+
+---@return string numbers of the tasks from the one that was given the context down to this one: "" for that one, "2.1"
+---for the first child of its second one
+function scope.numbers() end
+
+---@return string? where "file:line" of the innermost line of a script
+function scope.where() end
+
+---The current task is what the first signal cancels.
+function scope.stoppable() end
+
+return scope
