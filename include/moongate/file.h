@@ -11,6 +11,8 @@
 /* Appends a regular file's bytes to out. MOON_ETOOBIG beyond max bytes, MOON_EINVAL for a directory, MOON_ENOENT,
  * MOON_EDENIED (no permission), MOON_EIO. */
 int moon_file_read(const char *path, size_t max, struct moon_buf *out, struct moon_err *err);
+/* The same of a descriptor, which is closed; path is for messages. */
+int moon_file_read_opened(int fd, const char *path, size_t max, struct moon_buf *out, struct moon_err *err);
 /* Appends what comes from fd to its end, however long that takes; MOON_ECANCELLED soon after *stop has become true.
  * MOON_ETOOBIG beyond max bytes, MOON_EIO. */
 int moon_file_read_fd(int fd, size_t max, const atomic_bool *stop, struct moon_buf *out, struct moon_err *err);
@@ -18,9 +20,14 @@ int moon_file_read_fd(int fd, size_t max, const atomic_bool *stop, struct moon_b
  * group and others (MOON_EDENIED); a pipe, such as /dev/fd/3, is read to its end, as above. MOON_EINVAL: empty, or
  * neither of the two. */
 int moon_file_read_secret(const char *path, const atomic_bool *stop, struct moon_buf *out, struct moon_err *err);
+int moon_file_read_secret_opened(int fd, const char *path, const atomic_bool *stop, struct moon_buf *out,
+                                 struct moon_err *err); /* closes fd */
 /* Writes a temporary file beside path, syncs it, renames it over path and syncs the folder: readers see the old or the
  * new whole, also after a crash. mode as for open(2). */
 int moon_file_replace(const char *path, const void *data, size_t len, unsigned mode, struct moon_err *err);
+/* The same of `name` in an open folder; path is for messages. */
+int moon_file_replace_in(int dir, const char *name, const char *path, const void *data, size_t len, unsigned mode,
+                         struct moon_err *err);
 /* mkdir -p, each new folder with mode. */
 int moon_file_mkdirs(const char *path, unsigned mode, struct moon_err *err);
 

@@ -7,15 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 int moon_file_read(const char *path, size_t max, struct moon_buf *out, struct moon_err *err) {
-    size_t before = out->len;
-    int rc = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang us */
     if (fd < 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't open %s", path);
+    return moon_file_read_opened(fd, path, max, out, err);
+}
+
+int moon_file_read_opened(int fd, const char *path, size_t max, struct moon_buf *out, struct moon_err *err) {
+    size_t before = out->len;
+    int rc = 0;
     struct stat st;
     if (fstat(fd, &st) != 0) {
         rc = moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
@@ -104,10 +109,15 @@ static int check_secret_file(int fd, const char *path, struct moon_err *err) {
 }
 
 int moon_file_read_secret(const char *path, const atomic_bool *stop, struct moon_buf *out, struct moon_err *err) {
-    size_t before = out->len;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe without a writer must not hang us */
     if (fd < 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't open %s", path);
+    return moon_file_read_secret_opened(fd, path, stop, out, err);
+}
+
+int moon_file_read_secret_opened(int fd, const char *path, const atomic_bool *stop, struct moon_buf *out,
+                                 struct moon_err *err) {
+    size_t before = out->len;
     int rc = check_secret_file(fd, path, err);
     if (rc == 0)
         rc = moon_file_read_fd(fd, SECRET_MAX, stop, out, err);
@@ -134,37 +144,55 @@ static int write_all(int fd, const char *data, size_t len) {
     return 0;
 }
 
-/* The folder's own sync makes the rename itself durable. */
-static int sync_folder_of(const char *path) {
-    struct moon_buf dir = MOON_BUF_INIT;
+/* The folder that path is in, opened; *name: the rest of path. */
+static int open_folder_of(const char *path, const char **name) {
     const char *slash = strrchr(path, '/');
     size_t len = slash ? (size_t)(slash - path) : 0;
-    int rc = slash ? moon_buf_append(&dir, path, len == 0 ? 1 : len) : moon_buf_puts(&dir, ".");
-    if (rc != 0) {
-        errno = ENOMEM;
-        return -1;
-    }
-    int fd = open(dir.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    moon_buf_release(&dir);
-    if (fd < 0)
-        return -1;
-    rc = fsync(fd);
-    if (rc != 0 && errno == EINVAL) /* some file systems can't sync a folder */
-        rc = 0;
-    int saved = errno;
-    close(fd);
+    char *dir = slash ? strndup(path, len ? len : 1) : strdup(".");
+    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int saved = dir ? errno : ENOMEM;
+    free(dir);
+    *name = slash ? slash + 1 : path;
     errno = saved;
-    return rc;
+    return fd;
 }
 
 int moon_file_replace(const char *path, const void *data, size_t len, unsigned mode, struct moon_err *err) {
-    struct moon_buf temp = MOON_BUF_INIT;
-    int rc = 0, fd = -1, made = 0;
-    if (moon_buf_puts(&temp, path) != 0 || moon_buf_puts(&temp, ".XXXXXX") != 0) {
-        rc = moon_err_set(err, MOON_ENOMEM, "out of memory writing %s", path);
-        goto out;
+    const char *name;
+    int dir = open_folder_of(path, &name);
+    if (dir < 0)
+        return moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
+    int rc = moon_file_replace_in(dir, name, path, data, len, mode, err);
+    close(dir);
+    return rc;
+}
+
+/* A new file beside name; its name is in temp. */
+static int open_temp(int dir, const char *name, struct moon_buf *temp) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    for (int tries = 0; tries < 100; tries++) {
+        unsigned char r[6];
+        if (getrandom(r, sizeof r, 0) != sizeof r)
+            return -1;
+        for (size_t i = 0; i < sizeof r; i++)
+            r[i] = (unsigned char)letters[r[i] % (sizeof letters - 1)];
+        moon_buf_clear(temp);
+        if (moon_buf_printf(temp, "%s.%.6s", name, (const char *)r) != 0) {
+            errno = ENOMEM;
+            return -1;
+        }
+        int fd = openat(dir, temp->data, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
     }
-    fd = mkostemp(temp.data, O_CLOEXEC);
+    return -1;
+}
+
+int moon_file_replace_in(int dir, const char *name, const char *path, const void *data, size_t len, unsigned mode,
+                         struct moon_err *err) {
+    struct moon_buf temp = MOON_BUF_INIT;
+    int rc = 0, made = 0;
+    int fd = open_temp(dir, name, &temp);
     if (fd < 0) {
         rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
         goto out;
@@ -174,18 +202,19 @@ int moon_file_replace(const char *path, const void *data, size_t len, unsigned m
         rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
         goto out;
     }
-    if (rename(temp.data, path) != 0) {
+    if (renameat(dir, temp.data, dir, name) != 0) {
         rc = moon_err_errno(err, MOON_EIO, errno, "can't replace %s", path);
         goto out;
     }
     made = 0;
-    if (sync_folder_of(path) != 0)
+    /* The folder's own sync makes the rename itself durable; some file systems can't sync a folder. */
+    if (fsync(dir) != 0 && errno != EINVAL)
         rc = moon_err_errno(err, MOON_EIO, errno, "can't sync the folder of %s", path);
 out:
     if (fd >= 0)
         close(fd);
     if (made)
-        unlink(temp.data);
+        unlinkat(dir, temp.data, 0);
     moon_buf_release(&temp);
     return rc;
 }
