@@ -1,6 +1,6 @@
 -- commands.lua - every command, argument, flag, variable and exit status of the program: the one source of the usage
--- texts, of the manual page and of what the parser accepts. Data only; it requires nothing, so that tests and tools
--- can load it.
+-- texts, of the manual page and of what the parser accepts. Data only; it requires nothing but the files in commands/,
+-- a command each, so that tests and tools can load it.
 --
 -- An argument: {name, summary, optional=, repeated=}.
 -- A flag: {name, summary, type=, value=, letter=, env=, default=, choices=, repeated=, required=, min=, max=}; see
@@ -274,7 +274,11 @@ return {
     "command a private simulated gateway, so that nothing but this program is needed to try one.",
   },
   globals = globals,
-  commands = { run, eval, sim, test, check, audit, webhook, doctor, help, version },
+  commands = {
+    run, eval, sim, test, check, audit, webhook,
+    require "moongate.cli.commands.outbox",
+    doctor, help, version,
+  },
   secrets_note = {
     "Secrets are never taken from the command line, where every user of the machine can read them. They come",
     "from the environment, from the project file (which names variables) or from ~/.gc/config.toml.",
