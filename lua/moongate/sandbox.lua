@@ -9,6 +9,7 @@ local M = {}
 local private = {
   host = true, sandbox = true, cli = true, meta = true, suggest = true, span = true, trace = true, closing = true,
   lease = true, shared = true, scope = true, journal = true, runs = true, store = true, queued_writes = true,
+  child = true,
 }
 
 local plain = {

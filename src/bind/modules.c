@@ -5,6 +5,7 @@
 
 MODULE(audit)
 MODULE(auth)
+MODULE(child)
 MODULE(error)
 MODULE(fs)
 MODULE(hash)
@@ -27,6 +28,7 @@ const luaL_Reg moon_modules[] = {
     {"cjson", luaopen_moongate_cjson},
     {"moongate.audit", luaopen_moongate_audit},
     {"moongate.auth", luaopen_moongate_auth},
+    {"moongate.child", luaopen_moongate_child},
     {"moongate.error", luaopen_moongate_error},
     {"moongate.fs", luaopen_moongate_fs},
     {"moongate.hash", luaopen_moongate_hash},
