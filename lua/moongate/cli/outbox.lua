@@ -60,9 +60,19 @@ local function sum(counts)
   return #parts > 0 and table.concat(parts, ", ") or "nothing was ever kept here"
 end
 
+-- --state is a global flag, and another thing: silence would open another store than was meant.
+local function check_state(ctx)
+  for _, state in ipairs(rows.STATES) do
+    if ctx.opts.state == state then
+      fail.usage("--state is where the store lies; messages of one state: --status %s", state)
+    end
+  end
+end
+
 function M.list(ctx, args)
+  check_state(ctx)
   local db, states = open(), { "pending", "dead" }
-  if args.state == "all" then states = rows.STATES elseif args.state then states = { args.state } end
+  if args.status == "all" then states = rows.STATES elseif args.status then states = { args.status } end
   local list, lines = json.array {}, {}
   for i, row in ipairs(rows.list(db, states, args.limit)) do
     list[i] = shown(row)
@@ -78,7 +88,7 @@ local function get(db, id)
   if row then return row end
   error(errors.new {
     code = "not_found", message = ("there is no message %s in the outbox"):format(id),
-    hint = "moongate outbox list --state all",
+    hint = "moongate outbox list --status all",
   }, 0)
 end
 

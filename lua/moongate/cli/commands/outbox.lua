@@ -13,11 +13,11 @@ return {
         "The newest first. A URL is shown without its path, which may be a secret.",
       },
       flags = {
-        { "state", "only those in this state; all: delivered and dropped ones, too", value = "STATE",
+        { "status", "only those in this state; all: delivered and dropped ones, too", value = "STATUS",
           choices = { "pending", "dead", "delivered", "dropped", "all" } },
         { "limit", "so many at most", type = "integer", min = 1, max = 100000, default = 100, value = "N" },
       },
-      examples = { { "moongate outbox list" }, { "moongate outbox list --state dead --json" } },
+      examples = { { "moongate outbox list" }, { "moongate outbox list --status dead --json" } },
     },
     {
       name = "show",
