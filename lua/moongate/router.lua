@@ -291,16 +291,15 @@ function Router:_send(item, w, left)
   local result = {
     id = item.id, status = answer and "ok" or "failed", model = model.id, attempts = tries, fallbacks = fallbacks,
     latency_ms = milliseconds(monotonic() - began), request_id = id, correlation_id = correlation,
+    output = answer and answer.output, finish_reason = answer and answer.finishReason,
+    usage = answer and answer.usage, safety = answer and answer.safety, error = err, line = nil,
   }
   if answer then
     note_hit(model, answer)
-    result.output, result.finish_reason, result.usage, result.safety =
-      answer.output, answer.finishReason, answer.usage, answer.safety
     if type(answer.modelId) == "string" then result.model = answer.modelId end
   else
     if err.status == 403 and self._scope then err.hint = "the OAuth client needs the scopes " .. self._scope end
     if is_violation(err) then err.hint = "change the prompt, or name models to go on to (fallback)" end
-    result.error = err
   end
   write_audit(self, w, result, model)
   return result

@@ -92,10 +92,19 @@ static const char *split_one(const char *p, const char *end, struct audit_field 
 }
 
 static bool is_own(const struct audit_field *f) {
-    for (int i = 0; i < OWN; i++)
-        if (compare(f, own_names[i], strlen(own_names[i])) == 0)
-            return true;
-    return false;
+    const char *key = f->text + 1;
+    switch (f->key_len) {
+    case 3:
+        return memcmp(key, "seq", 3) == 0;
+    case 4:
+        return memcmp(key, "hash", 4) == 0 || memcmp(key, "prev", 4) == 0 || memcmp(key, "time", 4) == 0;
+    case 5:
+        return memcmp(key, "phase", 5) == 0;
+    case 6:
+        return memcmp(key, "intent", 6) == 0;
+    default:
+        return false;
+    }
 }
 
 int audit_fields_split(const char *text, size_t len, struct audit_field fields[AUDIT_FIELDS_MAX]) {
@@ -110,8 +119,8 @@ int audit_fields_split(const char *text, size_t len, struct audit_field fields[A
         if (!p || p == end || is_own(f) || (n > 0 && compare(f - 1, f->text + 1, f->key_len) >= 0))
             return -1;
         n++;
-        if (compare(f, "action", 6) == 0) /* "action":"x" is the shortest */
-            action = f->text[9] == '"' && f->len > 11;
+        if (f->key_len == 6 && memcmp(f->text, "\"action\":\"", 10) == 0)
+            action = f->len > 11; /* the shortest is "action":"x" */
         if (*p == '}')
             return action && p + 1 == end ? n : -1;
         if (*p != ',')

@@ -106,8 +106,8 @@ local function metadata_of(router, document)
   return out
 end
 
--- M.ready(router, document) -> the document, with chain, parameters, filters and labels; or nil, faults. document: a
--- table or a string. The models must be loaded.
+-- M.ready(router, document) -> {id, prompt, chain, parameters, filters, labels}; or nil, faults. document: a table or a
+-- string. The models must be loaded.
 function M.ready(router, document)
   if type(document) == "string" then document = { prompt = document } end
   if type(document) ~= "table" or json.is_array(document) or not router.schema:check(document) then
@@ -120,9 +120,10 @@ function M.ready(router, document)
   end
   local parameters = parameters_of(router, document)
   if not (chain and parameters) then return nil, faults_of(router, document) end
-  document.chain, document.parameters = chain, parameters
-  document.filters, document.labels = document.safety or router.safety, metadata_of(router, document)
-  return document
+  return {
+    id = document.id, prompt = document.prompt, chain = chain, parameters = parameters,
+    filters = document.safety or router.safety, labels = metadata_of(router, document),
+  }
 end
 
 -- M.decode(line) -> value; or nil, faults. line: JSON text
