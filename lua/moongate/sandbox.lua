@@ -7,7 +7,8 @@ local M = {}
 
 -- Modules that only trusted code may require. Everything else called "moongate" or "moongate.*" is public.
 local private = {
-  host = true, sandbox = true, cli = true, meta = true, suggest = true, span = true, trace = true, closing = true,
+  host = true, sandbox = true, cli = true, meta = true, repl = true, suggest = true, span = true, trace = true,
+  closing = true,
   lease = true, shared = true, scope = true, journal = true, runs = true, store = true, queued_writes = true,
   child = true,
 }
@@ -28,6 +29,9 @@ local function public(name)
   local rest = name:match "^moongate%.(.+)$"
   return rest ~= nil and not private[rest:match "^[^.]+"]
 end
+
+-- Whether scripts may require the module of this name.
+M.public = public
 
 -- Where print goes: stdout, or stderr where stdout is kept for one JSON document.
 M.print = host.write

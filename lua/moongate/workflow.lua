@@ -262,6 +262,11 @@ local function new_run(definition, values, session)
   return run
 end
 
+-- workflow.open(session) -> a run that no workflow has: what a prompt works with. session: as for workflow.execute.
+function M.open(session)
+  return new_run({ name = "repl", args = {}, flags = {} }, {}, session)
+end
+
 local function lines_of(text)
   if type(text) ~= "table" then return { tostring(text) } end
   return text

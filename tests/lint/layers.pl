@@ -75,8 +75,8 @@ check_file("include/$_", $layer_of{$_}) for sort keys %layer_of;
 # Lua: private modules are for the trusted modules in lua/moongate; a bundled workflow uses what a user's own script can use.
 my %private = (
     'moongate.host'    => qr{^lua/moongate/},
-    'moongate.sandbox' => qr{^lua/moongate/(cli|test|workflow)(/|\.lua)},
-    'moongate.cli'     => qr{^lua/moongate/(cli|workflow)(/|\.lua)},
+    'moongate.sandbox' => qr{^lua/moongate/(cli|repl|test|workflow)(/|\.lua)},
+    'moongate.cli'     => qr{^lua/moongate/(cli|repl|workflow)(/|\.lua)},
 );
 for my $file (split /\n/, `find lua/moongate scripts -name '*.lua' | LC_ALL=C sort`) {
     open my $fh, '<', $file or die "$file: $!";

@@ -275,7 +275,9 @@ return {
   },
   globals = globals,
   commands = {
-    run, eval, sim, test, check, audit, webhook,
+    run, eval,
+    require "moongate.cli.commands.repl",
+    sim, test, check, audit, webhook,
     require "moongate.cli.commands.outbox",
     doctor, help, version,
   },

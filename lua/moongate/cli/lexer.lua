@@ -81,8 +81,8 @@ local function locator(text)
   end
 end
 
--- text -> array of {kind, text, line, column}; kind: name, keyword, string, number, operator, and one "end" at the
--- end.
+-- text -> array of {kind, text, line, column, at = the byte it begins at}; kind: name, keyword, string, number,
+-- operator, and one "end" at the end.
 function M.tokens(text)
   local tokens, where = {}, locator(text)
   local at = text:find("^#") and (text:find("\n", 1, true) or #text + 1) or 1
@@ -90,11 +90,11 @@ function M.tokens(text)
     at = skip(text, at)
     local line, column = where(math.min(at, #text))
     if at > #text then
-      tokens[#tokens + 1] = { kind = "end", text = "", line = line, column = column }
+      tokens[#tokens + 1] = { kind = "end", text = "", line = line, column = column, at = at }
       return tokens
     end
     local kind, stop = token_at(text, at)
-    tokens[#tokens + 1] = { kind = kind, text = text:sub(at, stop - 1), line = line, column = column }
+    tokens[#tokens + 1] = { kind = kind, text = text:sub(at, stop - 1), line = line, column = column, at = at }
     at = stop
   end
 end

@@ -62,7 +62,7 @@ function M.shown(v)
 end
 
 -- The session that a workflow runs in (workflow.execute).
-local function session_of(ctx, registry)
+function M.session(ctx, registry)
   return {
     metrics = registry,
     dry_run = ctx.opts.dry_run, json = ctx.json, deadline = ctx.opts.deadline, simulated = ctx.opts.sim,
@@ -86,7 +86,7 @@ local function run_workflow(ctx, definition, name, words)
     require("moongate.cli.settings").check_credentials(ctx)
   end
   local outcome = observe.run(ctx, definition.name, function(registry)
-    return require("moongate.workflow").execute(definition, values, session_of(ctx, registry))
+    return require("moongate.workflow").execute(definition, values, M.session(ctx, registry))
   end)
   ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
   return outcome.exit_status

@@ -1,0 +1,117 @@
+-- commands.lua - what begins with ":" at the prompt.
+local fail = require "moongate.cli.fail"
+local host = require "moongate.host"
+local suggest = require "moongate.suggest"
+
+local M = {}
+
+-- Each: {name, what it takes, summary, run = function(repl, words)}
+local list = {}
+
+local function command(name, takes, summary, run)
+  list[#list + 1] = { name, takes, summary, run = run }
+  list[name] = list[#list]
+end
+
+-- "on" or "off"; nothing: the other way round.
+local function switch(words, now)
+  if words == "" then return not now end
+  if words ~= "on" and words ~= "off" then fail.usage("on or off, not '%s'", words) end
+  return words == "on"
+end
+
+local function needed(words, what)
+  if words == "" then fail.usage("%s is missing", what) end
+  return words
+end
+
+-- The values of an expression, or nothing when it was told why not.
+local function evaluate(repl, words)
+  local chunk = require "moongate.repl.chunk"
+  local fn, kind = chunk.compile(needed(words, "an expression"), repl.session.env)
+  if not fn then
+    if type(kind) == "table" then error(kind, 0) end
+    fail.usage("'%s' is no whole expression", words)
+  end
+  local status, results = repl.session:call(fn)
+  if status == "ok" then return results end
+  repl:outcome(status, results)
+end
+
+command("help", "[NAME]", "what there is, or what is known of NAME", function(repl, words)
+  local text, hint = require("moongate.repl.help").of(repl.session, words ~= "" and words or nil)
+  if not text then fail.usage("there is no help for %s%s", words, hint) end
+  host.write(text .. "\n")
+end)
+
+command("type", "EXPR", "what kind of value it is, without showing it", function(repl, words)
+  local results = evaluate(repl, words)
+  if not results then return end
+  local parts = {}
+  for i = 1, results.n do parts[i] = require("moongate.repl.kind").of(repl.session, results[i]) end
+  host.write((#parts > 0 and table.concat(parts, "\n") or "no value") .. "\n")
+end)
+
+command("time", "EXPR", "the value, and how long it took", function(repl, words)
+  local time = require "moongate.time"
+  local started = time.monotonic()
+  local results = evaluate(repl, words)
+  if not results then return end
+  local seconds = time.monotonic() - started
+  repl:shown(results)
+  host.write_err(seconds < 1 and ("%.2f ms\n"):format(seconds * 1000) or ("%.3f s\n"):format(seconds))
+end)
+
+command("load", "FILE", "run a Lua file with the session's globals", function(repl, words)
+  repl:outcome(repl.session:load(needed(words, "FILE")))
+end)
+
+command("save", "FILE", "write what was done here as a workflow", function(repl, words)
+  local path = needed(words, "FILE")
+  local text, n = require("moongate.repl.save").text(repl.session, path)
+  local ok, err = require("moongate.fs").write(path, text)
+  if not ok then error(err, 0) end
+  host.write_err(("%s: %d line%s; moongate run %s\n"):format(path, n, n == 1 and "" or "s", path))
+end)
+
+command("dry", "on|off", "show writes instead of sending them", function(repl, words)
+  repl.session:set_dry(switch(words, repl.session.run.dry_run))
+  host.write_err(repl.session.run.dry_run and "writes are shown, not sent\n" or "writes are sent\n")
+end)
+
+command("trace", "on|off", "log every request", function(repl, words)
+  local log = require "moongate.log"
+  repl.level = repl.level or log.level()
+  repl.traced = switch(words, repl.traced)
+  log.level(repl.traced and "trace" or repl.level)
+end)
+
+command("quit", "", "end the session; so does Ctrl-D", function(repl) repl.ended = true end)
+
+-- {":load FILE", summary} each
+function M.rows()
+  local rows = {}
+  for i, entry in ipairs(list) do
+    rows[i] = { ":" .. entry[1] .. (entry[2] ~= "" and " " .. entry[2] or ""), entry[3] }
+  end
+  return rows
+end
+
+function M.names()
+  local names = {}
+  for i, entry in ipairs(list) do names[i] = entry[1] end
+  return names
+end
+
+-- A line that begins with ":".
+function M.run(repl, line)
+  local name, words = line:match "^%s*:%s*(%S*)%s*(.-)%s*$"
+  local ok, err = pcall(function()
+    local found = list[name] or name == "q" and list.quit
+    if not found then fail.usage("unknown command ':%s'%s", name, suggest.hint(name, M.names(), ":")) end
+    found.run(repl, words)
+  end)
+  if not ok then repl:outcome("failed", err) end
+end
+
+return M

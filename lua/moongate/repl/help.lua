@@ -1,0 +1,69 @@
+-- help.lua - help at the prompt: help(), help(http.request), help "http.request", help(gw). From lua/meta.
+local host = require "moongate.host"
+
+local M = {}
+
+local INTRO = [[
+What you type is Lua; an expression's value is shown, and `_` is the last one. Every call may wait: http.get,
+gw:get, task.sleep. Names stay for the session, those of `local` too. Modules are there without require:
+
+  %s
+
+gw is the gateway, run what a workflow gets. help(http.request), help "gateway" explain one.
+
+%s
+
+Tab completes. Ctrl-C ends the line that runs, Ctrl-D the session. docs/repl.md has the rest.
+]]
+
+local function overview()
+  local commands = require "moongate.repl.commands"
+  local text = require "moongate.cli.text"
+  local pages = require "moongate.meta.text"
+  local names = {}
+  for i, name in ipairs(pages.public_modules()) do names[i] = pages.short(name) end
+  return INTRO:format(table.concat(text.wrap(table.concat(names, ", "), text.WIDTH - 2), "\n  "),
+    text.columns(commands.rows(), 2))
+end
+
+-- The name by which lua/meta knows a value: of a function, a module, or an object of one of our classes.
+local function path_of(session, v)
+  if type(v) == "string" then return v end
+  if type(v) == "function" then return session:name_of(v) end
+  for short in pairs(session.modules) do
+    if rawget(session.env, short) == v then return short end
+  end
+  local mt = host.raw_getmetatable(v)
+  for name, known in pairs(host.metatables()) do
+    if known == mt then return name end
+  end
+  if v == session.run then return "workflow.run" end
+  if v == rawget(session.run, "gateway") then return "gateway.handle" end
+end
+
+-- M.of(session, value) -> text | nil, hint
+function M.of(session, v)
+  if v == nil then return overview() end
+  local path = path_of(session, v)
+  if not path then return nil, "" end
+  return require("moongate.meta.text").find(path)
+end
+
+-- Puts help into the session's globals.
+function M.install(session)
+  function session.env.help(...)
+    if select("#", ...) == 0 then
+      host.write(overview())
+      return
+    end
+    local v = ...
+    local text, hint = M.of(session, v)
+    if not text then
+      local what = type(v) == "string" and v or "that"
+      error(("there is no help for %s%s; help() lists the modules"):format(what, hint), 0)
+    end
+    host.write(text .. "\n")
+  end
+end
+
+return M
