@@ -6,7 +6,7 @@ VERSION := 0.1.0
 B := build/$(BUILD)
 
 # ---- flags ----
-PKGS := lua5.4 libcurl libuv libmicrohttpd libcrypto libpcre2-8 uuid lua5.4-cjson
+PKGS := lua5.4 libcurl libuv libmicrohttpd libcrypto libpcre2-8 uuid lua5.4-cjson sqlite3
 DEP_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 DEP_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # Lua is linked in where its archive is at hand: calls into it take no detour, and fewer libraries are loaded at the start.

@@ -36,7 +36,9 @@ enum moon_code {
     MOON_EVERIFY = -25,    /* "verify": a signature, hash or check that does not match */
     MOON_ESCRIPT = -26,    /* "script": a Lua error */
     MOON_EBUG = -27,       /* "bug" */
-    MOON_CODE_LAST = -27
+    MOON_ESTORE = -28,     /* "store": the state can't be used: damaged, no room, no server */
+    MOON_EBUSY = -29,      /* "busy": somebody else has it, and did not let go in time */
+    MOON_CODE_LAST = -29
 };
 
 struct moon_err {

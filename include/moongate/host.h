@@ -23,6 +23,7 @@ struct moon_loop;
 struct moon_redact;
 struct moon_rng;
 struct moon_screen;
+struct moon_store_queue;
 
 /* What the bindings work on. Borrowed: the session that made them outlives the host. Only loop, log, rng and redact are
  * never NULL. */
@@ -33,6 +34,7 @@ struct moon_services {
     struct moon_redact *redact;
     struct moon_http *http;               /* does nothing expensive before its first request */
     struct moon_audit_queue *audit;       /* opens its file at the first event */
+    struct moon_store_queue *store;       /* opened at its first use */
     struct moon_credentials *credentials; /* the gateway's: where it is and who we are */
     struct moon_screen *screen;           /* what output has to make way for */
 };

@@ -11,7 +11,7 @@ static const char *const names[] = {
     "not_found",    "exists",          "denied",    "unauthorized", "connect",  "network",
     "tls",          "timeout",         "cancelled", "http",         "conflict", "breaker_open",
     "retry_budget", "unknown_outcome", "too_large", "corrupt",      "closed",   "interrupted",
-    "protocol",     "verify",          "script",    "bug",
+    "protocol",     "verify",          "script",    "bug",          "store",    "busy",
 };
 _Static_assert(sizeof names / sizeof names[0] == 1 - MOON_CODE_LAST, "every code has a name");
 

@@ -17,6 +17,7 @@ MODULE(log)
 MODULE(scope)
 MODULE(secret)
 MODULE(span)
+MODULE(store)
 MODULE(task)
 MODULE(time)
 MODULE(uuid)
@@ -40,6 +41,7 @@ const luaL_Reg moon_modules[] = {
     {"moongate.scope", luaopen_moongate_scope},
     {"moongate.secret", luaopen_moongate_secret},
     {"moongate.span", luaopen_moongate_span},
+    {"moongate.store", luaopen_moongate_store},
     {"moongate.task", luaopen_moongate_task},
     {"moongate.time", luaopen_moongate_time},
     {"moongate.uuid", luaopen_moongate_uuid},

@@ -54,10 +54,27 @@ static void open_project(struct moon_session *s) {
     moon_buf_release(&path);
 }
 
+static int hide_passwords(struct moon_session *s) {
+    struct moon_buf passwords = MOON_BUF_INIT;
+    int rc = moon_store_url_show(s->store_url.data, NULL, &passwords);
+    for (size_t at = 0; rc == 0 && at < passwords.len; at += strlen(passwords.data + at) + 1)
+        rc = moon_redact_add(s->redact, passwords.data + at, strlen(passwords.data + at));
+    if (passwords.data)
+        moon_wipe(passwords.data, passwords.cap);
+    moon_buf_release(&passwords);
+    return rc;
+}
+
 static int open_state(struct moon_session *s, struct moon_err *err) {
     const char *from_project = s->project ? moon_project_string(s->project, NULL, "state") : NULL;
-    int rc = moon_paths_state(&s->state, s->options->state, from_project,
+    int rc = moon_paths_state(&s->state, &s->store_url, s->options->state, from_project,
                               s->project ? moon_project_dir(s->project) : NULL, &s->state_err);
+    if (rc == 0)
+        rc = hide_passwords(s);
+    if (rc == 0 && s->options->sim && !s->options->state && !from_project) { /* a private gateway's runs are private */
+        moon_buf_clear(&s->store_url);
+        rc = moon_buf_puts(&s->store_url, "sqlite::memory:");
+    }
     if (rc == MOON_ENOMEM)
         return moon_err_set(err, rc, "out of memory");
     if (s->options->audit_log)
@@ -142,6 +159,7 @@ static int open_host(struct moon_session *s, struct moon_err *err) {
                      .redact = s->redact,
                      .http = s->http,
                      .audit = s->audit,
+                     .store = s->store,
                      .credentials = &s->credentials,
                      .screen = &s->screen},
         .modules = moon_modules,
@@ -203,7 +221,8 @@ int moon_session_open(struct moon_session *s, const struct moon_options *o, stru
     moon_session_credentials(s, NULL, NULL, NULL);
     if ((rc = moon_loop_new(&s->loop, &s->clock, s->clock.is_virtual ? &s->vclock : NULL, err)) != 0 ||
         (rc = open_http(s, err)) != 0 ||
-        (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0)
+        (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0 ||
+        (s->store_url.len > 0 && (rc = moon_store_queue_new(&s->store, s->loop, s->store_url.data, err)) != 0))
         return rc;
     return open_host(s, err);
 }
@@ -247,6 +266,7 @@ int moon_session_run(struct moon_session *s) {
 
 void moon_session_close(struct moon_session *s) {
     moon_host_free(s->host);
+    moon_store_queue_free(s->store);
     if (s->audit)
         moon_audit_queue_free(s->audit);
     if (s->http) {
@@ -257,6 +277,7 @@ void moon_session_close(struct moon_session *s) {
     moon_credentials_release(&s->credentials);
     moon_project_free(s->project);
     moon_buf_release(&s->state);
+    moon_buf_release(&s->store_url);
     moon_buf_release(&s->audit_path);
     moon_redact_free(s->redact);
 }

@@ -15,6 +15,7 @@
 #include "moongate/loop.h"
 #include "moongate/redact.h"
 #include "moongate/rng.h"
+#include "moongate/store_queue.h"
 
 struct moon_session {
     const struct moon_options *options; /* borrowed */
@@ -27,12 +28,14 @@ struct moon_session {
     struct moon_project *project;      /* NULL: none */
     struct moon_err project_err;       /* code 0, or why the project file can't be read */
     struct moon_buf state, audit_path; /* the state folder and the audit log */
+    struct moon_buf store_url;         /* where runs, leases and the rest are kept */
     struct moon_err state_err;         /* code 0, or what is wrong with --state */
     struct moon_credentials credentials;
     struct moon_err credentials_err; /* code 0, or why they can't be resolved */
     bool simulated;                  /* the credentials are a simulated gateway's */
     struct moon_http *http;
     struct moon_audit_queue *audit;
+    struct moon_store_queue *store;
     struct moon_host *host;
     struct moon_screen screen; /* a prompt */
     bool line_shown;           /* a progress line stands on the terminal */

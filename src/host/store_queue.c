@@ -1,0 +1,337 @@
+/* store_queue.c - the loop's side of a store. One piece of work at a time goes to the pool: a batch of calls, or one
+ * step of the transaction that has the store. The pool thread sees only that; the lists are the loop's. */
+#include "moongate/store_queue.h"
+
+#include "moongate/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_MAX 256
+
+struct list {
+    struct moon_store_ticket *first, **last;
+};
+
+struct moon_store_tx {
+    struct moon_store_queue *queue;   /* NULL: the queue is gone */
+    struct moon_store_ticket control; /* begin, then its end */
+    const void *holder;
+    bool open, abandoned;
+};
+
+struct moon_store_queue {
+    struct moon_loop *loop;
+    char *url;
+    struct list waiting;         /* calls and begins */
+    struct moon_store_tx *owner; /* has the store from its begin on */
+    struct list owned;           /* what it asks for */
+    struct moon_defer start;
+    bool closing;
+    atomic_bool stop;
+
+    /* The batch: the pool's from start to done. */
+    bool busy;
+    struct moon_work work;
+    struct moon_store *store; /* opened by the first batch */
+    struct list batch;
+    struct moon_store_call *calls[BATCH_MAX];
+    size_t n;
+    int64_t now_ms;
+};
+
+static void list_add(struct list *l, struct moon_store_ticket *t) {
+    t->next = NULL;
+    *l->last = t;
+    l->last = &t->next;
+}
+
+static struct moon_store_ticket *list_take(struct list *l) {
+    struct moon_store_ticket *t = l->first;
+    l->first = t->next;
+    if (!l->first)
+        l->last = &l->first;
+    return t;
+}
+
+static void list_remove(struct list *l, const struct moon_store_ticket *t) {
+    struct moon_store_ticket **p = &l->first;
+    while (*p != t)
+        p = &(*p)->next;
+    *p = t->next;
+    if (!*p)
+        l->last = p;
+}
+
+/* ---- on the pool ---- */
+
+static int answer_now(struct moon_store_queue *q, struct moon_store_ticket *t) {
+    return moon_store_now(q->store, q->now_ms, &t->now_ms, &t->call.err);
+}
+
+static int step(struct moon_store_queue *q, struct moon_store_ticket *t) {
+    switch (t->op) {
+    case MOON_STORE_BEGIN:
+        return moon_store_begin(q->store, &t->call.err);
+    case MOON_STORE_EXEC:
+        return moon_store_exec(q->store, &t->call, q->now_ms);
+    case MOON_STORE_COMMIT:
+        return moon_store_commit(q->store, &t->call.err);
+    case MOON_STORE_ROLLBACK:
+        moon_store_rollback(q->store);
+        return 0;
+    case MOON_STORE_NOW:
+        return answer_now(q, t);
+    default:
+        return 0;
+    }
+}
+
+/* A store that could not be opened is tried again by the next batch. */
+static void run_batch(void *ud) {
+    struct moon_store_queue *q = ud;
+    const struct moon_store_opts opts = {.stop = &q->stop, .now_ms = q->now_ms};
+    struct moon_err err = {0, ""};
+    struct moon_store_ticket *t = q->batch.first;
+    if (!t) {
+        moon_store_close(q->store);
+        q->store = NULL;
+    } else if (!q->store && moon_store_open(&q->store, q->url, &opts, &err) != 0) {
+        for (; t; t = t->next) {
+            t->call.err = err;
+            t->call.rc = err.code;
+        }
+    } else if (t->op == MOON_STORE_CALL) {
+        moon_store_apply(q->store, q->calls, q->n, q->now_ms);
+    } else {
+        t->call.rc = step(q, t);
+    }
+}
+
+/* ---- on the loop ---- */
+
+static void start_batch(void *ud);
+
+static void queue_release(struct moon_store_queue *q) {
+    free(q->url);
+    free(q);
+}
+
+static void enqueue(struct moon_store_queue *q, struct list *to, struct moon_store_ticket *t, enum moon_store_op op,
+                    moon_store_done *done, void *ud);
+
+/* The transaction's begin or end is over. */
+static void settle_control(struct moon_store_queue *q, struct moon_store_ticket *t) {
+    struct moon_store_tx *tx = t->tx;
+    tx->open = t->op == MOON_STORE_BEGIN && t->call.rc == 0;
+    if (!tx->open && q->owner == tx)
+        q->owner = NULL;
+    if (!tx->abandoned)
+        t->done(t->ud);
+    if (tx->open && (tx->abandoned || q->closing))
+        enqueue(q, &q->owned, t, MOON_STORE_ROLLBACK, t->done, t->ud);
+    else if (tx->abandoned)
+        free(tx);
+}
+
+static void settle(struct moon_store_queue *q, struct moon_store_ticket *t) {
+    t->state = MOON_TICKET_IDLE;
+    if (t->tx && t == &t->tx->control)
+        settle_control(q, t);
+    else if (t->orphan)
+        moon_store_ticket_free(t);
+    else
+        t->done(t->ud);
+}
+
+static void settle_batch(struct moon_store_queue *q, int code, const char *message) {
+    bool closed = !q->batch.first;
+    for (struct moon_store_ticket *t = q->batch.first; code != 0 && t; t = t->next)
+        t->call.rc = moon_err_set(&t->call.err, code, "%s", message);
+    while (q->batch.first)
+        settle(q, list_take(&q->batch));
+    q->busy = false;
+    if (closed)
+        queue_release(q);
+    else if (q->closing)
+        start_batch(q);
+    else if (q->owned.first || (!q->owner && q->waiting.first))
+        moon_loop_defer(q->loop, &q->start, start_batch, q);
+}
+
+static void batch_done(void *ud, bool cancelled) {
+    settle_batch(ud, cancelled ? MOON_ECANCELLED : 0, "cancelled");
+}
+
+static void take(struct moon_store_queue *q, struct list *from) {
+    struct moon_store_ticket *t = list_take(from);
+    t->state = MOON_TICKET_RUNNING;
+    list_add(&q->batch, t);
+    q->calls[q->n++] = &t->call;
+}
+
+static void take_batch(struct moon_store_queue *q) {
+    q->n = 0;
+    if (q->owner) {
+        take(q, &q->owned);
+    } else if (q->waiting.first) {
+        struct moon_store_ticket *first = q->waiting.first;
+        take(q, &q->waiting);
+        if (first->op == MOON_STORE_BEGIN)
+            q->owner = first->tx;
+        while (first->op == MOON_STORE_CALL && q->waiting.first && q->waiting.first->op == MOON_STORE_CALL &&
+               q->n < BATCH_MAX)
+            take(q, &q->waiting);
+    }
+}
+
+/* An empty batch closes the store. */
+static void start_batch(void *ud) {
+    struct moon_store_queue *q = ud;
+    struct moon_err err;
+    if (q->busy || (q->owner && !q->owned.first) || (!q->owner && !q->waiting.first && !q->closing))
+        return;
+    take_batch(q);
+    q->busy = true;
+    q->now_ms = moon_wall_ns(moon_loop_clock(q->loop)) / MOON_NS_PER_MS;
+    if (moon_work_start(q->loop, &q->work, run_batch, batch_done, q, &err) == 0)
+        return;
+    if (!q->batch.first) /* no memory for the pool's errand: here, then */
+        run_batch(q);
+    settle_batch(q, err.code, err.message);
+}
+
+/* Deferred, so that all who ask in this turn go together. */
+static void enqueue(struct moon_store_queue *q, struct list *to, struct moon_store_ticket *t, enum moon_store_op op,
+                    moon_store_done *done, void *ud) {
+    t->op = op;
+    t->done = done;
+    t->ud = ud;
+    t->state = MOON_TICKET_WAITING;
+    list_add(to, t);
+    if (!q->busy)
+        moon_loop_defer(q->loop, &q->start, start_batch, q);
+}
+
+/* ---- what others call ---- */
+
+int moon_store_queue_new(struct moon_store_queue **out, struct moon_loop *loop, const char *url, struct moon_err *err) {
+    struct moon_store_queue *q = calloc(1, sizeof *q);
+    if (!q || !(q->url = strdup(url))) {
+        free(q);
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    }
+    q->loop = loop;
+    q->waiting.last = &q->waiting.first;
+    q->owned.last = &q->owned.first;
+    q->batch.last = &q->batch.first;
+    *out = q;
+    return 0;
+}
+
+void moon_store_queue_free(struct moon_store_queue *q) {
+    if (!q || q->closing)
+        return;
+    q->closing = true;
+    atomic_store(&q->stop, true);
+    moon_loop_undefer(q->loop, &q->start);
+    if (q->owner && q->owner->open && q->owner->control.state == MOON_TICKET_IDLE) {
+        struct moon_store_tx *tx = q->owner;
+        enqueue(q, &q->owned, &tx->control, MOON_STORE_ROLLBACK, tx->control.done, tx->control.ud);
+    }
+    moon_loop_undefer(q->loop, &q->start);
+    if (!q->store && !q->busy && !q->waiting.first)
+        queue_release(q);
+    else
+        start_batch(q);
+}
+
+const char *moon_store_queue_url(const struct moon_store_queue *q) {
+    return q->url;
+}
+
+const void *moon_store_queue_holder(const struct moon_store_queue *q) {
+    return q->owner && q->owner->open ? q->owner->holder : NULL;
+}
+
+struct moon_store_ticket *moon_store_ticket_new(void) {
+    return calloc(1, sizeof(struct moon_store_ticket));
+}
+
+void moon_store_ticket_free(struct moon_store_ticket *t) {
+    if (t && t->state != MOON_TICKET_IDLE) {
+        t->orphan = true;
+    } else if (t) {
+        moon_store_call_release(&t->call);
+        free(t);
+    }
+}
+
+void moon_store_submit(struct moon_store_queue *q, struct moon_store_ticket *t, moon_store_done *done, void *ud) {
+    enqueue(q, &q->waiting, t, MOON_STORE_CALL, done, ud);
+}
+
+void moon_store_submit_now(struct moon_store_queue *q, struct moon_store_ticket *t, moon_store_done *done, void *ud) {
+    enqueue(q, &q->waiting, t, MOON_STORE_NOW, done, ud);
+}
+
+/* ---- transactions ---- */
+
+int moon_store_tx_new(struct moon_store_tx **out, struct moon_store_queue *q, struct moon_err *err) {
+    struct moon_store_tx *tx = calloc(1, sizeof *tx);
+    *out = tx;
+    if (!tx)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    tx->queue = q;
+    tx->control.tx = tx;
+    return 0;
+}
+
+void moon_store_tx_free(struct moon_store_tx *tx) {
+    if (!tx)
+        return;
+    struct moon_store_ticket *t = &tx->control;
+    if (t->state == MOON_TICKET_WAITING && t->op == MOON_STORE_BEGIN) {
+        list_remove(&tx->queue->waiting, t);
+        free(tx);
+    } else if (t->state != MOON_TICKET_IDLE) {
+        tx->abandoned = true;
+    } else if (tx->open) {
+        tx->abandoned = true;
+        enqueue(tx->queue, &tx->queue->owned, t, MOON_STORE_ROLLBACK, NULL, NULL);
+    } else {
+        free(tx);
+    }
+}
+
+void moon_store_tx_begin(struct moon_store_tx *tx, const void *holder, moon_store_done *done, void *ud) {
+    tx->holder = holder;
+    tx->control.call.rc = 0;
+    enqueue(tx->queue, &tx->queue->waiting, &tx->control, MOON_STORE_BEGIN, done, ud);
+}
+
+static int check_open(const struct moon_store_tx *tx, struct moon_err *err) {
+    if (tx->open && tx->control.state == MOON_TICKET_IDLE)
+        return 0;
+    return moon_err_set(err, MOON_ECLOSED, "store: the transaction has ended");
+}
+
+int moon_store_tx_exec(struct moon_store_tx *tx, struct moon_store_ticket *t, moon_store_done *done, void *ud,
+                       struct moon_err *err) {
+    int rc = check_open(tx, err);
+    if (rc == 0)
+        enqueue(tx->queue, &tx->queue->owned, t, MOON_STORE_EXEC, done, ud);
+    return rc;
+}
+
+int moon_store_tx_end(struct moon_store_tx *tx, bool commit, moon_store_done *done, void *ud, struct moon_err *err) {
+    int rc = check_open(tx, err);
+    if (rc == 0)
+        enqueue(tx->queue, &tx->queue->owned, &tx->control, commit ? MOON_STORE_COMMIT : MOON_STORE_ROLLBACK, done, ud);
+    return rc;
+}
+
+int moon_store_tx_result(const struct moon_store_tx *tx, struct moon_err *err) {
+    *err = tx->control.call.err;
+    return tx->control.call.rc;
+}

@@ -1,0 +1,39 @@
+/* sqlite_private.h - the SQLite form, shared by its files. */
+#ifndef MOON_STORE_SQLITE_PRIVATE_H
+#define MOON_STORE_SQLITE_PRIVATE_H
+
+#include "store_private.h"
+
+#include <sqlite3.h>
+
+#define SQLITE_CACHE 64 /* prepared statements kept */
+
+struct sqlite_prepared {
+    char *sql; /* as the caller wrote it */
+    sqlite3_stmt *stmt;
+    uint64_t used;
+};
+
+struct sqlite_store {
+    struct moon_store base;
+    sqlite3 *db;
+    char *path;
+    const atomic_bool *stop;
+    int64_t now_ms;         /* what moon_now() answers */
+    struct moon_err broken; /* code not 0: damaged; nothing is read or written any more */
+    struct sqlite_prepared cache[SQLITE_CACHE];
+    uint64_t uses;
+};
+
+/* Sets err from the database's last error; what: the SQL, or what was tried. Returns its code. */
+int sqlite_fail(struct sqlite_store *s, struct moon_err *err, const char *what);
+/* Runs statements without parameters, and forgets their results. */
+int sqlite_run(struct sqlite_store *s, const char *sql, struct moon_err *err);
+/* Damage to the file, with what to do about it. MOON_ESTORE. */
+int sqlite_damaged(struct sqlite_store *s, struct moon_err *err, const char *how);
+/* The network filesystem that statfs(2) names so, or NULL for one that locks properly. */
+const char *sqlite_network_fs(unsigned long type);
+
+extern const struct store_form sqlite_form;
+
+#endif
