@@ -7,6 +7,7 @@
 #include "moongate/loop.h"
 #include "moongate/task.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct moon_services *services(lua_State *L) {
@@ -77,13 +78,32 @@ static int l_session(lua_State *L) {
     return wait_open(L, services(L)->store);
 }
 
-/* db:close(), __gc and __close. The session's own is closed with the session. */
+static void closed(void *ud) {
+    struct moon_wake *wake = ud;
+    moon_task_wake(*wake);
+    free(wake);
+}
+
+static int closed_k(lua_State *L, int status, lua_KContext ctx) {
+    (void)L, (void)status, (void)ctx;
+    return 0;
+}
+
+/* db:close(), __gc and __close. The session's own is closed with the session. Waits, where it may. */
 static int l_close(lua_State *L) {
     struct l_store *h = luaL_checkudata(L, 1, L_STORE);
-    if (h->own)
-        moon_store_queue_free(h->queue);
+    struct moon_store_queue *queue = h->own ? h->queue : NULL;
+    struct moon_wake *wake;
     h->queue = NULL;
-    return 0;
+    wake = queue && lua_isyieldable(L) && moon_task_current(L) ? calloc(1, sizeof *wake) : NULL;
+    if (!moon_store_queue_free(queue, wake ? closed : NULL, wake)) {
+        free(wake);
+        return 0;
+    }
+    if (!wake)
+        return 0;
+    *wake = moon_task_park(L);
+    return lua_yieldk(L, 0, 0, closed_k);
 }
 
 /* ---- calls ---- */

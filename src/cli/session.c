@@ -266,7 +266,7 @@ int moon_session_run(struct moon_session *s) {
 
 void moon_session_close(struct moon_session *s) {
     moon_host_free(s->host);
-    moon_store_queue_free(s->store);
+    moon_store_queue_free(s->store, NULL, NULL);
     if (s->audit)
         moon_audit_queue_free(s->audit);
     if (s->http) {

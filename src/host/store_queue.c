@@ -28,6 +28,8 @@ struct moon_store_queue {
     struct list owned;           /* what it asks for */
     struct moon_defer start;
     bool closing;
+    void (*closed)(void *ud);
+    void *closed_ud;
     atomic_bool stop;
 
     /* The batch: the pool's from start to done. */
@@ -151,9 +153,11 @@ static void settle_batch(struct moon_store_queue *q, int code, const char *messa
     while (q->batch.first)
         settle(q, list_take(&q->batch));
     q->busy = false;
-    if (closed)
+    if (closed) {
+        if (q->closed)
+            q->closed(q->closed_ud);
         queue_release(q);
-    else if (q->closing)
+    } else if (q->closing)
         start_batch(q);
     else if (q->owned.first || (!q->owner && q->waiting.first))
         moon_loop_defer(q->loop, &q->start, start_batch, q);
@@ -229,10 +233,12 @@ int moon_store_queue_new(struct moon_store_queue **out, struct moon_loop *loop, 
     return 0;
 }
 
-void moon_store_queue_free(struct moon_store_queue *q) {
-    if (!q || q->closing)
-        return;
+bool moon_store_queue_free(struct moon_store_queue *q, void (*done)(void *ud), void *ud) {
+    if (!q)
+        return false;
     q->closing = true;
+    q->closed = done;
+    q->closed_ud = ud;
     atomic_store(&q->stop, true);
     moon_loop_undefer(q->loop, &q->start);
     if (q->owner && q->owner->open && q->owner->control.state == MOON_TICKET_IDLE) {
@@ -240,10 +246,12 @@ void moon_store_queue_free(struct moon_store_queue *q) {
         enqueue(q, &q->owned, &tx->control, MOON_STORE_ROLLBACK, tx->control.done, tx->control.ud);
     }
     moon_loop_undefer(q->loop, &q->start);
-    if (!q->store && !q->busy && !q->waiting.first)
+    if (!q->store && !q->busy && !q->waiting.first) {
         queue_release(q);
-    else
-        start_batch(q);
+        return false;
+    }
+    start_batch(q);
+    return true;
 }
 
 const char *moon_store_queue_url(const struct moon_store_queue *q) {
