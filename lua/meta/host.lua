@@ -72,6 +72,19 @@ function host.process() end
 ---@return "alive"|"gone"|"unknown"
 function host.process_life(process) end
 
+---What the HTTP client knows of hosts, for other processes: each circuit breaker's state, and the rate limit where a
+---gateway has told one.
+---@return {kind: "breaker"|"pacer", key: string, until_ms: integer, state?: string, trips?: integer, left?: integer, allowed?: integer}[]
+function host.shared() end
+
+---@return integer n of changes of circuit breakers' states since the start
+function host.shared_changes() end
+
+---Takes what another process told with `shared`. Own experience counts more; nonsense is passed over.
+---@param entry table
+---@return boolean changed
+function host.adopt(entry) end
+
 ---@param fd integer
 ---@return boolean
 function host.isatty(fd) end
