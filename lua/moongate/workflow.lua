@@ -196,7 +196,6 @@ end
 -- profile, ...}}, more webhooks, as the project file has them. One that can't be told is in the list, in the run's
 -- result, in the audit log and on stderr; it never fails the run. In a dry run nobody is told.
 function Run:webhook(event, data, opts)
-  if not self.project.webhooks and not (opts and opts.also) then return {} end
   return trace.span("webhook", { ["moongate.webhook.event"] = event }, function()
     return require("moongate.outbox").tell(self, event, data, opts)
       or require("moongate.webhooks.notify").all(self, event, data, opts)
@@ -328,7 +327,7 @@ end
 --   project                       the project file's table
 --   deadline                      seconds for one call of the gateway
 --   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
---   store                         where webhooks' messages are kept (moongate.store)
+--   store                         where webhooks' messages are kept (moongate.store), or a function that gives it
 --   gateway(client_options), step(run, name, n, fn), report(err, what), audit, metrics   where the
 --   default will not do
 function M.execute(definition, values, session)

@@ -23,7 +23,8 @@ static const char *const version_1[] = {
     /* outbox, webhooks.state */
     "CREATE TABLE outbox (id text NOT NULL PRIMARY KEY, webhook text, url text, event text, body text, profile text, "
     "headers_json text, secret_ref text, run_id text, step text, state text NOT NULL, attempts bigint NOT NULL, "
-    "next_at bigint, lease_holder text, lease_until bigint, last_status bigint, last_error text, created_at bigint, "
+    "tries bigint NOT NULL, next_at bigint, lease_holder text, lease_until bigint, last_status bigint, "
+    "last_error text, created_at bigint, "
     "finished_at bigint)",
     "CREATE INDEX outbox_due ON outbox (state, next_at)",
     "CREATE INDEX outbox_run ON outbox (run_id, step)",

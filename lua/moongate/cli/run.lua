@@ -70,6 +70,7 @@ function M.session(ctx, registry)
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
     note = function(line) ctx:note("%s", line) end,
     stream = function(text) return ctx:stream(text) end,
+    store = function() return assert(require("moongate.store").session()) end,
     report = function(err) host.write_err(table.concat(report.lines(ctx, report.normal(err)), "\n") .. "\n") end,
   }
 end
@@ -86,6 +87,7 @@ local function run_workflow(ctx, definition, name, words)
     require("moongate.cli.settings").check_credentials(ctx)
   end
   local outcome = observe.run(ctx, definition.name, function(registry)
+    require("moongate.cli.leftovers").send(ctx, { metrics = registry })
     return require("moongate.workflow").execute(definition, values, M.session(ctx, registry))
   end)
   ctx:result(outcome.data, table.concat(outcome.lines, "\n"))

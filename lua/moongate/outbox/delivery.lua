@@ -15,7 +15,8 @@ local AFTERWARDS = 10 -- seconds for a later try, which is one request
 
 local GONE = 410
 
-local function postponed(err) return err.code == "breaker_open" or err.code == "retry_budget" end
+-- Nothing was sent: the receiver is being left alone.
+local function postponed(err) return err.code == "breaker_open" and err.attempts == 0 end
 
 -- What follows of a failure: {state, wait, counted, reason} and, for a dead letter, why.
 local function verdict(row, err, mode, random)
@@ -47,7 +48,7 @@ function M.send(env, row, token, hook, headers, mode)
   local all = setmetatable({
     judge = function(note, err)
       outcome = verdict(row, err, mode, env.random)
-      note.kept = outcome.state == "pending" or nil
+      note.kept = env.lasting and outcome.state == "pending" or nil
       note.dead = outcome.reason
       note.next_try = outcome.wait and time.iso((mode.now / 1000) + outcome.wait) or nil
       note.tries = row.tries + (outcome.counted and 1 or 0)

@@ -27,9 +27,9 @@ local function send_page(env, list, mode, counts)
 end
 
 -- One go at every pending message. opts: due = only those that are due; known = a further condition (rows.pending);
--- limit = how many at most. -> {delivered, pending, dead, busy = somebody else is at it}
+-- limit = how many at most; counts: counted up. -> {delivered, pending, dead, busy = somebody else is at it}
 function M.once(env, opts)
-  local counts, after, left = empty(), nil, opts.limit or math.huge
+  local counts, after, left = opts.counts or empty(), nil, opts.limit or math.huge
   while left > 0 do
     local list = rows.pending(env.db, {
       due = opts.due, known = opts.known, after = after, limit = math.min(PAGE, left),
@@ -38,7 +38,6 @@ function M.once(env, opts)
     -- What fails moves behind those that are due; the list is walked in its order all the same.
     after, left = { next_at = list[#list].next_at, id = list[#list].id }, left - #list
     send_page(env, list, { early = not opts.due }, counts)
-    if opts.gone then opts.gone(counts) end
   end
   return counts
 end

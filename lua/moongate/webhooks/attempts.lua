@@ -66,11 +66,20 @@ local function attempt(client, message, headers, deadline)
   return nil, err
 end
 
--- What an attempt failed of, and where. The client's own count of its one attempt is not of interest.
+-- What an attempt failed of, and where. What the client says of its one attempt, and of why it makes no other, is not
+-- of interest.
 local function said(message, err)
-  local text, origin = err.message:gsub("; gave up after 1 attempt$", ""), M.origin(message.url)
+  local text = err.message:gsub("; gave up after 1 attempt$", ""):gsub("; not sent again: [^;]*$", "")
+  local origin = M.origin(message.url)
   if err.status and not text:find("^answered") then text = ("answered %d: %s"):format(err.status, text) end
   return text:find(origin, 1, true) and text or origin .. ": " .. text
+end
+
+-- Requests that were made: a receiver that is being left alone gets none.
+local function sent(tries)
+  local n = 0
+  for _, try in ipairs(tries) do n = n + (try.error == "breaker_open" and 0 or 1) end
+  return n
 end
 
 -- The error of the whole delivery: the last attempt's, with why there is no further one.
@@ -78,7 +87,7 @@ local function failure(message, err, tries, why)
   return errors.new {
     code = err.code, status = err.status, gateway_code = err.gateway_code, outcome = err.outcome,
     message = said(message, err) .. (why and "; " .. why or ""),
-    hint = HINTS[err.status] or err.hint, attempts = #tries, attempt_list = tries, id = message.id,
+    hint = HINTS[err.status] or err.hint, attempts = sent(tries), attempt_list = tries, id = message.id,
     retry_after = err.retry_after,
   }
 end

@@ -57,7 +57,9 @@ local function give_up(env, hook, event, note, err)
     webhook = hook.name, event = event, id = note.id, error = err.message, kept = note.kept, dead = note.dead,
   }
   local after = first and "; it is told of nothing more" or ""
-  if note.dead and not first then after = ("; it is a dead letter: %s"):format(note.dead) end
+  if note.dead and not first then
+    after = "; it is a dead letter" .. (note.dead ~= err.message and ": " .. note.dead or "")
+  end
   env.log.warn("webhook %s was not told of %s: %s%s%s", hook.name, event, err.message, after,
     note.kept and "; it is kept and tried again" or "")
 end

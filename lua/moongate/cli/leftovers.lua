@@ -1,0 +1,49 @@
+-- leftovers.lua - webhook messages that earlier runs left go out beside the run that begins: those that are due, each
+-- once, a few at a time. It never holds the run up, nor fails it; what is under way at its end has a little time.
+local closing = require "moongate.closing"
+local host = require "moongate.host"
+local log = require "moongate.log"
+
+local M = {}
+
+local AT_MOST = 100
+local AT_THE_END = 5 -- seconds
+
+local function parts_of(counts)
+  local parts = {}
+  for _, part in ipairs { { "delivered", "delivered" }, { "pending", "tried again later" }, { "dead", "given up" } } do
+    local n = counts[part[1]]
+    if n > 0 then parts[#parts + 1] = ("%d %s"):format(n, part[2]) end
+  end
+  return parts
+end
+
+local function tell(ctx, counts)
+  local parts = parts_of(counts)
+  if #parts == 0 then return end
+  ctx:note("webhooks of earlier runs: %s (moongate outbox list)", table.concat(parts, ", "))
+end
+
+-- They go out until the program ends. opts: metrics, apart_from = id of a run that looks after its own. Not in a dry
+-- run.
+function M.send(ctx, opts)
+  if ctx.opts.dry_run then return end
+  local counts = require("moongate.outbox.sender").empty()
+  local job = host.background(function()
+    local ok, err = pcall(function()
+      local db = assert(require("moongate.store").session())
+      require("moongate.outbox").leftovers(db, {
+        audit = require "moongate.audit", log = log, metrics = opts.metrics, simulated = ctx.opts.sim,
+        webhooks = require("moongate.cli.settings").project().webhooks,
+      }, { limit = AT_MOST, counts = counts, apart_from = opts.apart_from })
+    end)
+    if not ok then log.warn("webhooks of earlier runs: %s", tostring(err)) end
+  end)
+  closing.add("outbox", function()
+    job:join(AT_THE_END)
+    if job:status() ~= "done" then job:cancel() end
+    tell(ctx, counts)
+  end)
+end
+
+return M
