@@ -8,6 +8,12 @@ local uuid = {}
 ---@return string
 function uuid.v4() end
 
+---One of a name: the same name in the same namespace gives the same UUID, in every program that makes version 5.
+---@param namespace string the text of a UUID; of DNS names: "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+---@param name string any bytes
+---@return string
+function uuid.v5(namespace, name) end
+
 ---One that begins with the time: each sorts after those made before it in the same process.
 ---@return string
 function uuid.v7() end

@@ -23,6 +23,18 @@ static int l_v7(lua_State *L) {
     return 1;
 }
 
+/* uuid.v5(namespace, name) -> string */
+static int l_v5(lua_State *L) {
+    size_t space_len, len;
+    unsigned char space[16];
+    char text[MOON_UUID_SIZE];
+    const char *s = luaL_checklstring(L, 1, &space_len), *name = luaL_checklstring(L, 2, &len);
+    luaL_argcheck(L, moon_uuid_parse(s, space_len, space) == 0, 1, "the text of a UUID expected");
+    moon_uuid_v5(space, name, len, text);
+    lua_pushlstring(L, text, MOON_UUID_SIZE - 1);
+    return 1;
+}
+
 /* uuid.is(v) -> boolean */
 static int l_is(lua_State *L) {
     size_t len = 0;
@@ -32,7 +44,7 @@ static int l_is(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg funcs[] = {{"v4", l_v4}, {"is", l_is}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"v4", l_v4}, {"v5", l_v5}, {"is", l_is}, {NULL, NULL}};
 
 int luaopen_moongate_uuid(lua_State *L);
 int luaopen_moongate_uuid(lua_State *L) {

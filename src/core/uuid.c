@@ -1,4 +1,4 @@
-/* uuid.c - made here, from the rng that was passed in; read by libuuid. */
+/* uuid.c - made here, from the rng that was passed in; those of names, and reading, by libuuid. */
 #include "moongate/uuid.h"
 
 #include "moongate/clock.h"
@@ -46,6 +46,12 @@ void moon_uuid_v7(struct moon_uuid_clock *clock, struct moon_rng *rng, int64_t w
     b[6] = (unsigned char)(tick >> 8 & 0x0F);
     b[7] = (unsigned char)tick;
     finish(b, 7, out);
+}
+
+void moon_uuid_v5(const unsigned char space[16], const void *name, size_t len, char out[MOON_UUID_SIZE]) {
+    unsigned char b[16];
+    uuid_generate_sha1(b, space, name, len);
+    moon_uuid_format(b, out);
 }
 
 int moon_uuid_parse(const char *s, size_t len, unsigned char bytes[16]) {

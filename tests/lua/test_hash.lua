@@ -58,3 +58,11 @@ t.test("UUIDs are unique, marked with their version, and v7 is in order", functi
   t.ok(uuid.is(uuid.v4()) and uuid.is(uuid.v7():upper()))
   for _, v in ipairs { "", "x", 1, {}, ("0"):rep(36) } do t.ok(not uuid.is(v)) end
 end)
+
+t.test("uuid.v5: a name's own", function()
+  local dns = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+  t.eq(uuid.v5(dns, "www.example.com"), "2ed6657d-e927-568b-95e1-2665a8aea6a2") -- RFC 9562, A.4
+  t.eq(uuid.v5(dns:upper(), "www.example.com"), "2ed6657d-e927-568b-95e1-2665a8aea6a2")
+  t.ok(uuid.v5(dns, "a\0b") ~= uuid.v5(dns, "a"))
+  t.ok(not pcall(uuid.v5, "none", "x"))
+end)

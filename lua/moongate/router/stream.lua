@@ -8,6 +8,7 @@ local fs = require "moongate.fs"
 local json = require "moongate.json"
 local output = require "moongate.router.output"
 local prompt = require "moongate.router.prompt"
+local send = require "moongate.router.send"
 local task = require "moongate.task"
 local time = require "moongate.time"
 local workflow = require "moongate.workflow"
@@ -119,7 +120,7 @@ function Stream:_route(line, number, w)
     }
   end
   self.in_flight = self.in_flight + 1
-  local result = self.router:_send(item, w, self.router.deadline)
+  local result = send.route(self.router, item, w, self.router.deadline)
   self.in_flight = self.in_flight - 1
   result.line = number
   if result.error then
@@ -138,7 +139,7 @@ function Stream:_prepare()
 end
 
 function Stream:_work()
-  local w, out, encode = self.router:_worker(), self.output, json.encode
+  local w, out, encode = send.worker(self.router), self.output, json.encode
   while true do
     out:reserve()
     local line, number, n = self:_take()

@@ -1,0 +1,268 @@
+-- send.lua - a prompt's way to the models of its chain: what is sent, what comes of it, the audit event. For
+-- router.lua, which goes on until a prompt has a result, and for the queue's workers, which send one request at a time.
+--
+-- r is a router (moongate.router), w what worker(r) gives, item what moongate.router.prompt makes, perhaps with
+-- request_id.
+
+local errors = require "moongate.error"
+local gen_ai = require "moongate.trace.gen_ai"
+local http = require "moongate.http"
+local json = require "moongate.json"
+local task = require "moongate.task"
+local time = require "moongate.time"
+local trace = require "moongate.trace"
+local uuid = require "moongate.uuid"
+
+local monotonic, new_id, derived, iso = time.monotonic, uuid.v4, uuid.v5, time.iso
+local floor = math.floor
+
+local M = {}
+
+local PASSING = { connect = true, network = true, timeout = true, breaker_open = true, retry_budget = true }
+local POLICY = "policy.violation"
+
+-- M.worker(r) -> what one task sends with, again and again: the tables of a request.
+function M.worker(r)
+  local headers, body = {}, {}
+  return {
+    headers = headers, body = body, event = { action = "prompt_route" },
+    request = { method = "POST", path = r.path, headers = headers, json = body, idempotent = true },
+  }
+end
+
+local function failure_of(response, message)
+  return errors.new {
+    code = "protocol", status = response.status, method = "POST", outcome = "final", attempts = response.tries,
+    correlation_id = response.correlation_id, message = "the gateway's answer is of no use: " .. message,
+  }
+end
+
+-- The answer -> it; or nil, err
+local function read_answer(response)
+  local answer, err = response:json()
+  if answer == nil then return nil, failure_of(response, err.message) end
+  if type(answer) ~= "table" or type(answer.output) ~= "string" then
+    return nil, failure_of(response, "it has no output")
+  end
+  return answer
+end
+
+local function is_violation(err)
+  return err.status == 422 and err.gateway_code == POLICY
+end
+
+local function goes_on(err)
+  return (err.status ~= nil and err.status >= 500) or is_violation(err) or err.code == "breaker_open"
+end
+
+-- The breaker is open and there is no other model: waits for it -> whether there is time for another try.
+local function wait_for_breaker(r, model, left)
+  local wait = http.breaker(r._client.base_url, model.family).retry_in or 0
+  wait = wait + 0.05 + 0.2 * math.random()
+  if wait >= left then return false end
+  task.sleep(wait)
+  return true
+end
+
+local function note_failure(model, err)
+  if err.attempts and err.attempts > 0 then model.requests = model.requests + 1 end
+  if is_violation(err) then
+    model.violations = model.violations + 1
+  elseif err.attempts and err.attempts > 0 then
+    model.failures = model.failures + 1
+  end
+end
+
+local function note_hit(model, answer)
+  model.requests, model.hits = model.requests + 1, model.hits + 1
+  local usage = answer.usage
+  if type(usage) ~= "table" then return end
+  model.input_tokens = model.input_tokens + (tonumber(usage.inputTokens) or 0)
+  model.output_tokens = model.output_tokens + (tonumber(usage.outputTokens) or 0)
+end
+
+-- One prompt to one model -> answer, tries | nil, err, tries
+local function ask(r, w, model, left)
+  local request = w.request
+  request.family, request.deadline = model.family, left
+  local started = monotonic()
+  local response, err = r._client:request(request)
+  local answer
+  if response then
+    answer, err = read_answer(response)
+  end
+  if response or err.attempts > 0 then model.seconds:observe(monotonic() - started) end
+  if not answer then return nil, err, err.attempts or 0 end
+  return answer, nil, response.tries or 1
+end
+
+-- The same with a span around it, where somebody traces.
+local function ask_traced(r, w, model, left)
+  local parameters = w.body.parameters
+  return gen_ai.call({
+    model = model.label, temperature = parameters.temperature, top_p = parameters.topP,
+    max_tokens = parameters.maxTokens,
+  }, function(call)
+    call:prompt(w.body.prompt)
+    local answer, err, tries = ask(r, w, model, left)
+    if answer then
+      local usage = type(answer.usage) == "table" and answer.usage or {}
+      call:answered {
+        id = answer.requestId, model = answer.modelId, input_tokens = usage.inputTokens,
+        output_tokens = usage.outputTokens, finish_reasons = answer.finishReason and { answer.finishReason } or nil,
+      }
+      call:completion(answer.output, answer.finishReason)
+    else
+      call:failed(err.status or err.code)
+    end
+    return answer, err, tries
+  end)
+end
+
+local function milliseconds(seconds)
+  local ms = floor(seconds * 10000 + 0.5) / 10
+  return ms // 1 == ms and floor(ms) or ms
+end
+
+local function write_audit(r, w, result, model)
+  local event, safety = w.event, result.safety
+  event.timestamp, event.modelId, event.requestId = iso(), result.model, result.request_id
+  event.status, event.latencyMs, event.correlationId = result.status, result.latency_ms, result.correlation_id
+  event.hitRate = model.requests > 0 and floor(model.hits / model.requests * 10000 + 0.5) / 10000 or 0
+  event.safetyPassed = nil
+  if type(safety) == "table" then event.safetyPassed = safety.passed end
+  event.attempts, event.fallbacks = result.attempts, result.fallbacks and #result.fallbacks or 0
+  local err = result.error
+  event.error_code, event.http_status = err and err.code or nil, err and err.status or nil
+  if err and is_violation(err) then event.safetyPassed = false end
+  local seq, why = r.audit.event(event)
+  if seq then return end
+  error(errors.new {
+    code = why and why.code or "io", outcome = result.status == "ok" and "final" or "unknown",
+    message = ("a prompt was routed, but that could not be written to the audit log: %s"):format(
+      why and why.message or "?"),
+    hint = "see to the audit log (moongate doctor) before routing more",
+  }, 0)
+end
+
+-- The request id of a prompt for the ith model of its chain. A prompt whose first is known, because it may be sent
+-- again in another life of the run, has the others from it: the gateway knows them for the same.
+local function request_id(item, i)
+  local first = item.request_id
+  if not first or i == 1 then return first or new_id() end
+  return derived(first, ("%d"):format(i))
+end
+
+-- What all requests for the prompt have in common.
+local function address(w, item, id)
+  local body, correlation = w.body, "route-" .. id
+  body.prompt, body.parameters, body.safetyFilters, body.metadata =
+    item.prompt, item.parameters, item.filters, item.labels
+  w.headers["X-Correlation-Id"] = correlation
+  return correlation
+end
+
+-- What those for the ith model have. last: nobody is behind it.
+local function choose(w, item, i, id, last)
+  local model = item.chain[i]
+  w.body.modelId, w.body.fallbackModels, w.request.final_5xx = model.id, item.chain.rest[i], not last
+  w.headers["X-Genesys-Request-Id"] = id
+  return model
+end
+
+local function fallen(model, err, id)
+  model.fallbacks = model.fallbacks + 1
+  return { model = model.id, code = err.gateway_code or err.code, status = err.status, request_id = id }
+end
+
+-- What came of it all. facts: {at = which model it was, id, correlation, tries, fallbacks, seconds}
+local function finish(r, w, item, answer, err, facts)
+  local model = item.chain[facts.at]
+  local result = {
+    id = item.id, status = answer and "ok" or "failed", model = model.id, attempts = facts.tries,
+    fallbacks = facts.fallbacks, latency_ms = milliseconds(facts.seconds), request_id = facts.id,
+    correlation_id = facts.correlation, output = answer and answer.output,
+    finish_reason = answer and answer.finishReason, usage = answer and answer.usage, safety = answer and answer.safety,
+    error = err, line = nil,
+  }
+  if answer then
+    note_hit(model, answer)
+    if type(answer.modelId) == "string" then result.model = answer.modelId end
+  else
+    if err.status == 403 and r._scope then err.hint = "the OAuth client needs the scopes " .. r._scope end
+    if is_violation(err) then err.hint = "change the prompt, or name models to go on to (fallback)" end
+  end
+  write_audit(r, w, result, model)
+  return result
+end
+
+-- M.route(r, item, w, left = seconds) -> result, its field error set when no model has answered. Raises when it can't
+-- be audited.
+function M.route(r, item, w, left)
+  local chain = item.chain
+  local asked = trace.on() and ask_traced or ask
+  local began = monotonic()
+  local ending = began + left
+  local id = request_id(item, 1)
+  local facts = { at = 1, id = id, correlation = address(w, item, id), tries = 0, fallbacks = nil, seconds = 0 }
+  local answer, err
+  while true do
+    local i, n = facts.at
+    local model = choose(w, item, i, id, i == #chain)
+    answer, err, n = asked(r, w, model, left)
+    facts.tries = facts.tries + n
+    if answer then break end
+    note_failure(model, err)
+    left = ending - monotonic()
+    if i < #chain and goes_on(err) and left > 0 then
+      facts.fallbacks = facts.fallbacks or json.array {}
+      facts.fallbacks[i] = fallen(model, err, id)
+      id = request_id(item, i + 1)
+      facts.at, facts.id = i + 1, id
+    elseif not (err.code == "breaker_open" and wait_for_breaker(r, model, left)) then
+      break
+    end
+    left = math.max(ending - monotonic(), 0.001)
+  end
+  facts.seconds = monotonic() - began
+  return finish(r, w, item, answer, err, facts)
+end
+
+-- Whether another try may help: busy, out of order, not reached.
+local function is_passing(err)
+  local status = err.status
+  if status then return status >= 500 or status == 429 or status == 408 end
+  return PASSING[err.code] == true
+end
+
+-- M.once(r, item, w, left, facts) -> "done", result; "next", err: the next model of the chain is to be asked; "again",
+-- err: the same one, later. One request, to the model at facts.at; facts ({at = 1} before the first) is kept with the
+-- prompt. Raises when it can't be audited, and what no prompt can help: credentials that are not accepted.
+function M.once(r, item, w, left, facts)
+  local first, i = request_id(item, 1), facts.at
+  local id = request_id(item, i)
+  facts.id, facts.correlation = id, address(w, item, first)
+  local model = choose(w, item, i, id, i == #item.chain)
+  local began = monotonic()
+  local answer, err, n = (trace.on() and ask_traced or ask)(r, w, model, left)
+  facts.tries, facts.seconds = (facts.tries or 0) + n, (facts.seconds or 0) + monotonic() - began
+  if not answer then
+    note_failure(model, err)
+    if err.code == "unauthorized" or err.status == 401 then error(err, 0) end
+    if i < #item.chain and goes_on(err) then
+      facts.fallbacks = facts.fallbacks or json.array {}
+      facts.fallbacks[i] = fallen(model, err, id)
+      facts.at = i + 1
+      return "next", err
+    end
+    if is_passing(err) then return "again", err end
+  end
+  return "done", finish(r, w, item, answer, err, facts)
+end
+
+-- M.give_up(r, item, w, err, facts) -> result, of a prompt whose last try failed with err.
+function M.give_up(r, item, w, err, facts)
+  return finish(r, w, item, nil, err, facts)
+end
+
+return M
