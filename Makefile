@@ -15,6 +15,11 @@ ARCHIVES := $(call archive,lua5.4-cjson) $(call archive,lua5.4)
 ifeq ($(words $(ARCHIVES)),2)
 DEP_LIBS := $(if $(DEP_LIBS),$(filter-out -llua5.4 -llua5.4-cjson,$(DEP_LIBS)) $(ARCHIVES) -ldl -lm)
 endif
+# The prompt edits lines where libedit is at hand.
+ifeq ($(shell pkg-config --exists libedit 2>/dev/null && echo yes),yes)
+DEP_CFLAGS += -DMOON_LIBEDIT
+DEP_LIBS := $(if $(DEP_LIBS),$(DEP_LIBS) $(shell pkg-config --libs libedit))
+endif
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
 ifeq ($(CI),true)

@@ -74,6 +74,10 @@ void moon_breaker_save(const struct moon_breaker *b, int64_t now_ns, int64_t wal
 /* Nonsense (unknown state, a time beyond open_max_ns) is cut to what is allowed. */
 void moon_breaker_restore(struct moon_breaker *b, const struct moon_breaker_snapshot *s, int64_t now_ns,
                           int64_t wall_ns);
+/* Another process of the same user tells its state. Own experience counts more: it opens a breaker that is closed and
+ * has seen no success within its window; and where the other one has closed its breaker, an open one may probe at once.
+ * Whether that changed anything; `changed` is not called. */
+bool moon_breaker_adopt(struct moon_breaker *b, const struct moon_breaker_snapshot *s, int64_t now_ns, int64_t wall_ns);
 
 /* ---- all of a process's breakers, by host and family ---- */
 
@@ -95,5 +99,8 @@ struct moon_breaker *moon_breakers_get(struct moon_breakers *set, const char *ho
                                        const struct moon_breaker_opts *opts);
 /* As _get, without making one: NULL when there is none. */
 struct moon_breaker *moon_breakers_find(struct moon_breakers *set, const char *host, const char *family);
+/* fn for each, key "host family". It must not make new ones. */
+void moon_breakers_each(struct moon_breakers *set, void (*fn)(void *ud, const char *key, struct moon_breaker *b),
+                        void *ud);
 
 #endif

@@ -177,4 +177,20 @@ void moon_http_stats(const struct moon_http *http, struct moon_http_stats *out);
 const char *moon_http_breaker_state(struct moon_http *http, const char *origin, const char *family,
                                     int64_t *retry_in_ns);
 
+/* ---- what processes tell each other of hosts ---- */
+struct moon_http_shared {
+    bool is_pacer;
+    const char *key;       /* of a breaker: "origin family"; of a pacer: "origin" */
+    int state, trips;      /* of a breaker: enum moon_breaker_state */
+    int64_t left, allowed; /* of a pacer */
+    int64_t until_wall_ns; /* the breaker may probe, the pacer's window ends */
+};
+/* fn for every breaker and every pacer that knows something. What it is given lives until it returns. */
+void moon_http_shared_each(struct moon_http *http, void (*fn)(void *ud, const struct moon_http_shared *s), void *ud);
+/* Takes what another process told, see moon_breaker_adopt and moon_pacer_restore. Whether that changed anything; false
+ * for nonsense and when there is no memory. */
+bool moon_http_shared_adopt(struct moon_http *http, const struct moon_http_shared *s);
+/* Changes of breakers' states since the start: a look that costs nothing. */
+uint64_t moon_http_shared_changes(const struct moon_http *http);
+
 #endif

@@ -35,6 +35,7 @@ struct moon_pacer {
     int64_t allowed;  /* 0: not said */
     int64_t reset_ns; /* end of the window */
     int64_t next_ns;  /* earliest time of the next place while pacing */
+    bool hearsay;     /* another process's numbers: the first answer is believed over them */
 };
 
 void moon_pacer_init(struct moon_pacer *p);
@@ -45,5 +46,15 @@ void moon_pacer_update(struct moon_pacer *p, int64_t now_ns, int64_t count, int6
 /* Pacing begins when at most a tenth of `allowed` (ten, when that is not known) is left. */
 int64_t moon_pacer_wait_ns(const struct moon_pacer *p, int64_t now_ns);
 int64_t moon_pacer_take(struct moon_pacer *p, int64_t now_ns);
+
+/* What another process may begin with. Wall time. */
+struct moon_pacer_snapshot {
+    int64_t left, allowed;
+    int64_t reset_wall_ns; /* <= 0: nothing is known */
+};
+void moon_pacer_save(const struct moon_pacer *p, int64_t now_ns, int64_t wall_ns, struct moon_pacer_snapshot *out);
+/* Only when nothing is known yet. Another token may have a window of its own: one place is always left, and its answer
+ * tells the truth. Nonsense is passed over. Whether it was taken. */
+bool moon_pacer_restore(struct moon_pacer *p, const struct moon_pacer_snapshot *s, int64_t now_ns, int64_t wall_ns);
 
 #endif

@@ -72,6 +72,19 @@ function host.process() end
 ---@return "alive"|"gone"|"unknown"
 function host.process_life(process) end
 
+---What the HTTP client knows of hosts, for other processes: each circuit breaker's state, and the rate limit where a
+---gateway has told one.
+---@return {kind: "breaker"|"pacer", key: string, until_ms: integer, state?: string, trips?: integer, left?: integer, allowed?: integer}[]
+function host.shared() end
+
+---@return integer n of changes of circuit breakers' states since the start
+function host.shared_changes() end
+
+---Takes what another process told with `shared`. Own experience counts more; nonsense is passed over.
+---@param entry table
+---@return boolean changed
+function host.adopt(entry) end
+
 ---@param fd integer
 ---@return boolean
 function host.isatty(fd) end
@@ -148,5 +161,41 @@ function host.progress(line) end
 
 ---From here on Ctrl-C and SIGTERM are the expected end of the command: status 0.
 function host.may_interrupt() end
+
+-- ---- the prompt: src/repl/l_editor.c ----
+
+---A line editor on the terminal.
+---@class moongate.host.editor
+local editor = {}
+
+---Errors: `not_found` (no terminal, or built without libedit).
+---@return moongate.host.editor? editor
+---@return moongate.error? err
+function host.editor() end
+
+---Waits for a line.
+---@param prompt string
+---@return string|false|nil line false: Ctrl-C; nil: the end
+function editor:read(prompt) end
+
+---Ends a read whose task was cancelled, and waits for that.
+function editor:interrupt() end
+
+---Adds to the history.
+---@param line string
+function editor:add(line) end
+
+---Waits until something is to be completed; an offer must follow.
+---@return string text the line
+---@return integer cursor bytes before the cursor
+function editor:wanted() end
+
+---@param erase integer characters before the cursor that go
+---@param insert string what comes in their place
+---@param list? string printed above the line
+function editor:offer(erase, insert, list) end
+
+---Closing again is harmless; so does `<close>`.
+function editor:close() end
 
 return host

@@ -2,6 +2,8 @@
  * Their upvalue is the session, which outlives the VM. */
 #include "session.h"
 
+#include "moongate/repl.h"
+
 #include <lauxlib.h>
 
 #include <errno.h>
@@ -285,5 +287,6 @@ int moon_session_extend(lua_State *L) {
     lua_call(L, 1, 1);
     lua_pushvalue(L, 1);
     luaL_setfuncs(L, funcs, 1);
+    moon_repl_extend(L);
     return 0;
 }

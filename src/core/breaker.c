@@ -142,3 +142,29 @@ void moon_breaker_restore(struct moon_breaker *b, const struct moon_breaker_snap
     b->state = MOON_BREAKER_OPEN;
     b->open_until_ns = now_ns + (near ? s->open_until_wall_ns - wall_ns : most);
 }
+
+static bool has_succeeded(const struct moon_breaker *b, int64_t now_ns) {
+    int64_t width = b->opts.window_ns / MOON_BREAKER_BUCKETS;
+    int64_t slot = now_ns / (width > 0 ? width : 1);
+    for (size_t i = 0; i < MOON_BREAKER_BUCKETS; i++)
+        if (b->bucket[i].ok > 0 && slot - b->bucket[i].slot < MOON_BREAKER_BUCKETS)
+            return true;
+    return false;
+}
+
+bool moon_breaker_adopt(struct moon_breaker *b, const struct moon_breaker_snapshot *s, int64_t now_ns,
+                        int64_t wall_ns) {
+    if (s->state == MOON_BREAKER_CLOSED && b->state == MOON_BREAKER_OPEN && b->open_until_ns > now_ns) {
+        b->open_until_ns = now_ns;
+        return true;
+    }
+    if (b->state != MOON_BREAKER_CLOSED || s->state == MOON_BREAKER_CLOSED || has_succeeded(b, now_ns))
+        return false;
+    moon_breaker_restore(b, s, now_ns, wall_ns);
+    if (b->state == MOON_BREAKER_CLOSED)
+        return false;
+    b->epoch++;
+    b->failures = 0;
+    b->probe_since_ns = -1;
+    return true;
+}

@@ -67,6 +67,12 @@ struct moon_breaker *moon_breakers_find(struct moon_breakers *set, const char *h
     return NULL;
 }
 
+void moon_breakers_each(struct moon_breakers *set, void (*fn)(void *ud, const char *key, struct moon_breaker *b),
+                        void *ud) {
+    for (struct entry *e = set->first; e; e = e->next)
+        fn(ud, e->key, &e->breaker);
+}
+
 struct moon_breaker *moon_breakers_get(struct moon_breakers *set, const char *host, const char *family,
                                        const struct moon_breaker_opts *opts) {
     struct moon_breaker *found = moon_breakers_find(set, host, family);

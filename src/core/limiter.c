@@ -43,7 +43,7 @@ void moon_pacer_init(struct moon_pacer *p) {
 /* Whole seconds arrive late and rounded, so the end of one window wanders by about a second; one that lies later than
  * that is a new window's. When no end is told, only a number that rose shows that a new window has begun. */
 static bool same_window(const struct moon_pacer *p, int64_t now_ns, int64_t left, int64_t reset_ns, bool told) {
-    if (!p->known || now_ns >= p->reset_ns)
+    if (!p->known || p->hearsay || now_ns >= p->reset_ns)
         return false;
     return told ? reset_ns <= p->reset_ns + 2 * MOON_NS_PER_S : left <= p->left + 10;
 }
@@ -59,6 +59,7 @@ void moon_pacer_update(struct moon_pacer *p, int64_t now_ns, int64_t count, int6
     int64_t reset_ns = now_ns + (told ? (reset_s < 86400 ? reset_s : 86400) * MOON_NS_PER_S : MOON_PACER_WINDOW_NS);
     if (!same_window(p, now_ns, left, reset_ns, told)) {
         p->known = true;
+        p->hearsay = false;
         p->left = left;
         p->reset_ns = reset_ns;
         p->next_ns = now_ns;
@@ -96,4 +97,25 @@ int64_t moon_pacer_take(struct moon_pacer *p, int64_t now_ns) {
     if (p->left > 0)
         p->left--;
     return wait;
+}
+
+void moon_pacer_save(const struct moon_pacer *p, int64_t now_ns, int64_t wall_ns, struct moon_pacer_snapshot *out) {
+    memset(out, 0, sizeof *out);
+    if (!p->known || p->hearsay || now_ns >= p->reset_ns)
+        return;
+    out->left = p->left;
+    out->allowed = p->allowed;
+    out->reset_wall_ns = wall_ns + (p->reset_ns - now_ns);
+}
+
+bool moon_pacer_restore(struct moon_pacer *p, const struct moon_pacer_snapshot *s, int64_t now_ns, int64_t wall_ns) {
+    int64_t ahead = s->reset_wall_ns - wall_ns;
+    if (p->known || s->reset_wall_ns <= 0 || ahead <= 0 || ahead > 86400 * MOON_NS_PER_S)
+        return false;
+    p->known = p->hearsay = true;
+    p->left = s->left > 1 ? s->left : 1;
+    p->allowed = s->allowed > 0 ? s->allowed : 0;
+    p->reset_ns = now_ns + ahead;
+    p->next_ns = now_ns;
+    return true;
 }

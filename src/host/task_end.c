@@ -284,7 +284,7 @@ void host_task_cancelled(lua_State *L, struct moon_task *t) {
     if (lua_status(t->co) == LUA_YIELD) {
         host->current = t;
         t->state = MOON_TASK_RUNNING;
-        if (atomic_load(&host->interrupted))
+        if (atomic_load(&host->interrupted) || lua_gethook(t->co)) /* one that looks at every step by now */
             lua_sethook(t->co, host_interrupt_hook, LUA_MASKCOUNT, CLOSE_STEPS);
         atomic_store(&host->running, t->co);
         if (lua_resetthread(t->co) != LUA_OK) {

@@ -14,15 +14,23 @@ static int no_memory(struct moon_err *err) {
 
 /* ---- moon_http ---- */
 
+static void on_breaker_change(void *ud, const char *key, const struct moon_breaker_snapshot *s) {
+    struct moon_http *h = ud;
+    (void)key;
+    (void)s;
+    h->breaker_changes++;
+}
+
 int moon_http_new(struct moon_http **out, const struct moon_http_opts *o, struct moon_err *err) {
     struct moon_http *h = calloc(1, sizeof *h);
     struct moon_curl_opts co = {o->loop, o->cacert, o->cert, o->key, o->proxy};
+    struct moon_breaker_store noted = {NULL, on_breaker_change, h};
     if (!h)
         return no_memory(err);
     h->loop = o->loop;
     h->rng = o->rng;
     h->log = o->log;
-    int rc = moon_breakers_new(&h->breakers, NULL, NULL, moon_loop_clock(o->loop));
+    int rc = moon_breakers_new(&h->breakers, NULL, &noted, moon_loop_clock(o->loop));
     if (rc == 0)
         rc = moon_curl_pool_new(&h->curl, &co, err);
     else

@@ -6,6 +6,7 @@
  * http_call.c    its life: pool, places, end
  * http_verdict.c what became of an attempt: class, code, words for a person
  * http_message.c header lines, URLs, results
+ * http_shared.c  what processes tell each other of hosts
  * http_trace.c   trace context, and what is known of attempts that have ended */
 #ifndef MOON_NET_HTTP_INTERNAL_H
 #define MOON_NET_HTTP_INTERNAL_H
@@ -56,6 +57,7 @@ struct moon_http {
     struct moon_http_call *live; /* started and not ended */
     struct moon_http_stats stats;
     struct moon_http_trace *trace; /* NULL: nobody traces */
+    uint64_t breaker_changes;
 };
 
 struct moon_http_client {

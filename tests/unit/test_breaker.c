@@ -37,6 +37,29 @@ static void opens_after_failures_in_a_row(void **state) {
     assert_string_equal(moon_breaker_state_name(moon_breaker_state(&b, 6 * S)), "half_open");
 }
 
+static void another_process_tells(void **state) {
+    (void)state;
+    struct moon_breaker b;
+    struct moon_breaker_snapshot open = {MOON_BREAKER_OPEN, 1, 1000 * S + 3 * S};
+    struct moon_breaker_snapshot closed = {MOON_BREAKER_CLOSED, 0, 0};
+    struct moon_breaker_snapshot nonsense = {77, 1, 1000 * S + 3 * S};
+    uint32_t ticket;
+    moon_breaker_init(&b, &opts);
+    assert_false(moon_breaker_adopt(&b, &nonsense, 20 * S, 1000 * S));
+    assert_false(moon_breaker_adopt(&b, &closed, 20 * S, 1000 * S));
+    result(&b, MOON_BREAKER_OK, 20 * S);
+    assert_false(moon_breaker_adopt(&b, &open, 20 * S, 1000 * S)); /* we have just seen it answer */
+    assert_true(moon_breaker_adopt(&b, &open, 40 * S, 1000 * S));
+    assert_int_equal(b.state, MOON_BREAKER_OPEN);
+    assert_false(moon_breaker_allow(&b, 42 * S, &ticket, NULL));
+    assert_false(moon_breaker_adopt(&b, &open, 42 * S, 1000 * S));
+    assert_true(moon_breaker_adopt(&b, &closed, 42 * S, 1002 * S)); /* it answers again: one may look */
+    assert_true(moon_breaker_allow(&b, 42 * S, &ticket, NULL));
+    assert_false(moon_breaker_allow(&b, 42 * S, &(uint32_t){0}, NULL));
+    moon_breaker_record(&b, ticket, MOON_BREAKER_OK, 42 * S);
+    assert_int_equal(b.state, MOON_BREAKER_CLOSED);
+}
+
 static void half_open_lets_one_probe_through(void **state) {
     (void)state;
     struct moon_breaker b;
@@ -219,15 +242,11 @@ static void a_set_keeps_hosts_and_families_apart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens_after_failures_in_a_row),
-        cmocka_unit_test(half_open_lets_one_probe_through),
-        cmocka_unit_test(a_lost_probe_does_not_lock_the_door),
-        cmocka_unit_test(late_results_are_ignored),
-        cmocka_unit_test(opens_on_the_rate_within_the_window),
-        cmocka_unit_test(the_open_time_has_an_end),
-        cmocka_unit_test(results_are_judged),
-        cmocka_unit_test(state_survives_a_restart),
-        cmocka_unit_test(a_set_keeps_hosts_and_families_apart),
+        cmocka_unit_test(opens_after_failures_in_a_row),    cmocka_unit_test(another_process_tells),
+        cmocka_unit_test(half_open_lets_one_probe_through), cmocka_unit_test(a_lost_probe_does_not_lock_the_door),
+        cmocka_unit_test(late_results_are_ignored),         cmocka_unit_test(opens_on_the_rate_within_the_window),
+        cmocka_unit_test(the_open_time_has_an_end),         cmocka_unit_test(results_are_judged),
+        cmocka_unit_test(state_survives_a_restart),         cmocka_unit_test(a_set_keeps_hosts_and_families_apart),
     };
     return cmocka_run_group_tests_name("breaker", tests, NULL, NULL);
 }

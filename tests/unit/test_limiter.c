@@ -132,8 +132,33 @@ static void remaining_alone_is_enough(void **state) {
     assert_true(moon_pacer_take(&p, S) <= 86400 * S);
 }
 
+static void another_process_tells(void **state) {
+    (void)state;
+    struct moon_pacer p, q;
+    struct moon_pacer_snapshot s;
+    moon_pacer_init(&p);
+    moon_pacer_init(&q);
+    moon_pacer_save(&p, 0, 1000 * MOON_NS_PER_S, &s);
+    assert_false(moon_pacer_restore(&q, &s, 0, 1000 * MOON_NS_PER_S));
+    moon_pacer_update(&p, 0, 300, 300, -1, 40);
+    moon_pacer_save(&p, 10 * MOON_NS_PER_S, 1000 * MOON_NS_PER_S, &s);
+    assert_int_equal(s.reset_wall_ns, 1030 * MOON_NS_PER_S);
+    assert_true(moon_pacer_restore(&q, &s, 500, 1010 * MOON_NS_PER_S));
+    assert_int_equal(moon_pacer_take(&q, 500), 0); /* one may look; the others wait for the window's end */
+    assert_true(moon_pacer_wait_ns(&q, 500) > 19 * MOON_NS_PER_S);
+    assert_false(moon_pacer_restore(&q, &s, 500, 1010 * MOON_NS_PER_S));
+    moon_pacer_save(&q, 500, 1010 * MOON_NS_PER_S, &s); /* what was heard is not told on */
+    assert_int_equal(s.reset_wall_ns, 0);
+    moon_pacer_update(&q, 600, 1, 300, -1, 50); /* a token of its own, and a window of its own */
+    assert_int_equal(moon_pacer_wait_ns(&q, 600), 0);
+    s.reset_wall_ns = INT64_MAX;
+    moon_pacer_init(&q);
+    assert_false(moon_pacer_restore(&q, &s, 500, 1010 * MOON_NS_PER_S));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_process_tells),
         cmocka_unit_test(a_burst_then_the_steady_rate),
         cmocka_unit_test(never_more_than_rate_and_burst),
         cmocka_unit_test(a_place_given_back_is_taken_again),

@@ -95,14 +95,14 @@ end
 function M.run(ctx, args)
   local workflow = require "moongate.workflow"
   local interactive = host.isatty(0)
-  local self = setmetatable({ ctx = ctx, interactive = interactive, input = input.open(ctx, interactive) }, Repl)
+  local self = setmetatable({ ctx = ctx, interactive = interactive, input = input.open(interactive) }, Repl)
   local _ <close> = setmetatable({}, { __close = function() self.input:close() end })
   self.session = session.new {
     run = workflow.open(require("moongate.cli.run").session(ctx)), interruptible = interactive,
     report = function(err, what) self:tell(err, what) end,
   }
   require("moongate.repl.help").install(self.session)
-  if self.input.serve then self.input:serve(self.session) end
+  self.input:serve(self.session)
   for _, file in ipairs(args.init) do
     local status, err = self.session:load(file)
     if status ~= "ok" then error(err, 0) end
