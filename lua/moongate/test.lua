@@ -1,63 +1,87 @@
--- test.lua - a small harness. t.test(name, fn) runs fn in a task of its own and prints TAP; after each test nothing
--- may be left over: no task, no transfer, no work on the pool.
-local host = require "moongate.host"
-local task = require "moongate.task"
+-- test.lua - what a file of tests works with: describe, it and their hooks, expect, simulated gateways, snapshots,
+-- files of the test's own; and the older test, eq, ok, raises, fails. docs/testing.md shows how. The file is run by
+-- `moongate test` (cli/test.lua), each in a process of its own.
 local errors = require "moongate.error"
+local expect = require "moongate.test.expect"
+local fs = require "moongate.fs"
+local show = require "moongate.test.show"
+local snapshot = require "moongate.test.snapshot"
+local suite = require "moongate.test.suite"
 
-local M = {}
-local count, failed = 0, 0
-local write = host.write -- where TAP goes
-local outcomes = {}
+local M = {
+  describe = suite.describe, it = suite.it, before = suite.before, after = suite.after,
+  before_each = suite.before_each, after_each = suite.after_each, test = suite.test, skip = suite.skip,
+  expect = expect.expect,
+}
 
-local function out(text)
-  assert(write(text .. "\n"))
+expect.add("to_match_snapshot", function(subject, name)
+  local test = suite.current()
+  if not test then expect.fail("to_match_snapshot works inside a test", nil, 3) end
+  local same, message, lines = snapshot.check(test, subject.value, name)
+  return same, message, "it is as the snapshot", lines
+end)
+
+-- test.sim{…} -> a simulated gateway for this test, and workflows run against it: test/sim.lua.
+function M.sim(opts)
+  return require("moongate.test.sim").start(opts)
 end
 
-local function show(v)
-  if type(v) == "string" then return string.format("%q", v) end
-  return tostring(v)
+-- ---- files ----
+
+local folder, made = nil, 0 -- where the files of this run of tests lie; how many folders it has
+
+-- M.set_folder(path): for the worker.
+function M.set_folder(path) folder = path end
+
+-- test.folder() -> path of a new, empty folder; gone after the run.
+function M.folder()
+  if not folder then error("test.folder: no run of tests", 2) end
+  made = made + 1
+  local path = ("%s/%d"):format(folder, made)
+  assert(fs.mkdir(path))
+  return path
 end
 
-local function same(a, b)
-  if a == b or (a ~= a and b ~= b) then return math.type(a) == math.type(b) or a == b end
-  if type(a) ~= "table" or type(b) ~= "table" or errors.is(a) ~= errors.is(b) then return false end
-  for k, v in next, a do
-    if not same(v, rawget(b, k)) then return false end
+-- test.file(name, content) -> path of a new file in a folder of its own. A table becomes JSON; a list of tables in a
+-- file *.jsonl a line each.
+function M.file(name, content)
+  local json = require "moongate.json"
+  local text = content
+  if type(content) == "table" and name:find "%.jsonl$" then
+    local lines = {}
+    for i, item in ipairs(content) do lines[i] = assert(json.encode(item)) .. "\n" end
+    text = table.concat(lines)
+  elseif type(content) == "table" then
+    text = assert(json.encode(content)) .. "\n"
   end
-  for k in next, b do
-    if rawget(a, k) == nil then return false end
-  end
-  return true
+  local path = M.folder() .. "/" .. name
+  local below = path:match "^(.*)/"
+  assert(fs.mkdir(below))
+  assert(fs.write(path, text))
+  return path
 end
 
-local function dump(v, depth)
-  if type(v) ~= "table" or depth > 3 then return show(v) end
-  local parts = {}
-  for k, x in next, v do
-    parts[#parts + 1] = (type(k) == "string" and k or "[" .. show(k) .. "]") .. " = " .. dump(x, depth + 1)
-  end
-  table.sort(parts)
-  return "{" .. table.concat(parts, ", ") .. "}"
-end
+-- ---- the older checks ----
 
 -- a equals b, tables by content.
 function M.eq(a, b, what)
-  if not same(a, b) then
-    error((what and what .. ": " or "") .. "got " .. dump(a, 0) .. ", expected " .. dump(b, 0), 2)
-  end
+  if show.same(a, b) then return end
+  local lines = type(a) == "table" and type(b) == "table" and show.diff(a, b) or nil
+  what = what and tostring(what) .. ": " or ""
+  expect.fail(("%sgot %s, expected %s"):format(what, show.brief(a), show.brief(b)), lines, 2)
 end
 
 function M.ok(v, what)
-  if not v then error(what or "expected a true value, got " .. show(v), 2) end
+  if not v then expect.fail(what and tostring(what) or "expected a true value, got " .. show.brief(v), nil, 2) end
   return v
 end
 
 -- fn(...) raises, and the message matches pattern. Returns what was raised.
 function M.raises(fn, pattern, ...)
   local ok, err = pcall(fn, ...)
-  if ok then error("expected an error", 2) end
+  if ok then expect.fail("expected an error", nil, 2) end
   if pattern and not tostring(err):find(pattern) then
-    error("the error is " .. show(tostring(err)) .. ", expected " .. show(pattern), 2)
+    expect.fail(("the error is %s, expected %s"):format(show.brief(tostring(err)), show.brief(pattern)), nil, 2)
   end
   return err
 end
@@ -70,84 +94,12 @@ function M.fails(...)
     value, err = ...
     code = select(3, ...)
   end
-  if value ~= nil then error("expected nil and an error, got " .. dump(value, 0), 2) end
-  if not errors.is(err) then error("expected an error object, got " .. dump(err, 0), 2) end
+  if value ~= nil then expect.fail("expected nil and an error, got " .. show.brief(value), nil, 2) end
+  if not errors.is(err) then expect.fail("expected an error object, got " .. show.brief(err), nil, 2) end
   if type(code) == "string" and err.code ~= code then
-    error("the error is " .. tostring(err.code) .. " (" .. tostring(err) .. "), expected " .. code, 2)
+    expect.fail(("the error is %s (%s), expected %s"):format(tostring(err.code), tostring(err), code), nil, 2)
   end
   return err
-end
-
-local function comment(text)
-  out("# " .. tostring(text):gsub("\n", "\n# "))
-end
-
-local function report(name, err)
-  count = count + 1
-  outcomes[count] = { name = name, status = err and "failed" or "passed", message = err and tostring(err) or nil }
-  if not err then return out(("ok %d - %s"):format(count, name)) end
-  failed = failed + 1
-  out(("not ok %d - %s"):format(count, name))
-  comment((err.where and err.where .. ": " or "") .. tostring(err))
-  if err.traceback then comment(err.traceback) end
-end
-
--- What lives now and did not before, after a little time to go.
-local function leftovers(before)
-  local left
-  for _ = 1, 100 do
-    local now = host.stats()
-    left = nil
-    for _, k in ipairs { "tasks", "transfers", "works" } do
-      if now[k] > before[k] then left = ("%d %s left over"):format(now[k] - before[k], k) end
-    end
-    if not left then return nil end
-    task.yield()
-  end
-  return left
-end
-
-function M.test(name, fn)
-  local before = host.stats()
-  local t = task.spawn(fn)
-  local _, err = t:join()
-  if t:status() == "done" then err = nil end
-  if not err then
-    local left = leftovers(before)
-    if left then err = errors.new { code = "script", message = left } end
-  end
-  report(name, err)
-end
-
-function M.skip(name, why)
-  count = count + 1
-  outcomes[count] = { name = name, status = "skipped", message = why }
-  out(("ok %d - %s # SKIP %s"):format(count, name, why or ""))
-end
-
--- Runs test files, for the command ctx; exit status. With --json standard output is the document's, and TAP goes to
--- standard error.
-function M.main(files, ctx)
-  local sandbox = require "moongate.sandbox"
-  if ctx.json then
-    write = function(text)
-      host.write_err(text)
-      return true
-    end
-  end
-  for _, path in ipairs(files) do
-    local fn, err = sandbox.load_test(path)
-    if fn then
-      local t = task.spawn(fn)
-      _, err = t:join()
-      if t:status() == "done" then err = nil end
-    end
-    if err then report(path, err) end
-  end
-  out("1.." .. count)
-  if failed > 0 then comment(("%d of %d failed"):format(failed, count)) end
-  ctx:result({ failed = failed, tests = require("moongate.json").array(outcomes), total = count })
-  return failed == 0 and 0 or 1
 end
 
 return M

@@ -76,7 +76,7 @@ check_file("include/$_", $layer_of{$_}) for sort keys %layer_of;
 my %private = (
     'moongate.host'    => qr{^lua/moongate/},
     'moongate.sandbox' => qr{^lua/moongate/(cli|repl|test|workflow)(/|\.lua)},
-    'moongate.cli'     => qr{^lua/moongate/(cli|repl|workflow)(/|\.lua)},
+    'moongate.cli'     => qr{^lua/moongate/(cli|repl|test|workflow)(/|\.lua)},
 );
 for my $file (split /\n/, `find lua/moongate scripts -name '*.lua' | LC_ALL=C sort`) {
     open my $fh, '<', $file or die "$file: $!";

@@ -39,6 +39,7 @@ t.test("good", function() end)
 t.test("bad", function() error("x", 0) end)
 t.skip("later", "why")
 LUA
+write_file("$dir/none.lua", 'error("none")');
 $r = moon('--json', 'test', $file, "$dir/none.lua");
 is($r->{status}, 1, 'test --json: 1 when one failed');
 my $doc = eval { json($r->{out}) } // {};

@@ -113,16 +113,6 @@ local sim = {
   },
 }
 
-local test = {
-  name = "test",
-  summary = "run Lua tests and report them in TAP",
-  description = {
-    "Runs each file with moongate.test in reach. The exit status is 1 when a test failed.",
-  },
-  args = { { "file", "a Lua file of tests", repeated = true } },
-  examples = { { "moongate test tests/lua/test_*.lua" } },
-}
-
 local check = {
   name = "check",
   summary = "find faults in Lua files without running them",
@@ -277,7 +267,9 @@ return {
   commands = {
     run, eval,
     require "moongate.cli.commands.repl",
-    sim, test, check, audit, webhook,
+    sim,
+    require "moongate.cli.commands.test",
+    check, audit, webhook,
     require "moongate.cli.commands.outbox",
     doctor, help, version,
   },

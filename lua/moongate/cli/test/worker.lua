@@ -1,0 +1,115 @@
+-- worker.lua - one file of tests, run in this process. What happens is written to standard output as records, each a
+-- byte 0x1e, one line of JSON: `moongate test` (cli/test.lua) reads them and tells people. What tests print themselves
+-- goes there, too, between the records.
+local errors = require "moongate.error"
+local fs = require "moongate.fs"
+local host = require "moongate.host"
+local json = require "moongate.json"
+local rng = require "moongate.sim.rng"
+local sandbox = require "moongate.sandbox"
+local snapshot = require "moongate.test.snapshot"
+local suite = require "moongate.test.suite"
+local task = require "moongate.task"
+local test = require "moongate.test"
+local time = require "moongate.time"
+
+local M = {}
+
+-- Text as JSON can hold it.
+local function clean(s)
+  if utf8.len(s) then return s end
+  return (s:gsub("[\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
+local function record(fields)
+  for k, v in pairs(fields) do
+    if type(v) == "string" then fields[k] = clean(v) end
+  end
+  assert(host.write("\30" .. assert(json.encode(fields)) .. "\n"))
+end
+
+-- An error as its place, a message, and what there is below it.
+local function describe(err)
+  local out = { message = tostring(err), where = err.where }
+  if err.assertion then out.message = err.message end
+  local place, rest = out.message:match "^([^\n:]+:%d+): (.*)$"
+  if place and not out.where then out.where, out.message = place, rest end
+  local lines = {}
+  for _, line in ipairs(err.diff or {}) do lines[#lines + 1] = clean(line) end
+  for _, detail in ipairs(not err.assertion and type(err.details) == "table" and err.details or {}) do
+    local text = type(detail) == "table" and tostring(detail.message) or tostring(detail)
+    local field = type(detail) == "table" and (detail.field or detail.pointer)
+    lines[#lines + 1] = clean("- " .. (field and field ~= "" and field .. ": " or "") .. text)
+  end
+  if err.hint then lines[#lines + 1] = clean("hint: " .. err.hint) end
+  out.lines = json.array(lines)
+  out.traceback = err.traceback and clean(err.traceback) or nil
+  out.message, out.where = clean(out.message), out.where and clean(out.where)
+  return out
+end
+
+local function sink(counts)
+  local begun
+  return {
+    started = function(name)
+      begun = time.monotonic()
+      record { event = "started", name = name }
+    end,
+    ended = function(t)
+      counts[t.status] = (counts[t.status] or 0) + 1
+      record {
+        event = "ended", name = t.name, status = t.status, why = t.why, clock = time.monotonic() - begun,
+        failure = t.err and describe(t.err) or nil,
+      }
+    end,
+  }
+end
+
+local function remove(path)
+  local stat = fs.stat(path)
+  if stat and stat.type == "directory" then
+    for _, name in ipairs(fs.list(path) or {}) do remove(path .. "/" .. name) end
+  end
+  if stat then fs.remove(path) end
+end
+
+-- A random order that comes from the seed and the file's name.
+local function shuffler(seed, file)
+  local r = rng.new(seed, file)
+  return function(n) return (r:u64() >> 1) % n + 1 end
+end
+
+local function wanted(filter)
+  return filter and function(name) return name:find(filter, 1, true) ~= nil end
+end
+
+-- M.run(file, {filter, shuffle, update, ci, seed, folder}) -> exit status.
+function M.run(file, opts)
+  local counts = {}
+  suite.begin {
+    sink = sink(counts), wanted = wanted(opts.filter), random = opts.shuffle and shuffler(opts.seed, file) or nil,
+  }
+  snapshot.begin(file, opts)
+  test.set_folder(opts.folder)
+  -- Until a test starts a simulated gateway there is none: no test reaches a real one by accident.
+  assert(host.use_gateway("http://127.0.0.1:1", "no-gateway", "no-gateway"))
+  local chunk, err = sandbox.load_test(file)
+  if chunk then
+    local t = task.spawn(function()
+      chunk()
+      suite.run()
+    end)
+    err = select(2, t:join())
+    if t:status() == "done" then err = nil end
+  end
+  if err then
+    counts.failed = (counts.failed or 0) + 1
+    record { event = "broken", failure = describe(errors.is(err) and err or errors.new(err)) }
+  end
+  local snapshots = snapshot.finish(not opts.filter and not err)
+  remove(opts.folder)
+  record { event = "finished", snapshots = snapshots }
+  return counts.failed and 1 or 0
+end
+
+return M

@@ -1,0 +1,194 @@
+-- sim.lua - test.sim{…}: a simulated gateway of a test's own, and workflows run against it in this process, with all
+-- that they say and do at hand. It ends with the task that asked for it, at the latest with the test.
+local bundled = require "moongate.cli.bundled"
+local errors = require "moongate.error"
+local exit_status = require "moongate.cli.exit_status"
+local flags = require "moongate.cli.flags"
+local host = require "moongate.host"
+local report = require "moongate.cli.report"
+local sandbox = require "moongate.sandbox"
+local sim = require "moongate.sim"
+local workflow = require "moongate.workflow"
+
+local M = {}
+
+local OWN = { project = true } -- options of test.sim that sim.start does not know
+
+local Session = {}
+Session.__index = Session
+Session.__name = "test.sim"
+
+-- What the gateway holds, what it was asked, its faults: as of the server (moongate.sim).
+for _, name in ipairs { "state", "stats", "reset", "fault", "faults", "clear_faults", "expire_tokens", "settle" } do
+  Session[name] = function(self, ...) return self.server[name](self.server, ...) end
+end
+
+function Session:stop() self.server:stop() end
+Session.__close = function(self) self.server:stop() end
+
+-- session:requests([method [, path pattern]]) -> list of {method, path, status, body, …} of the API, oldest first;
+-- tokens and the control paths are not among them. At most the last 1000.
+function Session:requests(method, pattern)
+  local out = {}
+  for _, request in ipairs(self:stats().last) do
+    local api = not request.path:find "^/oauth/" and not request.path:find "^/__sim/"
+    if api and (not method or request.method == method) and (not pattern or request.path:find(pattern)) then
+      out[#out + 1] = request
+    end
+  end
+  return out
+end
+
+-- An audit log in a list, of the form that moongate.audit has.
+local function audit_log(lines)
+  local log = {}
+  local function append(phase, fields, intent)
+    local line = { phase = phase, seq = #lines + 1, intent = intent }
+    for k, v in pairs(fields) do line[k] = v end
+    lines[#lines + 1] = line
+    return line
+  end
+  function log.intent(fields)
+    local intent = append("intent", fields)
+    local entry = { seq = intent.seq }
+    function entry.outcome(_, more)
+      local line = append("outcome", more, intent.seq)
+      line.action = line.action or intent.action
+      return true
+    end
+    return entry
+  end
+  function log.event(fields) return append("event", fields).seq end
+  return log
+end
+
+-- What a run says and does, while it is under way.
+local function new_outcome()
+  return { data = nil, lines = {}, text = "", streamed = "", notes = {}, reports = {}, audit = {}, exit_status = 0 }
+end
+
+local function hooks_of(session, out, opts)
+  return {
+    dry_run = opts.dry_run, json = opts.json, simulated = true, project = session.project, audit = audit_log(out.audit),
+    note = function(line) out.notes[#out.notes + 1] = line end,
+    report = function(err) out.reports[#out.reports + 1] = err end,
+    stream = function(text)
+      out.streamed = out.streamed .. text
+      return true
+    end,
+  }
+end
+
+-- "--dry-run" and "--json" among the words are the program's own.
+local function own_flags(words, opts)
+  local rest, open = {}, true
+  for _, word in ipairs(words) do
+    word = tostring(word)
+    if word == "--" then open = false end
+    local name = open and (word == "--dry-run" and "dry_run" or word == "--json" and "json")
+    if name then opts[name] = true else rest[#rest + 1] = word end
+  end
+  return rest
+end
+
+local function parse(definition, words)
+  local commands = require "moongate.cli.commands"
+  flags.check(definition, commands.globals)
+  local values, faults = flags.parse(definition, words, { getenv = host.getenv, globals = commands.globals })
+  if values then return values end
+  error(errors.new {
+    code = "usage", message = table.concat(faults, "; "), details = faults[2] and faults or nil,
+  }, 0)
+end
+
+-- A plain script: what it prints is its text, what it returns its data.
+local function run_plain(chunk, words, out)
+  local kept = sandbox.print
+  sandbox.print = function(text)
+    out.lines[#out.lines + 1] = text:gsub("\n$", "")
+    return true
+  end
+  local ok, result = pcall(chunk, table.unpack(words))
+  sandbox.print = kept
+  if not ok then error(result, 0) end
+  if workflow.is(result) then return result end
+  out.data = result
+end
+
+-- The definition of what is to be run, or nil when it was a plain script and has run.
+local function definition_of(what, words, out)
+  if workflow.is(what) then return what end
+  if bundled.exists(what) then return bundled.load(what) end
+  local arg = table.move(words, 1, #words, 1, { [0] = what })
+  local chunk, err = sandbox.load_script(what, { arg = arg })
+  if not chunk then error(err, 0) end
+  return run_plain(chunk, words, out)
+end
+
+local function execute(session, what, words, opts, out)
+  local definition = definition_of(what, words, out)
+  if not definition then return end
+  local result = workflow.execute(definition, parse(definition, words), hooks_of(session, out, opts))
+  out.data, out.lines, out.exit_status = result.data, result.lines, result.exit_status
+end
+
+-- session:run(what, word…) -> outcome. what: a bundled workflow's name, a script's path, or what workflow.define gave;
+-- the words are those of the command line. A failure is in the outcome, not raised:
+--   exit_status            the program's
+--   data                   the document that --json would print
+--   text, lines            what would be printed without it
+--   streamed               what was written while it ran (run:stream)
+--   notes, reports         what went to standard error: lines; failures that did not end the run
+--   audit                  the audit log's lines
+--   error                  the failure that ended it, or nil
+function Session:run(what, ...)
+  if type(what) ~= "string" and not workflow.is(what) then
+    error("session:run: expected a workflow's name, a script's path or a definition", 2)
+  end
+  assert(host.use_gateway(self.url, self.client_id, self.client_secret))
+  local out, opts = new_outcome(), {}
+  local words = own_flags({ ... }, opts)
+  local ok, err = pcall(execute, self, what, words, opts, out)
+  if not ok then
+    out.error = errors.is(err) and err or errors.new(report.normal(err))
+    out.exit_status = exit_status.of(report.normal(err))
+  end
+  out.text = table.concat(out.lines, "\n")
+  return out
+end
+
+-- A copy of a project's table without secrets that are not set here: tests need none.
+local function without_unset(value)
+  if type(value) ~= "table" then return value end
+  if type(value.unset) == "string" then return nil end
+  local out = {}
+  for k, v in pairs(value) do out[k] = without_unset(v) end
+  return out
+end
+
+local function receiver_secrets(project)
+  local secret, secrets = require "moongate.secret", {}
+  for name, hook in pairs(project.webhooks or {}) do
+    if secret.is(hook.secret) or type(hook.secret) == "string" then secrets[name] = hook.secret end
+  end
+  return secrets
+end
+
+-- M.start(opts) -> session. opts: those of sim.start, with no rate limit unless one is asked for; project: a project
+-- file's table instead of the one there is.
+function M.start(opts)
+  local all = { rate_limit = 0 }
+  for k, v in pairs(opts or {}) do
+    if not OWN[k] then all[k] = v end
+  end
+  local project = opts and opts.project or without_unset(host.project().data) or {}
+  all.receiver_secrets = all.receiver_secrets or receiver_secrets(project)
+  local server = assert(sim.start(all))
+  assert(host.use_gateway(server.url, server.client_id, server.client_secret))
+  return setmetatable({
+    server = server, project = project, url = server.url, client_id = server.client_id,
+    client_secret = server.client_secret, webhook_secret = server.webhook_secret,
+  }, Session)
+end
+
+return M

@@ -1,0 +1,169 @@
+# `moongate test` from outside: what it finds, how it reports, and what it does not let pass.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Moon;
+use Test::More;
+
+my $HEAD = <<'LUA';
+local test = require "moongate.test"
+local task, time = require "moongate.task", require "moongate.time"
+local describe, it, expect = test.describe, test.it, test.expect
+LUA
+
+# A folder with test files -> its name.
+my $n = 0;
+sub folder {
+    my (%files) = @_;
+    my $d = "f" . ++$n;
+    mkdir $d;
+    for my $name (keys %files) {
+        my $path = "$d/$name";
+        system 'mkdir', '-p', $path =~ s{/[^/]*$}{}r;
+        write_file($path, ($name =~ /_test\.lua$|^test_|\/test_/ ? $HEAD : '') . $files{$name});
+    }
+    return $d;
+}
+mkdir "$Moon::dir/tmp";
+$ENV{TMPDIR} = "$Moon::dir/tmp";
+sub tests { my ($d, @args) = @_; moon({ dir => $d, env => { CI => '' } }, 'test', @args) }
+
+subtest 'which files are found' => sub {
+    my $it = qq{it("x", function() end)\n};
+    my $d = folder('a_test.lua' => $it, 'test_b.lua' => $it, 'c.lua' => 'error("no test")', 'tests/deep/d_test.lua' => $it,
+        'other/e_test.lua' => $it, 'tests/.hidden/f_test.lua' => $it, 'tests/helper.lua' => 'error("no test")');
+    my $r = tests($d);
+    is $r->{status}, 0, 'all pass' or diag $r->{out}, $r->{err};
+    is join(' ', $r->{out} =~ /^# (\S+\.lua)$/mg), 'a_test.lua test_b.lua tests/deep/d_test.lua', 'here, and below ./tests';
+    $r = tests($d, 'other', 'a_test.lua', 'a_test.lua');
+    is join(' ', $r->{out} =~ /^# (\S+\.lua)$/mg), 'other/e_test.lua a_test.lua', 'what is named, each once';
+    is tests(folder('x.lua' => ''))->{status}, 2, 'none: exit 2';
+    is tests(folder('x_test.lua' => ''))->{status}, 2, 'a file without a test: exit 2';
+    is tests($d, 'nowhere')->{status}, 2, 'a path that is not there: exit 2';
+    is tests($d, '--filter', 'nothing of that name')->{status}, 2, 'a filter that fits none: exit 2';
+};
+
+subtest 'failures are told with their place and what differs' => sub {
+    my $d = folder('a_test.lua' => <<'LUA');
+describe("sums", function()
+  it("are right", function() expect(1 + 1):to_be(2) end)
+  it("are wrong", function()
+    expect({ a = 1, b = { c = 2 } }):to_equal { a = 1, b = { c = 3 } }
+  end)
+end)
+it("raises", function() error("boom") end)
+it("waits for nothing", function() task.sleep(75 * 3600) end)
+it("is still to be written")
+LUA
+    my $r = tests($d, '--junit', 'out.xml');
+    is $r->{status}, 1, 'exit 1';
+    like $r->{out}, qr/^ok 1 - sums > are right\nnot ok 2 - sums > are wrong\n# a_test\.lua:7: the values differ\n#   ~ b\.c: 2, expected 3\n/m, 'a diff';
+    like $r->{out}, qr/^not ok 3 - raises\n# a_test\.lua:10: boom\n/m, 'an error';
+    like $r->{out}, qr/^ok 4 - waits for nothing\nok 5 - is still to be written # SKIP not written yet\n1\.\.5\n/m, 'the rest';
+    my $xml = read_file("$d/out.xml");
+    like $xml, qr/<testsuites name="moongate test" tests="5" failures="2" skipped="1"/, 'JUnit: counts';
+    like $xml, qr/<testcase classname="a_test" name="sums &gt; are wrong" file="a_test\.lua" time="[\d.]+">\n\s*<failure message="the values differ">a_test\.lua:7: the values differ\n~ b\.c: 2, expected 3<\/failure>/, 'JUnit: a failure';
+    if (eval { require XML::Parser; 1 }) { ok eval { XML::Parser->new->parse($xml); 1 }, 'JUnit: well formed' }
+    my $doc = json(tests($d, '--json')->{out});
+    is "@$doc{qw(passed failed skipped total)}", '2 2 1 5', '--json: counts';
+    is $doc->{tests}[1]{where}, 'a_test.lua:7', '--json: a place';
+    $r = tests($d, '--format', 'pretty', '--filter', 'sums');
+    like $r->{out}, qr/  sums\n    ✓ are right\n    ✗ are wrong\n/, 'pretty: a tree';
+    like $r->{out}, qr/a_test\.lua:7:  expect\(\{ a = 1, b = \{ c = 2 \} \}\):to_equal/, 'pretty: the source';
+    like $r->{out}, qr/^1 passed, 1 failed in 1 file/m, 'pretty: the sum; --filter';
+    is tests($d, '--filter', 'are right')->{status}, 0, 'what is filtered out does not count';
+};
+
+subtest 'a test that leaves something behind fails, and so does one that ends its process' => sub {
+    my $d = folder('a_test.lua' => <<'LUA', 'b_test.lua' => "local t = nil\nt.x = 1\n", 'c_test.lua' => "local local\n", 'd_test.lua' => 'it("x", function() end)');
+it("spins", function() while true do end end)
+LUA
+    my $r = tests($d, '--timeout', '500ms', '--jobs', '4');
+    is $r->{status}, 1, 'exit 1';
+    like $r->{out}, qr/not ok 1 - spins\n# it took longer than 0\.5 s and was ended/, 'one that does not end is ended';
+    like $r->{out}, qr/not ok 2 - b_test\.lua\n# b_test\.lua:5: attempt to index a nil value \(local 't'\)/, 'a file that raises';
+    like $r->{out}, qr/not ok 3 - c_test\.lua\n# c_test\.lua:4: <name> expected/, 'a file that is no Lua';
+    like $r->{out}, qr/^ok 4 - x$/m, 'the others run';
+};
+
+subtest 'files are apart, in order, and side by side' => sub {
+    my %files = map { ("t${_}_test.lua" => "-- real clock\n" . $HEAD . "it('x', function() task.sleep(0.3) print('from $_') end)") } 1 .. 4;
+    my $d = 'side'; mkdir $d;
+    write_file("$d/$_", $files{$_}) for keys %files;
+    my $r = tests($d, '--jobs', 4);
+    is $r->{status}, 0;
+    is $r->{out}, join('', map { "# t${_}_test.lua\n# from $_\nok $_ - x\n" } 1 .. 4) . "1..4\n", 'output in order, what is printed in its place';
+    cmp_ok $r->{elapsed}, '<', 1.15, 'side by side';
+};
+
+subtest 'a random order that a seed repeats' => sub {
+    my $d = folder('a_test.lua' => join('', map { "it('t$_', function() end)\n" } 1 .. 12));
+    my $order = sub { join ' ', $_[0]{out} =~ /^ok \d+ - (\S+)/mg };
+    my $a = tests($d, '--shuffle', '--seed', 5);
+    isnt $order->($a), join(' ', map {"t$_"} 1 .. 12), 'another order';
+    is $order->(tests($d, '--shuffle', '--seed', 5)), $order->($a), 'the same for the same seed';
+    like $a->{out}, qr/^# shuffled with --seed 5$/m, 'the seed is told';
+    my $b = tests($d, '--shuffle');
+    my ($seed) = $b->{out} =~ /--seed (\d+)/;
+    is $order->(tests($d, '--shuffle', '--seed', $seed)), $order->($b), 'one that was drawn can be repeated';
+};
+
+subtest 'snapshots' => sub {
+    my $d = folder('a_test.lua' => 'it("x", function() expect({ a = 1 }):to_match_snapshot() end)');
+    my $r = moon({ dir => $d, env => { CI => 'true' } }, 'test');
+    is $r->{status}, 1, 'missing in CI: a failure';
+    like $r->{out}, qr/there is no snapshot "x" in a_test\.snap/;
+    ok !-e "$d/a_test.snap", 'and none is written';
+    is tests($d)->{status}, 0, 'written elsewhere';
+    is read_file("$d/a_test.snap"), "Made by `moongate test --update-snapshots`.\n\n=== x\n{ a = 1 }\n\n", 'as text';
+    is moon({ dir => $d, env => { CI => 'true' } }, 'test')->{status}, 0, 'then there';
+    write_file("$d/a_test.lua", $HEAD . 'it("x", function() expect({ a = 2 }):to_match_snapshot() end)');
+    $r = tests($d);
+    is $r->{status}, 1, 'another value: a failure';
+    like $r->{out}, qr/#   - \{ a = 1 \}\n#   \+ \{ a = 2 \}/, 'with a diff';
+    is tests($d, '--update-snapshots')->{status}, 0;
+    is tests($d)->{status}, 0, '--update-snapshots takes it';
+    write_file("$d/a_test.lua", $HEAD . 'it("y", function() end)');
+    like tests($d)->{out}, qr/1 unused snapshot/, 'one that nobody asks for is told';
+    tests($d, '--update-snapshots');
+    ok !-e "$d/a_test.snap", 'and removed';
+};
+
+subtest 'the clock of a file' => sub {
+    my $d = 'clock'; mkdir $d;
+    my $body = 'test.test("x", function() local a = time.monotonic() task.sleep(0.2) print(time.iso():sub(1, 7)) end)';
+    my $says = sub { my ($r) = @_; $r->{out} =~ /^# (\d{4}-\d\d)$/m ? $1 eq '2026-01' ? 'virtual' : 'real' : $r->{out} . $r->{err} };
+    my $at = sub { write_file("$d/x_test.lua", $_[0]); tests($d, @_[1 .. $#_]) };
+    is $says->($at->($HEAD . $body)), 'real', 'without describe and it: the real one';
+    is $says->($at->("-- virtual clock\n$HEAD$body")), 'virtual', 'its first line asks for the other';
+    is $says->($at->("$HEAD$body\nit('y', function() end)")), 'virtual', 'a file of describe and it: a virtual one';
+    is $says->($at->("-- real clock\n$HEAD$body\nit('y', function() end)")), 'real', 'its first line asks for the other';
+    is $says->($at->("$HEAD$body\nit('y', function() end)", '--clock', 'real')), 'real', '--clock decides for all';
+};
+
+subtest 'no test reaches the gateway or the state of whoever runs it' => sub {
+    my $sim = start_sim();
+    my $d = folder('a_test.lua' => <<'LUA');
+it("has no gateway", function()
+  local auth = require "moongate.auth"
+  expect(auth.info().api_url):to_be "http://127.0.0.1:1"
+end)
+it("has an audit log of its own", function() assert(require("moongate.audit").event { action = "x" }) end)
+LUA
+    my $r = moon({ dir => $d, env => { %{ $sim->{env} }, CI => '' } }, 'test');
+    is $r->{status}, 0 or diag $r->{out};
+    is sim_get($sim, 'stats')->{requests}, 0, 'nothing was asked';
+    ok !-e "$Moon::dir/state", 'no state was written';
+    is_deeply [glob "$ENV{TMPDIR}/*"], [], 'nothing is left behind';
+};
+
+subtest 'a file runs in the folder of its project' => sub {
+    my $d = folder('inner/moongate.lua' => 'return { limits = { dimensions = 12 } }', 'inner/tests/a_test.lua' => <<'LUA');
+it("x", function() expect(assert(require("moongate.fs").read "moongate.lua")):to_contain "12" expect(1):to_be(2) end)
+LUA
+    my $r = tests($d, 'inner');
+    like $r->{out}, qr{^# inner/tests/a_test\.lua:4: got 1, expected 2}m, 'and places are told from where we are' or diag $r->{out};
+};
+
+done_testing;
