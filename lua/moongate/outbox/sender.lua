@@ -9,7 +9,7 @@ local M = {}
 
 local AT_ONCE = 8
 local PAGE = 200
-local POLL = 10 -- seconds: how soon a watch sees what other processes put in
+local POLL = 5 -- seconds: how soon a watch sees what other processes put in
 
 local function empty()
   return { delivered = 0, pending = 0, dead = 0, busy = 0 }
