@@ -7,14 +7,10 @@
 -- after the commit outbox.deliver(run, ids) tries them. A step that was done in an earlier life of the run:
 -- outbox.replayed(run, step).
 --
--- With a journal (moongate.journal), for run:step: outbox.add(run, record, event, data, opts) while the step runs,
--- outbox.statements(record) for the batch that says it is done, outbox.committed(run, record) after that; and
--- outbox.replayed(run, outbox.step(record)) when it was done already. outbox.tell is run:webhook: inside of a step it
--- adds, outside it keeps a record of its own.
+-- Who calls: journal/steps.lua and journal/webhooks.lua; workflow.lua's tell where a run has no journal.
 
 local clock = require "moongate.gateway.clock"
 local delivery = require "moongate.outbox.delivery"
-local has_journal, journal = pcall(require, "moongate.journal")
 local holder = require "moongate.outbox.holder"
 local notify = require "moongate.webhooks.notify"
 local profile = require "moongate.webhooks.profile"
@@ -26,10 +22,6 @@ local task = require "moongate.task"
 local webhooks = require "moongate.webhooks"
 
 local M = {}
-
-local function current()
-  if has_journal then return journal.current() end
-end
 
 -- outbox.env{db, audit, log, metrics, webhooks = the project file's, simulated} -> what deliveries work with
 function M.env(parts)
@@ -46,8 +38,7 @@ end
 local function env_of(run)
   local env = run._outbox
   if env then return env end
-  local j = current()
-  local db = j and j.db or run._session.store
+  local db = run.journal and run.journal.db or run._session.store
   if type(db) == "function" then db = db() end -- opened when there is something to keep
   if not db then return nil end
   if run._outbox then return run._outbox end -- another task was first, while this one waited
@@ -55,7 +46,7 @@ local function env_of(run)
     db = db, audit = run.audit, log = run.log, metrics = run.metrics, webhooks = run.project.webhooks,
     simulated = run.simulated,
   }
-  env.run_id = j and j.id or run.id
+  env.run_id = run.id
   run._outbox, run._webhooks = env, env.state
   return env
 end
@@ -157,66 +148,9 @@ function M.replayed(run, step)
   end))
 end
 
--- ---- with the journal ----
-
--- What the messages of a journal's record are found by, within its run.
-function M.step(record)
-  return ("%s %s%s"):format(record.kind, record.name, record.n > 1 and "#" .. record.n or "")
-    .. (record.path ~= "" and (" [%s]"):format(record.path) or "")
-end
-
--- outbox.add(run, record, event, data, opts): messages that go with the record's end -> notes: what is known of them so
--- far; committed puts into the same tables what became of them. nil: the run has no store.
-function M.add(run, record, event, data, opts)
-  local statements, ids = M.rows(run, event, data, opts, M.step(record))
-  if not statements then return nil end
-  local held = record.outbox or { statements = {}, ids = {}, notes = {} }
-  record.outbox = held
-  table.move(statements, 1, #statements, #held.statements + 1, held.statements)
-  local notes = {}
-  for i, id in ipairs(ids) do
-    local made = run._outbox.made[id]
-    notes[i] = made.note or { name = made.hook.name, id = id, delivered = false, kept = true, attempts = 0 }
-    held.ids[#held.ids + 1], held.notes[#held.notes + 1] = id, notes[i]
-  end
-  return notes
-end
-
--- outbox.statements(record) -> list of {sql, parameters} for the transaction of its end; empty where nothing was added.
-function M.statements(record)
-  return record.outbox and record.outbox.statements or {}
-end
-
--- outbox.committed(run, record) -> notes of all that was added, delivered or not.
-function M.committed(run, record)
-  local held = record.outbox
-  if not held then return {} end
-  record.outbox = nil
-  for i, note in ipairs(M.deliver(run, held.ids)) do
-    for k in pairs(held.notes[i]) do held.notes[i][k] = nil end
-    for k, v in pairs(note) do held.notes[i][k] = v end
-  end
-  return held.notes
-end
-
--- A run:webhook outside of any step: a record of its own, also where nobody wants the event, so that a change of the
--- project file does not change the run's shape.
-local function record(run, j, event, data, opts)
-  local rec = j:visit("webhook", event)
-  if rec.state == "done" then return j.checking and {} or M.replayed(run, M.step(rec)) end
-  M.add(run, rec, event, data, opts)
-  local told = table.pack(#rec.outbox.ids)
-  if told[1] > 0 then rec:done(told, M.statements(rec)) else rec:remember(told) end
-  return M.committed(run, rec)
-end
-
--- outbox.tell(run, event, data, opts) -> notes | nil: the run has no store.
+-- outbox.tell(run, event, data, opts) -> notes, as run:webhook gives them; nil: the run has no store. For a run without
+-- a journal: the messages have a transaction of their own.
 function M.tell(run, event, data, opts)
-  local j, rec = current()
-  if j and not run.dry_run then
-    if rec then return M.add(run, rec, event, data, opts) end
-    return record(run, j, event, data, opts)
-  end
   local statements, ids = M.rows(run, event, data, opts)
   if not statements then return nil end
   if #statements > 0 then assert(run._outbox.db:batch(statements)) end

@@ -155,7 +155,7 @@ local function url_now(env, row)
 end
 
 function M.retry(ctx, args)
-  if (args.all_dead or false) == (#args.id > 0) then fail.usage("outbox retry needs either messages' ids or --all-dead") end
+  if (args.all_dead or false) == (#args.id > 0) then fail.usage("outbox retry needs messages' ids or --all-dead") end
   local db, ids = open(), args.id
   local env = env_of(ctx, db)
   if args.all_dead then
