@@ -7,6 +7,9 @@ B := build/$(BUILD)
 
 # ---- flags ----
 PKGS := lua5.4 libcurl libuv libmicrohttpd libcrypto libpcre2-8 uuid lua5.4-cjson sqlite3
+# State on a server needs libpq; without it, that is all that is missing.
+PQ := $(shell pkg-config --exists libpq 2>/dev/null && echo libpq)
+PKGS += $(PQ)
 DEP_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 DEP_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # Lua is linked in where its archive is at hand: calls into it take no detour, and fewer libraries are loaded at the start.
@@ -35,7 +38,7 @@ ifeq ($(BUILD)$(findstring clang,$(shell $(CC) --version 2>/dev/null)),release)
 LTO = -flto=auto -ffat-lto-objects -frandom-seed=$(@F) -ffile-prefix-map=$(CURDIR)=.
 endif
 # The same sources give the same bytes wherever they lie: no time stamps, no absolute paths.
-CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -DMOON_VERSION='"$(VERSION)"' -fPIE -fstack-protector-strong \
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -DMOON_VERSION='"$(VERSION)"' $(if $(PQ),-DMOON_HAVE_LIBPQ) -fPIE -fstack-protector-strong \
              -ffile-prefix-map=$(CURDIR)=. $(OPT) $(LTO) $(WARN) -Iinclude $(DEP_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,--as-needed $(OPT) $(LDFLAGS)
 LIBS = $(DEP_LIBS) -lm -lpthread
@@ -45,7 +48,7 @@ short := $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,1)
 q = $(if $(V),,@)$(if $(short),printf '  %-7s %s\n' $(1) $@;)
 
 # ---- what there is ----
-SRC := $(filter-out src/tools/%,$(sort $(wildcard src/*/*.c)))
+SRC := $(filter-out src/tools/% $(if $(PQ),,src/store/postgres%),$(sort $(wildcard src/*/*.c)))
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/embedded.o
 LIBOBJ := $(filter-out $(B)/obj/cli/main.o,$(OBJ))
 LUA := $(shell find lua/moongate lua/meta scripts -type f \( -name '*.lua' -o -name '*.json' \) 2>/dev/null | LC_ALL=C sort)

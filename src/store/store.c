@@ -27,7 +27,12 @@ int moon_store_open(struct moon_store **out, const char *url, const struct moon_
     case MOON_STORE_SQLITE:
         return store_sqlite_open(out, url + strlen("sqlite:"), opts, err);
     case MOON_STORE_POSTGRES:
+#ifdef MOON_HAVE_LIBPQ
         return store_postgres_open(out, url, opts, err);
+#else
+        return moon_err_set(err, MOON_ESTORE,
+                            "state: this moongate was built without PostgreSQL's libpq: use sqlite:FILE");
+#endif
     default:
         return moon_err_set(err, MOON_EINVAL, "state: sqlite:FILE or postgres://... is needed");
     }

@@ -1,0 +1,57 @@
+/* postgres_private.h - the PostgreSQL form, shared by its files. */
+#ifndef MOON_STORE_POSTGRES_PRIVATE_H
+#define MOON_STORE_POSTGRES_PRIVATE_H
+
+#include "store_private.h"
+
+#include "moongate/rng.h"
+
+#include <libpq-fe.h>
+
+/* What a statement that did not succeed came to, beside the codes of err.h and MOON_STORE_AGAIN. */
+#define PG_LOST 2 /* the connection is gone */
+
+struct pg_store {
+    struct moon_store base;
+    PGconn *conn; /* NULL or bad: to be connected again */
+    char *url, *shown;
+    const atomic_bool *stop;
+    struct moon_rng rng;
+    char session[33];     /* our row in moongate_commits ... */
+    int64_t commits;      /* ... and the number of the last COMMIT that was tried, which it holds when that happened */
+    bool registered;      /* the row is there */
+    int collisions;       /* transactions rolled back in a row by what others did */
+    struct moon_buf text; /* scratch: a statement's text, and its numbers as text */
+};
+
+/* ---- postgres_connect.c ---- */
+
+/* Connects, as often and for as long as patience_ms says; brings the schema up to date. 0 or a code. */
+int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err);
+/* Connects again if the connection is gone. */
+int pg_ensure(struct pg_store *s, struct moon_err *err);
+/* Waits, unless it is to stop. */
+void pg_pause(struct pg_store *s, int ms);
+
+/* ---- postgres_query.c: statements go out together, then their answers are read in their order ---- */
+
+/* Each 0, MOON_ENOMEM (err set) or PG_LOST. */
+int pg_send(struct pg_store *s, const char *sql, int n, const char *const values[], struct moon_err *err);
+int pg_send_statement(struct pg_store *s, const struct moon_store_call *c, const struct moon_store_statement *st,
+                      struct moon_err *err);
+int pg_sync(struct pg_store *s);
+/* The next answer: 0, a code, MOON_STORE_AGAIN or PG_LOST, err set. *result (may be NULL) is the caller's. what: the
+ * SQL, for a message. */
+int pg_receive(struct pg_store *s, PGresult **result, const char *what, struct moon_err *err);
+int pg_receive_statement(struct pg_store *s, struct moon_store_call *c, struct moon_store_statement *st);
+int pg_receive_sync(struct pg_store *s);
+/* One statement or more without parameters, each for itself; *number: the first column of the last one's first row, -1
+ * for none. */
+int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, struct moon_err *err);
+int pg_lost(struct moon_err *err, const PGconn *conn);
+/* Waits for the socket at most ms; false when it is to stop. */
+bool pg_wait(struct pg_store *s, short events, int ms);
+
+extern const struct store_form postgres_form;
+
+#endif
