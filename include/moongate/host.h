@@ -35,6 +35,7 @@ struct moon_services {
     struct moon_http *http;               /* does nothing expensive before its first request */
     struct moon_audit_queue *audit;       /* opens its file at the first event */
     struct moon_store_queue *store;       /* opened at its first use */
+    const struct moon_err *store_err;     /* why there is none */
     struct moon_credentials *credentials; /* the gateway's: where it is and who we are */
     struct moon_screen *screen;           /* what output has to make way for */
 };

@@ -19,7 +19,7 @@ int moon_store_queue_new(struct moon_store_queue **out, struct moon_loop *loop, 
  * answer is false: it has ended already. */
 bool moon_store_queue_free(struct moon_store_queue *q, void (*done)(void *ud), void *ud);
 
-const char *moon_store_queue_url(const struct moon_store_queue *q); /* as given: it may hold a password */
+const char *moon_store_queue_url(const struct moon_store_queue *q); /* without a password */
 /* Whose transaction it is that has the store now (moon_store_tx_begin), or NULL. */
 const void *moon_store_queue_holder(const struct moon_store_queue *q);
 

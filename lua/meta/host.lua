@@ -128,8 +128,8 @@ function host.project() end
 ---@return moongate.error? err
 function host.check_project(path) end
 
----The state folder and the audit log's path. `error`: `--state` can't be used.
----@return {dir?: string, audit: string, error?: moongate.error}
+---The state folder, the store's URL without a password, and the audit log's path. `error`: `--state` can't be used.
+---@return {dir?: string, store?: string, audit: string, error?: moongate.error}
 function host.state() end
 
 ---What is known of the gateway and its client, masked, and from where. `error`: it can't be resolved.

@@ -71,7 +71,7 @@ static int l_session(lua_State *L) {
     moon_task_check(L, "store.session");
     if (!services(L)->store) {
         moon_err_set(&err, MOON_ESTORE, "this session has no state");
-        return moon_fail(L, &err);
+        return moon_fail(L, services(L)->store_err ? services(L)->store_err : &err);
     }
     lua_settop(L, 0);
     push_store(L)->queue = services(L)->store;
@@ -186,20 +186,6 @@ static int l_now(lua_State *L) {
 
 /* ---- fields ---- */
 
-static int shown_url(lua_State *L, const char *url) {
-    struct moon_buf shown = MOON_BUF_INIT;
-    char small[512];
-    if (moon_store_url_show(url, &shown, NULL) != 0) {
-        moon_buf_release(&shown);
-        return luaL_error(L, "not enough memory");
-    }
-    size_t len = shown.len < sizeof small ? shown.len : sizeof small - 1; /* no allocation held while Lua may raise */
-    memcpy(small, shown.data, len);
-    moon_buf_release(&shown);
-    lua_pushlstring(L, small, len);
-    return 1;
-}
-
 /* db.kind, db.url, and the methods, which are the upvalue */
 static int l_index(lua_State *L) {
     const struct l_store *h = luaL_checkudata(L, 1, L_STORE);
@@ -209,8 +195,10 @@ static int l_index(lua_State *L) {
         lua_pushstring(L, moon_store_kind_name(moon_store_kind(url)));
         return 1;
     }
-    if (url && strcmp(key, "url") == 0)
-        return shown_url(L, url);
+    if (url && strcmp(key, "url") == 0) {
+        lua_pushstring(L, url);
+        return 1;
+    }
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(1));
     return 1;

@@ -151,7 +151,7 @@ static int l_check_project(lua_State *L) {
     return 1;
 }
 
-/* host.state() -> {dir, audit, error} */
+/* host.state() -> {dir, store, audit, error}; store: its URL, without a password */
 static int l_state(lua_State *L) {
     const struct moon_session *s = session_of(L);
     lua_newtable(L);
@@ -159,6 +159,8 @@ static int l_state(lua_State *L) {
     if (!s->state_err.code) {
         lua_pushlstring(L, s->state.data, s->state.len);
         lua_setfield(L, -2, "dir");
+        lua_pushstring(L, moon_store_queue_url(s->store));
+        lua_setfield(L, -2, "store");
     }
     lua_pushlstring(L, s->audit_path.data, s->audit_path.len);
     lua_setfield(L, -2, "audit");

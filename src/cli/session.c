@@ -55,11 +55,19 @@ static void open_project(struct moon_session *s) {
     moon_buf_release(&path);
 }
 
-static int hide_passwords(struct moon_session *s) {
+/* A state's password is kept out of what is shown, and refused where others can read it. */
+static int guard_passwords(struct moon_session *s) {
+    const char *option = s->options->state;
+    bool private = option && option == getenv("MOONGATE_STATE"); /* options.c keeps the environment's own string */
     struct moon_buf passwords = MOON_BUF_INIT;
     int rc = moon_store_url_show(s->store_url.data, NULL, &passwords);
     for (size_t at = 0; rc == 0 && at < passwords.len; at += strlen(passwords.data + at) + 1)
         rc = moon_redact_add(s->redact, passwords.data + at, strlen(passwords.data + at));
+    if (rc == 0 && passwords.len > 0 && !private)
+        rc = moon_err_set(&s->state_err, MOON_EINVAL,
+                          "state: a password in %s can be read by others: put it into ~/.pgpass or PGPASSWORD, or the "
+                          "whole URL into MOONGATE_STATE",
+                          option ? "--state" : "the project file");
     if (passwords.data)
         moon_wipe(passwords.data, passwords.cap);
     moon_buf_release(&passwords);
@@ -71,7 +79,7 @@ static int open_state(struct moon_session *s, struct moon_err *err) {
     int rc = moon_paths_state(&s->state, &s->store_url, s->options->state, from_project,
                               s->project ? moon_project_dir(s->project) : NULL, &s->state_err);
     if (rc == 0)
-        rc = hide_passwords(s);
+        rc = guard_passwords(s);
     if (rc == 0 && s->options->sim && !s->options->state && !from_project) { /* a private gateway's runs are private */
         moon_buf_clear(&s->store_url);
         rc = moon_buf_puts(&s->store_url, "sqlite::memory:");
@@ -83,6 +91,10 @@ static int open_state(struct moon_session *s, struct moon_err *err) {
     else
         rc = moon_buf_printf(&s->audit_path, "%s/audit.jsonl", s->state.data ? s->state.data : ".");
     return rc == 0 ? 0 : moon_err_set(err, rc, "out of memory");
+}
+
+static int open_store(struct moon_session *s, struct moon_err *err) {
+    return s->state_err.code ? 0 : moon_store_queue_new(&s->store, s->loop, s->store_url.data, err);
 }
 
 static const char *environment(void *ud, const char *name) {
@@ -161,6 +173,7 @@ static int open_host(struct moon_session *s, struct moon_err *err) {
                      .http = s->http,
                      .audit = s->audit,
                      .store = s->store,
+                     .store_err = &s->state_err,
                      .credentials = &s->credentials,
                      .screen = &s->screen},
         .modules = moon_modules,
@@ -226,7 +239,7 @@ int moon_session_open(struct moon_session *s, const struct moon_options *o, stru
     if ((rc = moon_loop_new(&s->loop, &s->clock, s->clock.is_virtual ? &s->vclock : NULL, err)) != 0 ||
         (rc = open_http(s, err)) != 0 ||
         (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0 ||
-        (s->store_url.len > 0 && (rc = moon_store_queue_new(&s->store, s->loop, s->store_url.data, err)) != 0))
+        (rc = open_store(s, err)) != 0)
         return rc;
     return open_host(s, err);
 }
@@ -281,6 +294,8 @@ void moon_session_close(struct moon_session *s) {
     moon_credentials_release(&s->credentials);
     moon_project_free(s->project);
     moon_buf_release(&s->state);
+    if (s->store_url.data)
+        moon_wipe(s->store_url.data, s->store_url.cap);
     moon_buf_release(&s->store_url);
     moon_buf_release(&s->audit_path);
     moon_redact_free(s->redact);

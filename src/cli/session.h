@@ -28,7 +28,7 @@ struct moon_session {
     struct moon_project *project;      /* NULL: none */
     struct moon_err project_err;       /* code 0, or why the project file can't be read */
     struct moon_buf state, audit_path; /* the state folder and the audit log */
-    struct moon_buf store_url;         /* where runs, leases and the rest are kept */
+    struct moon_buf store_url;         /* where runs, leases and the rest are kept: a password may be in it */
     struct moon_err state_err;         /* code 0, or what is wrong with --state */
     struct moon_credentials credentials;
     struct moon_err credentials_err; /* code 0, or why they can't be resolved */

@@ -23,6 +23,7 @@ struct moon_store_tx {
 struct moon_store_queue {
     struct moon_loop *loop;
     char *url;
+    struct moon_buf shown;       /* the URL without a password */
     struct list waiting;         /* calls and begins */
     struct moon_store_tx *owner; /* has the store from its begin on */
     struct list owned;           /* what it asks for */
@@ -115,7 +116,10 @@ static void run_batch(void *ud) {
 static void start_batch(void *ud);
 
 static void queue_release(struct moon_store_queue *q) {
+    if (q->url)
+        moon_wipe(q->url, strlen(q->url));
     free(q->url);
+    moon_buf_release(&q->shown);
     free(q);
 }
 
@@ -221,8 +225,9 @@ static void enqueue(struct moon_store_queue *q, struct list *to, struct moon_sto
 
 int moon_store_queue_new(struct moon_store_queue **out, struct moon_loop *loop, const char *url, struct moon_err *err) {
     struct moon_store_queue *q = calloc(1, sizeof *q);
-    if (!q || !(q->url = strdup(url))) {
-        free(q);
+    if (!q || !(q->url = strdup(url)) || moon_store_url_show(url, &q->shown, NULL) != 0) {
+        if (q)
+            queue_release(q);
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     }
     q->loop = loop;
@@ -255,7 +260,7 @@ bool moon_store_queue_free(struct moon_store_queue *q, void (*done)(void *ud), v
 }
 
 const char *moon_store_queue_url(const struct moon_store_queue *q) {
-    return q->url;
+    return q->shown.data;
 }
 
 const void *moon_store_queue_holder(const struct moon_store_queue *q) {

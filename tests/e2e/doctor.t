@@ -35,7 +35,7 @@ subtest 'nothing set up' => sub {
 subtest 'simulated' => sub {
     my ($found, $status) = doctor({}, '--sim');
     is($status, 0);
-    finding($found, $_, 'ok', qr/./, '--sim') for 'gateway', 'API host', 'clock', 'token', 'state folder', 'audit log';
+    finding($found, $_, 'ok', qr/./, '--sim') for 'gateway', 'API host', 'clock', 'token', 'state folder', 'state', 'audit log';
     my $r = moon('--sim', '--color', 'never', 'doctor');
     like($r->{out}, qr/\Aok    project file /, 'for people');
     unlike($r->{out}, qr/\e/);
@@ -105,9 +105,20 @@ subtest 'state and audit log' => sub {
     ($found, $status) = doctor({}, '--sim', '--state', 'file/below');
     is($status, 1, 'no place for state: 1');
     finding($found, 'state folder', 'FAIL', qr/can't be made/, 'below a file');
-    ($found, $status) = doctor({}, '--sim', '--state', 'postgres://db/x');
+    ($found, $status) = doctor({}, '--sim', '--state', 'mysql://db/x');
     is($status, 3);
-    finding($found, 'state folder', 'FAIL', qr/this version/, 'postgres');
+    finding($found, 'state folder', 'FAIL', qr/sqlite:FILE or postgres/, 'another database');
+    ($found, $status) = doctor({}, '--sim', '--state', 'postgres://me:hush-hush@127.0.0.1:1/x');
+    is($status, 3, 'a password for all to read: 3');
+    finding($found, 'state folder', 'FAIL', qr/pgpass/, 'a password in a flag');
+    ($found, $status) = doctor({ env => { MOONGATE_STATE => 'postgres://me:hush-hush@127.0.0.1:1/x' } }, '--sim');
+    is($status, 1, 'no server: 1');
+    finding($found, 'state', 'FAIL', qr{postgres://me\@127\.0\.0\.1:1/x }, 'no server, and no password in sight');
+    write_file('damaged.db', 'no database at all, but long enough to look at' x 100);
+    ($found, $status) = doctor({}, '--sim', '--state', 'sqlite:damaged.db');
+    is($status, 1, 'a damaged file: 1');
+    finding($found, 'state', 'FAIL', qr/is damaged.*copy/, 'damaged');
+    is(read_file('damaged.db'), 'no database at all, but long enough to look at' x 100, 'and is left as it is');
     moon('--audit-log', 'a.jsonl', '-e', 'local a = require "moongate.audit" for i = 1, 3 do a.event { action = "x", n = i } end');
     my $log = read_file('a.jsonl');
     write_file('bad.jsonl', $log =~ s/"n":2/"n":9/r);

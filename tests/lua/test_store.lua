@@ -1,11 +1,13 @@
--- The store: calls, batches, transactions, in each of its forms.
+-- The store: calls, batches, transactions. Runs on both forms (tests/e2e/postgres.t).
 local t = require "moongate.test"
 local host = require "moongate.host"
 local store = require "moongate.store"
 local task = require "moongate.task"
+local uuid = require "moongate.uuid"
 
-local urls = { "sqlite::memory:" }
-if host.getenv "MOONGATE_TEST_POSTGRES" then urls[2] = host.getenv "MOONGATE_TEST_POSTGRES" end
+local given = host.getenv "MOONGATE_TEST_STATE"
+local folder = host.getenv "XDG_STATE_HOME" or "build/tmp"
+local urls = given and { given } or { "sqlite::memory:", ("sqlite:%s/store-%s.db"):format(folder, uuid.v4()) }
 
 local function cell(db, key)
   local rows = assert(db:exec("SELECT value_json FROM cells WHERE kind = 'test' AND key = $1", key))
@@ -16,8 +18,9 @@ local PUT = "INSERT INTO cells (kind, key, value_json) VALUES ('test', $1, $2)"
 
 for _, url in ipairs(urls) do
   local kind = url:match "^%a+"
+  local shown = url:find "memory" and "memory" or kind
   local function test(name, fn)
-    t.test(kind .. ": " .. name, function()
+    t.test(shown .. ": " .. name, function()
       local db <close> = assert(store.open(url))
       assert(db:exec "DELETE FROM cells")
       assert(db:exec "DELETE FROM leases")
@@ -180,7 +183,7 @@ end)
 
 t.test("the session's store", function()
   local a, b = table.unpack(task.all { store.session, store.session })
-  t.eq(a.kind, "sqlite")
+  t.eq(a.kind, given and "postgres" or "sqlite")
   t.eq(a.url, b.url)
   a:close()
   assert(b:exec "SELECT 1 AS one")

@@ -117,7 +117,9 @@ local function parent(path) return path:match("^(.*)/[^/]+/?$") or "." end
 
 local function state(found)
   local s = host.state()
-  if s.error then return found:fail("state folder", s.error, "give --state a folder") end
+  if s.error then
+    return found:fail("state folder", s.error, "give --state a folder, sqlite:FILE or postgres://HOST/DATABASE")
+  end
   local there = host.access(s.dir)
   if there and not (there.writable and there.folder) then
     found:fail("state folder", { code = "io", message = s.dir .. " can't be written" }, "check its owner and mode")
@@ -135,6 +137,26 @@ local function state(found)
       found:fail("state folder", { code = "io", message = s.dir .. " can't be made" }, "set --state or XDG_STATE_HOME")
     end
   end
+end
+
+-- What runs, leases and messages are kept in. A file that is not there yet is not made for this.
+local function state_store(found)
+  local s = host.state()
+  local file = s.store and s.store:match "^sqlite:(.+)"
+  if s.error then return end
+  if file == ":memory:" then return found:ok("state", "in memory, gone with the process") end
+  if file and not host.access(file) and not host.access(file .. "-wal") then
+    return found:ok("state", "%s (made when it is first needed)", file)
+  end
+  local db, err = require("moongate.store").session()
+  local hint = file and "give --state another place, or restore this one" or "check that the server runs, and ~/.pgpass"
+  if not db then return found:fail("state", err, hint) end
+  local rows
+  rows, err = db:exec "SELECT count(*) AS runs FROM runs"
+  if not rows then return found:fail("state", err, hint) end
+  found:ok("state", "%s, %d run%s", file or s.store, rows[1].runs, rows[1].runs == 1 and "" or "s")
+  local mode = file and host.access(file).mode & 63 -- 077: group and others
+  if file and mode ~= 0 then found:warn("state", file .. " is open to other users", "chmod 600 " .. file) end
 end
 
 local function audit_log(found)
@@ -218,6 +240,7 @@ function M.check()
     if can_enter then token(found) end
   end
   state(found)
+  state_store(found)
   audit_log(found)
   webhooks(found)
   return found

@@ -73,7 +73,8 @@ function File:run(opts)
   local started = time.monotonic()
   local ended = process.run(setmetatable({
     clock = self.clock, home = self.home, path = self.path, folder = opts.folder .. "/files",
-    state = opts.folder .. "/state",
+    -- The variable: tests of what a store does, on a server (tests/e2e/postgres.t).
+    state = host.getenv "MOONGATE_TEST_STATE" or opts.folder .. "/state",
   }, { __index = opts }), {
     record = function(r) self:record(r) end,
     text = function(s)
