@@ -1,6 +1,7 @@
 -- What `moongate check` finds: global names nobody defines, with no false alarm.
 local check = require "moongate.cli.check"
-local globals = require "moongate.cli.globals"
+local globals = require "moongate.cli.check.globals"
+local parse = require "moongate.cli.check.parse"
 local t = require "moongate.test"
 
 local KNOWN = { print = true, ipairs = true, pairs = true, table = true, string = true, _G = true, require = true }
@@ -8,8 +9,8 @@ local KNOWN = { print = true, ipairs = true, pairs = true, table = true, string 
 local function unknown(text)
   assert(load(text:gsub("^#", "--#"), "=t", "t"))
   local names = {}
-  for i, token in ipairs(globals.unknown(text, KNOWN)) do
-    names[i] = ("%s:%d:%d"):format(token.text, token.line, token.column)
+  for i, node in ipairs(globals.unknown(parse.chunk(text), KNOWN)) do
+    names[i] = ("%s:%d:%d"):format(node.name, node.line, node.column)
   end
   return table.concat(names, " ")
 end

@@ -2,8 +2,9 @@
 local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
 local fs = require "moongate.fs"
-local globals = require "moongate.cli.globals"
+local globals = require "moongate.cli.check.globals"
 local host = require "moongate.host"
+local parse = require "moongate.cli.check.parse"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
 local suggest = require "moongate.suggest"
@@ -33,10 +34,10 @@ function M.faults(source, file, known)
   for name in pairs(known) do names[#names + 1] = name end
   table.sort(names)
   local faults = {}
-  for i, token in ipairs(globals.unknown(source, known)) do
+  for i, node in ipairs(globals.unknown(parse.chunk(source), known)) do
     faults[i] = {
-      file = file, line = token.line, column = token.column,
-      message = ("unknown global '%s'%s"):format(token.text, suggest.hint(token.text, names)),
+      file = file, line = node.line, column = node.column,
+      message = ("unknown global '%s'%s"):format(node.name, suggest.hint(node.name, names)),
     }
   end
   return faults

@@ -1,6 +1,7 @@
 -- save.lua - `:save`: the lines of a session that did something, as a workflow that `moongate run` takes.
-local globals = require "moongate.cli.globals"
+local globals = require "moongate.cli.check.globals"
 local lexer = require "moongate.cli.lexer"
+local parse = require "moongate.cli.check.parse"
 local time = require "moongate.time"
 
 local M = {}
@@ -45,16 +46,16 @@ end
 
 -- Names that the text takes from the session, and those that it gives to it.
 local function names_of(session, text)
-  local found = globals.scan(text)
+  local found = globals.scan(parse.chunk(text))
   local modules, defined, gateway, seen = {}, {}, false, {}
-  for _, token in ipairs(found.writes) do
-    if not seen[token.text] then
-      seen[token.text] = true
-      defined[#defined + 1] = token.text
+  for _, node in ipairs(found.writes) do
+    if not seen[node.name] then
+      seen[node.name] = true
+      defined[#defined + 1] = node.name
     end
   end
-  for _, token in ipairs(found.reads) do
-    local name = token.text
+  for _, node in ipairs(found.reads) do
+    local name = node.name
     if not seen[name] then
       seen[name] = true
       if name == "gw" then gateway = true end
