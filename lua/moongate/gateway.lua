@@ -13,6 +13,7 @@ local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
 local poll = require "moongate.gateway.poll"
+local queue_stage = require "moongate.gateway.queue_stage"
 local write = require "moongate.gateway.write"
 
 local M = {}
@@ -35,7 +36,7 @@ end
 
 local OPTIONS = {
   dialect = true, kinds = true, client = true, limits = true, audit = true, log = true, cache = true, dry_run = true,
-  on_conflict = true, deadline = true, clock = true, metrics = true,
+  on_conflict = true, deadline = true, clock = true, metrics = true, leases = true, queue = true,
 }
 
 local POLICIES = { fail = true, rebase = true, overwrite = true }
@@ -44,6 +45,7 @@ local POLICIES = { fail = true, rebase = true, overwrite = true }
 -- audit =, log =, cache =,
 --   dry_run = false, on_conflict = "fail" | "rebase" | "overwrite", deadline = seconds a write may take, busy waits
 --   included}
+-- queue: keep for later what the gateway can't take now. leases: where what is written is held; false: nowhere.
 -- metrics: a registry that counts the writes; nil for none. audit, log, cache and clock (sleep, monotonic, random)
 -- have the session's for default; tests pass their own.
 function M.open(opts)
@@ -64,6 +66,9 @@ function M.open(opts)
     dry_run = opts.dry_run or false,
     on_conflict = policy,
     deadline = opts.deadline or 30,
+    leases = opts.leases,
+    queue = opts.queue or false,
+    _unread = {}, -- paths that could not be read when a write was to build on them
   }, Gateway)
 end
 
@@ -136,12 +141,19 @@ function Gateway:_read(kind, args, opts)
     family = kind.family, deadline = opts.deadline, ok_status = { 404 },
   }
   if not response then
-    local entry = err.code == "breaker_open" and not opts.fresh and not opts.query and self._cache:get(place.path)
+    local away = err.code == "breaker_open" or self.queue and queue_stage.is_away(err)
+    local entry = away and not opts.fresh and not opts.query and self._cache:get(place.path)
+    if not entry and away and self.queue and opts.for_write then
+      self._unread[place.path] = true
+      self.log.warn("%s: the gateway is unavailable, and what it holds is not known", place.path)
+      return nil
+    end
     if not entry then error(add_hint(err, kind, "read"), 0) end
     self.log.warn("%s: the gateway is unavailable; answering from the state read %.0f s ago", place.path,
       self.clock.monotonic() - entry.at)
     return self:_resource(kind, args, entry, true)
   end
+  self._unread[place.path] = nil
   if response.status == 404 then
     self._cache:put(place.path, nil)
     return nil
@@ -155,10 +167,10 @@ function Gateway:_read(kind, args, opts)
   return self:_resource(kind, args, entry, false)
 end
 
-local READ_OPTIONS = { query = true, headers = true, deadline = true, fresh = true, params = true }
+local READ_OPTIONS = { query = true, headers = true, deadline = true, fresh = true, params = true, for_write = true }
 
--- gw:get(kind, args [, {fresh = never from the cache, deadline, query, headers}]) -> resource, or nil when there is
--- none (404).
+-- gw:get(kind, args [, {fresh = never from the cache, deadline, query, headers, for_write}]) -> resource, or nil when
+-- there is none (404). for_write: a write is to build on it; with --queue, nil also when it can't be told.
 function Gateway:get(name, args, opts)
   opts = answer.check_options("gateway:get", opts, READ_OPTIONS)
   return self:_read(self:kind(name), args, opts)

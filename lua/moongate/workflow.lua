@@ -150,6 +150,13 @@ function Run:step(name, fn)
     function() return self._session.step(self, name, n, fn) end)
 end
 
+-- run:hold{{kind, args [, content = what makes its name]}, …}: no other process writes these resources until the run
+-- ends; all of them or none. Raises "conflict" when another one holds one of them, after --wait. A write holds what it
+-- writes anyway: this is for what belongs together, before the first write. In a dry run nothing is held.
+function Run:hold(list)
+  return require("moongate.workflow.hold").take(self, list)
+end
+
 -- run:span(name, attributes, fn) -> what fn(span) returns. A part of the run that has a place in its trace, below the
 -- span it is called in; span:set(name, value) adds an attribute. Costs next to nothing when nobody traces.
 function Run.span(_, name, attributes, fn)
@@ -230,7 +237,8 @@ local function default_session(run_of)
 end
 
 local SESSION = {
-  dry_run = true, json = true, project = true, deadline = true, simulated = true, gateway = true, step = true,
+  dry_run = true, queue = true, json = true, project = true, deadline = true, simulated = true, gateway = true,
+  step = true,
   progress = true, report = true, note = true, stream = true, audit = true, metrics = true, store = true,
 }
 
@@ -254,8 +262,9 @@ local function new_run(definition, values, session)
   local project = session.project or {}
   run = setmetatable({
     name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),
-    dry_run = session.dry_run or false, json = session.json or false, deadline = session.deadline,
-    simulated = session.simulated or false, project = project, limits = project.limits or {},
+    dry_run = session.dry_run or false, queue = session.queue or false, json = session.json or false,
+    deadline = session.deadline, simulated = session.simulated or false, project = project,
+    limits = project.limits or {},
     _session = hooks, _client_options = {}, _lines = {}, _changes = {}, _steps = {},
   }, Run)
   return run
@@ -337,7 +346,13 @@ function M.execute(definition, values, session)
   for _, part in ipairs { run.flags, run.args } do
     for k, v in pairs(part) do given[k] = v end
   end
-  return outcome_of(run, definition.run(run, given))
+  local ok, returned = pcall(definition.run, run, given)
+  if run._scope then require("moongate.workflow.hold").release(run) end
+  if not ok then error(returned, 0) end
+  local outcome = outcome_of(run, returned)
+  local queued = rawget(run, "gateway") and run.gateway.queued
+  if queued and outcome.exit_status == 0 then outcome.exit_status = exit_status.QUEUED end
+  return outcome
 end
 
 return M

@@ -65,6 +65,8 @@ static int l_open(lua_State *L) {
     return wait_open(L, h->queue);
 }
 
+#define SESSION "moongate.store.session" /* registry: what store.session gives, the same to all */
+
 /* store.session() -> db | nil, err */
 static int l_session(lua_State *L) {
     struct moon_err err;
@@ -74,7 +76,12 @@ static int l_session(lua_State *L) {
         return moon_fail(L, services(L)->store_err ? services(L)->store_err : &err);
     }
     lua_settop(L, 0);
-    push_store(L)->queue = services(L)->store;
+    if (lua_getfield(L, LUA_REGISTRYINDEX, SESSION) != LUA_TUSERDATA) {
+        lua_settop(L, 0);
+        push_store(L)->queue = services(L)->store;
+        lua_pushvalue(L, 1);
+        lua_setfield(L, LUA_REGISTRYINDEX, SESSION);
+    }
     return wait_open(L, services(L)->store);
 }
 
@@ -94,6 +101,8 @@ static int l_close(lua_State *L) {
     struct l_store *h = luaL_checkudata(L, 1, L_STORE);
     struct moon_store_queue *queue = h->own ? h->queue : NULL;
     struct moon_wake *wake;
+    if (!h->own) /* the session's, which others use */
+        return 0;
     h->queue = NULL;
     wake = queue && lua_isyieldable(L) && moon_task_current(L) ? calloc(1, sizeof *wake) : NULL;
     if (!moon_store_queue_free(queue, wake ? closed : NULL, wake)) {

@@ -15,6 +15,8 @@ const struct moon_option moon_options_table[] = {
     {"sim-fault", 0, MOON_OPTION_LIST, AT(sim_fault), NULL},
     {"json", 0, MOON_OPTION_BOOL, AT(json), NULL},
     {"dry-run", 0, MOON_OPTION_BOOL, AT(dry_run), NULL},
+    {"queue", 0, MOON_OPTION_BOOL, AT(queue), NULL},
+    {"wait", 0, MOON_OPTION_DURATION, AT(wait), "MOONGATE_WAIT"},
     {"verbose", 'v', MOON_OPTION_COUNT, AT(verbose), NULL},
     {"quiet", 'q', MOON_OPTION_BOOL, AT(quiet), NULL},
     {"log-level", 0, MOON_OPTION_STRING, AT(log_level), "MOONGATE_LOG_LEVEL"},

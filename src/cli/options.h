@@ -18,11 +18,12 @@ struct moon_options_list {
 
 /* Strings are borrowed from argv and the environment. NULL, 0 and false: not given. */
 struct moon_options {
-    bool sim, json, dry_run, quiet, help, version, metrics, trace_content;
+    bool sim, json, dry_run, queue, quiet, help, version, metrics, trace_content;
     int verbose; /* -v 1, -vv 2 */
     const char *log_level, *region, *client_id, *login_url, *profile, *config, *state, *audit_log;
     const char *cacert, *cert, *key, *lua_dir, *color, *metrics_file;
     double deadline; /* seconds a gateway call may take */
+    double wait;     /* seconds to wait for what another process holds */
     uint64_t seed;
     bool has_seed;
     struct moon_options_list sim_fault;

@@ -147,7 +147,7 @@ local quiet = { error = function() end, warn = function() end, info = function()
 
 -- M.open(client [, options of gateway.open]) -> gateway, audit log, clock
 function M.open(client, opts)
-  local all = { client = client, audit = M.audit(), clock = M.clock(), log = quiet }
+  local all = { client = client, audit = M.audit(), clock = M.clock(), log = quiet, leases = false }
   for k, v in pairs(opts or {}) do all[k] = v end
   return gateway.open(all), all.audit, all.clock
 end

@@ -36,7 +36,7 @@ function M.client(server, opts)
 end
 
 function M.gateway(server, opts)
-  local all = { client = M.client(server), audit = fake.audit(), log = quiet }
+  local all = { client = M.client(server), audit = fake.audit(), log = quiet, leases = false }
   for k, v in pairs(opts or {}) do all[k] = v end
   return gateway.open(all), all.audit
 end
@@ -66,7 +66,7 @@ function M.execute(server, definition, opts)
       if type(client) == "function" then client = client(options) end
       local all = {
         client = client or M.client(server, options), audit = audit, log = quiet, dry_run = opts.dry_run,
-        on_conflict = opts.values.on_conflict,
+        on_conflict = opts.values.on_conflict, leases = false,
       }
       for k, v in pairs(opts.gateway or {}) do all[k] = v end
       return gateway.open(all)

@@ -65,7 +65,8 @@ end
 function M.session(ctx, registry)
   return {
     metrics = registry,
-    dry_run = ctx.opts.dry_run, json = ctx.json, deadline = ctx.opts.deadline, simulated = ctx.opts.sim,
+    dry_run = ctx.opts.dry_run, queue = ctx.opts.queue, json = ctx.json, deadline = ctx.opts.deadline,
+    simulated = ctx.opts.sim,
     project = require("moongate.cli.settings").project(),
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
     note = function(line) ctx:note("%s", line) end,

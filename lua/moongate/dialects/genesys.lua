@@ -56,6 +56,7 @@ return {
       limits = { content_characters = "/properties/content/maxLength" },
       lock = "none",
       create = "POST",
+      holds = "/api/v2/ai/prompt-templates/{templateId}", -- one at a time changes what is live
       idempotent = true, -- a version is created once: a second POST of it is refused, and looked up
       scopes = { read = "ai:prompt-template:read", write = "ai:prompt-template:write" },
       family = "template",
@@ -64,6 +65,7 @@ return {
       title = "rollback",
       path = "/api/v2/ai/prompt-templates/{templateId}/rollback",
       readable = false,
+      holds = "/api/v2/ai/prompt-templates/{templateId}",
       lock = "none",
       scopes = { write = "ai:llm-gateway:manage" },
       family = "template",

@@ -18,6 +18,7 @@ local FIELDS = {
   schema = "any",         -- a schema in moongate/schemas, or the schema itself (a table); default: no check
   limits = "table",       -- limit of the project file -> JSON Pointer of the number in the schema it sets
   lock = "string",        -- etag: If-Match; none: read again and compare before writing
+  holds = "string",       -- template of what a write has to itself meanwhile; default: the path that is read
   create = "string",      -- method that creates: PUT (default) or POST
   update = "string",      -- method that updates: PUT (default) or PATCH
   idempotent = "boolean", -- a POST that may be sent twice
@@ -83,7 +84,7 @@ local function check(name, kind)
     if CHOICES[key] and not CHOICES[key][value] then reject("kind %q: %s = %q is not known", name, key, value) end
   end
   if not kind.path then reject("kind %q: path is missing", name) end
-  check_paths(name, kind, { "path", "item", "list" })
+  check_paths(name, kind, { "path", "item", "list", "holds" })
   if kind.job then check_job(name .. ".job", kind.job) end
 end
 

@@ -5,6 +5,8 @@
 --   checked    the content follows the kind's schema: every fault at once
 --   compared   what would change; nothing: "unchanged", and nothing is sent
 --   planned    a dry run ends here
+--   queued     with --queue, what the gateway can't take now is kept for later
+--   leased     no other process writes it meanwhile
 --   resolved   somebody else wrote: fail, rebase or overwrite, then again from the top
 --   recorded   the audit's intent before, its outcome after, whatever happens
 --   awaited    where the gateway has begun a job: its end is waited for
@@ -20,6 +22,8 @@ local errors = require "moongate.error"
 local hash = require "moongate.hash"
 local job = require "moongate.gateway.job"
 local kinds = require "moongate.gateway.kinds"
+local lease_stage = require "moongate.gateway.lease_stage"
+local queue_stage = require "moongate.gateway.queue_stage"
 local trace = require "moongate.trace"
 
 local M = {}
@@ -66,11 +70,12 @@ end
 -- ---- compared ----
 
 local function compared(w, next)
-  if w.base and w.base.stale and not w.dry_run then
+  local stale = w.base and w.base.stale
+  if stale and not w.dry_run and not w.queue then
     error(errors.new {
       code = "breaker_open", path = w.path, outcome = "not_sent",
       message = w.path .. " was read from the cache while the gateway was unavailable; that is no base to write on",
-      hint = "try again when the gateway answers",
+      hint = "try again when the gateway answers, or keep it for then with --queue",
     }, 0)
   end
   if w.base and w.content ~= nil then -- a member that is absent is as good as one at its default
@@ -78,7 +83,9 @@ local function compared(w, next)
   else
     w.changes = diff.compare(w.base_content, w.content)
   end
-  if #w.changes == 0 and w.base and w.method ~= "POST" then return { status = "unchanged", etag = w.base.etag } end
+  if #w.changes == 0 and w.base and w.method ~= "POST" and not (stale and w.queue) then
+    return { status = "unchanged", etag = w.base.etag }
+  end
   return next(w)
 end
 
@@ -307,6 +314,7 @@ end
 local function sent(w)
   local there = guard_by_content(w)
   if there then return there end
+  lease_stage.check(w)
   local headers = {}
   for name, value in pairs(w.headers or {}) do headers[name] = value end
   precondition(w, headers)
@@ -331,7 +339,10 @@ end
 
 -- ---- the path ----
 
-local STAGES = { measured, checked, compared, planned, resolved, recorded, awaited, settled, sent }
+local STAGES = {
+  measured, checked, compared, planned, queue_stage.queued, lease_stage.leased, resolved, recorded, awaited, settled,
+  sent,
+}
 
 local function stage(n)
   local this = STAGES[n]
@@ -344,7 +355,7 @@ run_stages = stage(1)
 local OPTIONS = {
   base = true, content = true, method = true, action = true, details = true, outcome_details = true, on_conflict = true,
   dry_run = true, deadline = true, unconditional = true, idempotent = true, idempotency_key = true, headers = true,
-  query = true, job = true,
+  query = true, job = true, queue = true, after = true, from_queue = true,
 }
 
 local function method_of(kind, opts)
@@ -359,11 +370,14 @@ end
 --                    function(content)
 --   outcome_details  function(result | nil, err | nil) -> more fields for the outcome's line
 --   on_conflict, dry_run, deadline    instead of the gateway's own
+--   queue            keep it for later when the gateway can't take it now; instead of the gateway's own
+--   after            the result of an earlier write; when that is queued, this one is, too, behind it
 --   job              {deadline = seconds, watch = function(state)}: where a create begins a job
 --   method, unconditional, idempotent, idempotency_key, headers, query    for the generic verbs
--- result: {status = "created|updated|deleted|unchanged|planned|reconciled", changes, etag, body, response,
+-- result: {status = "created|updated|deleted|unchanged|planned|reconciled|queued", changes, etag, body, response,
 -- http_status, latency_ms,
 --   correlation_id, attempts, payload_hash, audit_seq, rebased = true | nil, overwrote = etag | nil;
+--   of one that is queued: queue_id, superseded = ids of older ones that it replaces;
 --   and of a create that began a job: id, job = {id, status, duration_ms}}
 function M.run(gw, kind, args, opts)
   opts = opts or {}
@@ -384,6 +398,8 @@ function M.run(gw, kind, args, opts)
   }
   w.dry_run = opts.dry_run
   if w.dry_run == nil then w.dry_run = gw.dry_run end
+  w.queue, w.after, w.from_queue, w.given = opts.queue, opts.after, opts.from_queue, opts
+  if w.queue == nil then w.queue = gw.queue end
   if w.idempotent == nil and kind.idempotent then w.idempotent = true end
   w.readable = kind.readable ~= false and (w.method ~= "POST" or kind.item ~= nil) and w.method ~= "PATCH"
     and not w.query
@@ -393,6 +409,7 @@ function M.run(gw, kind, args, opts)
   end
   w.payload_hash = payload_hash(w.content)
   local result = run_stages(w)
+  if result.status ~= "queued" then queue_stage.replace(w) end
   result.changes = w.changes
   result.content = w.content
   result.payload_hash = w.payload_hash
@@ -400,7 +417,7 @@ function M.run(gw, kind, args, opts)
   result.audit_seq = w.audit_seq
   result.attempts = result.attempts or 0
   result.rebased, result.overwrote, result.stale = w.rebased, w.overwrote, w.base and w.base.stale or nil
-  if result.status ~= "unchanged" and result.status ~= "planned" then
+  if result.status ~= "unchanged" and result.status ~= "planned" and result.status ~= "queued" then
     gw._cache:put(kind.item and kinds.locate(kind, kind.item, args).path or w.path, nil)
   end
   return result

@@ -3,7 +3,9 @@
 
 local auth = require "moongate.auth"
 local gateway = require "moongate.gateway"
+local hold = require "moongate.workflow.hold"
 local http = require "moongate.http"
+local shared = require "moongate.shared"
 
 local M = {}
 
@@ -16,10 +18,13 @@ function M.gateway(run, options)
   for k, v in pairs(options) do client_options[k] = v end
   local client = assert(http.client(client_options))
   run.metrics:watch_http("gateway", client)
+  -- What other processes know of a gateway that only this one has would be of no use.
+  local others = not run.simulated and shared.session() or nil
   return gateway.open {
     client = client, metrics = run.metrics, dialect = declared.dialect, kinds = declared.kinds,
     limits = run.limits, audit = run.audit, dry_run = run.dry_run, on_conflict = run.flags.on_conflict,
-    deadline = run.deadline,
+    deadline = run.deadline, queue = run.queue, leases = function() return hold.scope(run) end,
+    cache = others and others:cache(client_options.base_url) or nil,
   }
 end
 

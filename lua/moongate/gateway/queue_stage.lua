@@ -1,0 +1,129 @@
+-- queue_stage.lua - the stage `queued` of a write: with --queue, what the gateway can't take now is kept in the store
+-- and sent by `moongate queue flush`. And a write that does get through replaces what is queued for the same resource.
+-- For write.lua and gateway.lua.
+
+local errors = require "moongate.error"
+local json = require "moongate.json"
+local lease_stage = require "moongate.gateway.lease_stage"
+
+local M = {}
+
+local AWAY_CODES = { breaker_open = true, connect = true, network = true, timeout = true, retry_budget = true }
+local AWAY_STATUS = { [502] = true, [503] = true, [504] = true }
+
+-- Whether a failed call says that the gateway is away.
+function M.is_away(err)
+  return AWAY_CODES[err.code] or AWAY_STATUS[err.status] or false
+end
+
+local function lease_name(w)
+  return lease_stage.name_of(w.gw, w.kind, w.args, w.method, w.content)
+end
+
+-- What this resource is called in the queue.
+local function resource_of(w)
+  return lease_name(w) or ("resource %s at %s"):format(w.path, w.gw._client.base_url or "?")
+end
+
+local function session_store()
+  local db, err = require("moongate.store").session()
+  if not db then error(err, 0) end
+  return db
+end
+
+-- ---- into the queue ----
+
+-- Why a write can't wait in the queue, or nil. What was sent later must do no more than if it was sent now, and once.
+local function refusal(w)
+  if w.kind.job then return "what it begins has to be watched" end
+  if w.method == "POST" and not w.idempotent and not w.idempotency_key then
+    return "a POST that is not idempotent can't be sent again when its answer is lost"
+  end
+  return nil
+end
+
+-- What was known of the resource: nil when nothing was.
+local function base_of(w)
+  if w.gw._unread[w.path] then return nil end
+  if not w.base then return { absent = true } end
+  local original = w.gw._originals[w.base]
+  return { etag = w.base.etag, text = original and original.text or assert(json.encode(w.base_content)) }
+end
+
+-- Options that the write is sent with later, as plain data.
+local function options_of(w)
+  local given = w.given
+  local details = given.details
+  if type(details) == "function" then details = details(w.content) end
+  return {
+    template = w.kind.name == "gateway" and w.kind.path or nil, method = given.method, action = given.action,
+    details = details, on_conflict = w.on_conflict, headers = given.headers, query = given.query,
+    unconditional = given.unconditional, idempotent = given.idempotent,
+  }
+end
+
+local function enqueue(w, reason)
+  local why = refusal(w)
+  if why then
+    reason.hint = ("it can't be queued: %s"):format(why)
+    error(reason, 0)
+  end
+  local entry = require("moongate.queued_writes").add(session_store(), {
+    gateway = w.gw._client.base_url, resource = resource_of(w), kind = w.kind.name, args = w.args or {},
+    method = w.method, content = w.content, base = base_of(w), options = options_of(w),
+    idempotency_key = w.idempotency_key, after = w.after and w.after.queue_id or nil,
+  })
+  w.gw.queued = (w.gw.queued or 0) + 1
+  local seq, fault = w.gw.audit.event {
+    action = "write_queued", queue_id = entry.id, kind = w.kind.name, method = w.method, path = w.path,
+    payload_hash = w.payload_hash, base_etag = w.base and w.base.etag or nil, error_code = reason.code,
+    superseded = entry.superseded[1] and table.concat(entry.superseded, " ") or nil,
+  }
+  if not seq then w.gw.log.error("%s: that it is queued could not be audited: %s", w.path, fault.message) end
+  w.gw.log.warn("%s: %s; queued as %d, to be sent by `moongate queue flush`", w.path, reason.message, entry.id)
+  w.audit_seq = seq
+  return { status = "queued", queue_id = entry.id, superseded = entry.superseded, etag = w.base and w.base.etag }
+end
+
+-- Why the write need not be tried, as an error; or nil. What it builds on could not be read just now, or what it has to
+-- follow is queued.
+local function known_away(w)
+  local why
+  if w.after and w.after.status == "queued" then
+    why = ("it has to follow %d, which is queued"):format(w.after.queue_id)
+  elseif w.base and w.base.stale or w.gw._unread[w.path] then
+    why = "the gateway could not be read"
+  elseif w.gw:breaker(w.kind.family) == "open" then
+    why = "the gateway fails too often just now"
+  end
+  return why and errors.new {
+    code = "breaker_open", method = w.method, path = w.path, outcome = "not_sent", message = why,
+  }
+end
+
+-- ---- past the queue ----
+
+-- M.replace(w): what is queued for the resource was wanted before this write: it must not be sent after it.
+function M.replace(w)
+  if w.gw.leases == false or w.dry_run then return end
+  if w.method ~= "PUT" and w.method ~= "DELETE" then return end
+  local ids = require("moongate.queued_writes").supersede(session_store(), resource_of(w), w.from_queue)
+  if #ids > 0 then
+    w.gw.log.warn("%s: replaces what was queued for it (%s)", w.path, table.concat(ids, ", "))
+  end
+end
+
+function M.queued(w, next)
+  if w.round > 1 or not w.queue then return next(w) end
+  local reason = known_away(w)
+  if reason then return enqueue(w, reason) end
+  local ok, result = pcall(next, w)
+  if not ok then
+    local waits = errors.is(result) and result.outcome == "not_sent" and M.is_away(result)
+    if not waits then error(result, 0) end
+    return enqueue(w, result)
+  end
+  return result
+end
+
+return M
