@@ -7,10 +7,13 @@
 -- after the commit outbox.deliver(run, ids) tries them. A step that was done in an earlier life of the run:
 -- outbox.replayed(run, step).
 --
--- Who calls: journal/steps.lua and journal/webhooks.lua; workflow.lua's tell where a run has no journal.
+-- With a journal, for run:step: outbox.add(run, record, event, data, opts) while the step runs,
+-- outbox.statements(record) for the batch that says it is done, outbox.committed(run, record) after that;
+-- outbox.replayed(run, outbox.step(record)) when it was done already. outbox.tell is run:webhook.
 
 local clock = require "moongate.gateway.clock"
 local delivery = require "moongate.outbox.delivery"
+local errors = require "moongate.error"
 local holder = require "moongate.outbox.holder"
 local notify = require "moongate.webhooks.notify"
 local profile = require "moongate.webhooks.profile"
@@ -19,9 +22,16 @@ local sender = require "moongate.outbox.sender"
 local state = require "moongate.webhooks.state"
 local target = require "moongate.outbox.target"
 local task = require "moongate.task"
+local time = require "moongate.time"
 local webhooks = require "moongate.webhooks"
 
+local has_journal, journal = pcall(require, "moongate.journal")
+
 local M = {}
+
+local function current()
+  if has_journal then return journal.current() end
+end
 
 -- outbox.env{db, audit, log, metrics, webhooks = the project file's, simulated} -> what deliveries work with
 function M.env(parts)
@@ -33,13 +43,20 @@ function M.env(parts)
   }
 end
 
+-- A store is opened when there is something to keep.
+local function open(run, opener)
+  local db, err = opener()
+  if not db then run.log.error("webhooks' messages can't be kept: %s", err.message) end
+  return db
+end
+
 -- The run's; nil: it has no store, and its messages live as long as itself. made: id -> {hook, headers} of those that
 -- this process made, whose secrets may be known to nobody else.
 local function env_of(run)
   local env = run._outbox
   if env then return env end
   local db = run.journal and run.journal.db or run._session.store
-  if type(db) == "function" then db = db() end -- opened when there is something to keep
+  if type(db) == "function" then db = open(run, db) end
   if not db then return nil end
   if run._outbox then return run._outbox end -- another task was first, while this one waited
   env = M.env {
@@ -107,7 +124,7 @@ end
 
 -- One message of the run -> note
 local function deliver(env, id)
-  local made, mode = env.made[id], { first = true }
+  local made, mode = env.made[id], { first = true, taken = time.now() }
   env.made[id] = nil
   if made and made.note then return made.note end
   local row = rows.claim(env.db, id, holder.token(), env.token)
@@ -123,11 +140,32 @@ local function deliver(env, id)
   return (delivery.send(env, row, row.lease_holder, hook, headers, mode))
 end
 
+-- The state that a message announces is on the disk, and so is the message: a store that fails now fails nothing.
+local function harmless(env, id, fn, ...)
+  local ok, note = pcall(fn, env, id, ...)
+  if ok then return note end
+  if not (errors.is(note) and (note.code == "store" or note.code == "busy")) then error(note, 0) end
+  env.log.error("webhook message %s: %s", id, note.message)
+  return { id = id, delivered = false, kept = env.lasting or nil, error = note.message, attempts = 0 }
+end
+
 -- outbox.deliver(run, ids) -> notes, in the order of ids, as run:webhook gives them. After the commit.
 function M.deliver(run, ids)
   if #ids == 0 then return {} end
   local env = env_of(run)
-  return assert(task.map(ids, #ids, function(id) return deliver(env, id) end))
+  return assert(task.map(ids, #ids, function(id) return harmless(env, id, deliver) end))
+end
+
+-- A message of an earlier life of the run -> note
+local function again(env, id, row)
+  if row.state == "pending" then
+    local note = delivery.take(env, id, row.lease_holder, row.lease_holder ~= nil, { first = true })
+    if note then return note end
+    row = assert(rows.get(env.db, id))
+  end
+  local note = note_of(row)
+  missed(env, row, note)
+  return note
 end
 
 -- outbox.replayed(run, step) -> notes of what a step of an earlier life of the run announced: what is pending is tried.
@@ -136,24 +174,81 @@ function M.replayed(run, step)
   if not env then return {} end
   local list = rows.of_step(env.db, env.run_id, step)
   if #list == 0 then return {} end
-  return assert(task.map(list, #list, function(row)
-    if row.state == "pending" then
-      local note = delivery.take(env, row.id, row.lease_holder, row.lease_holder ~= nil, { first = true })
-      if note then return note end
-      row = assert(rows.get(env.db, row.id))
-    end
-    local note = note_of(row)
-    missed(env, row, note)
-    return note
-  end))
+  return assert(task.map(list, #list, function(row) return harmless(env, row.id, again, row) end))
 end
 
--- outbox.tell(run, event, data, opts) -> notes, as run:webhook gives them; nil: the run has no store. For a run without
--- a journal: the messages have a transaction of their own.
+-- ---- with the journal ----
+
+-- What the messages of a journal's record are found by, within its run.
+function M.step(record)
+  return ("%s %s%s"):format(record.kind, record.name, record.n > 1 and "#" .. record.n or "")
+    .. (record.path ~= "" and (" [%s]"):format(record.path) or "")
+end
+
+-- outbox.add(run, record, event, data, opts): messages that go with the record's end -> notes: what is known of them so
+-- far; committed puts into the same tables what became of them.
+function M.add(run, record, event, data, opts)
+  local statements, ids = M.rows(run, event, data, opts, M.step(record))
+  if not statements then return {} end
+  local held = record.outbox or { statements = {}, ids = {}, notes = {} }
+  record.outbox = held
+  table.move(statements, 1, #statements, #held.statements + 1, held.statements)
+  local notes = {}
+  for i, id in ipairs(ids) do
+    local made = run._outbox.made[id]
+    notes[i] = made.note or { name = made.hook.name, id = id, delivered = false, attempts = 0 }
+    held.ids[#held.ids + 1], held.notes[#held.notes + 1] = id, notes[i]
+  end
+  return notes
+end
+
+-- outbox.statements(record) -> list of {sql, parameters} for the transaction of its end; empty where nothing was added.
+function M.statements(record)
+  return record.outbox and record.outbox.statements or {}
+end
+
+-- outbox.committed(run, record) -> notes of all that was added, delivered or not.
+function M.committed(run, record)
+  local held = record.outbox
+  if not held then return {} end
+  record.outbox = nil
+  for i, note in ipairs(M.deliver(run, held.ids)) do
+    local told = held.notes[i]
+    for k in pairs(told) do told[k] = note[k] end
+    for k, v in pairs(note) do told[k] = v end
+  end
+  return held.notes
+end
+
+-- A run:webhook outside of any step: a record of its own; also where nobody wants the event, so that a change of the
+-- project file does not change the run's shape.
+local function record_of_its_own(run, j, event, data, opts)
+  local rec = j:visit("webhook", event)
+  if j.checking then return {} end
+  if rec.state == "done" then return M.replayed(run, M.step(rec)) end
+  M.add(run, rec, event, data, opts)
+  local statements = M.statements(rec)
+  if #statements > 0 then rec:done({ n = 0 }, statements) else rec:remember { n = 0 } end
+  return M.committed(run, rec)
+end
+
+-- outbox.tell(run, event, data, opts) -> notes, as run:webhook gives them: in a step they go with its end. nil: the run
+-- has no store, or one that can't be used, which is logged.
 function M.tell(run, event, data, opts)
+  local j, rec = current()
+  if j and run.journal and not run.dry_run then
+    if rec then return M.add(run, rec, event, data, opts) end
+    return record_of_its_own(run, j, event, data, opts)
+  end
   local statements, ids = M.rows(run, event, data, opts)
   if not statements then return nil end
-  if #statements > 0 then assert(run._outbox.db:batch(statements)) end
+  if #statements > 0 then
+    local kept, err = run._outbox.db:batch(statements)
+    if not kept then
+      run.log.error("webhooks' messages can't be kept: %s", err.message)
+      return nil
+    end
+  end
   return M.deliver(run, ids)
 end
 

@@ -1,5 +1,5 @@
--- The outbox: messages as rows, delivered at least once under one id, by whoever has the lease. On SQLite, and on
--- PostgreSQL where one is given (MOONGATE_TEST_POSTGRES).
+-- The outbox: messages as rows, delivered at least once under one id, by whoever has the lease.
+-- Runs on both forms of the store (tests/e2e/postgres.t).
 local fake = require "fake_gateway"
 local holder = require "moongate.outbox.holder"
 local host = require "moongate.host"
@@ -49,6 +49,38 @@ end
 local function all(db)
   return assert(db:exec "SELECT * FROM outbox ORDER BY created_at, id")
 end
+
+t.test("a store that can't be used is told of, and the message goes out all the same", function()
+  local server, got = receiver()
+  local logged = {}
+  local definition = workflow.define { name = "w", summary = "s", run = function(run)
+    run.log = { error = function(fmt, ...) logged[#logged + 1] = fmt:format(...) end, warn = function() end }
+    return { notes = run:webhook("e", {}) }
+  end }
+  local out = workflow.execute(definition, {}, {
+    project = { webhooks = { a = { url = server.url } } }, audit = fake.audit(),
+    store = function() return store.open "sqlite:/proc/no/such.db" end,
+  })
+  server:stop()
+  t.eq({ #got, out.data.notes[1].delivered }, { 1, true })
+  t.ok(logged[1]:find "can't be kept", logged[1])
+end)
+
+t.test("a machine that slept does not go on with what may be another's", function()
+  local attempts = require "moongate.webhooks.attempts"
+  local errors, now, asked = require "moongate.error", 1000, 0
+  local client = { request = function()
+    asked, now = asked + 1, now + 70
+    return nil, errors.new { code = "connect", message = "gone" }
+  end }
+  local clock = {
+    now = function() return now end, monotonic = function() return 0 end, random = function() return 0 end,
+    sleep = function() end,
+  }
+  local _, err = attempts.deliver({ url = "http://x", body = "{}", id = "m", profile = "standard", ours_until = 1060 },
+    { client = client, clock = clock })
+  t.eq({ asked, err.code }, { 1, "connect" })
+end)
 
 local function tests(name, open)
   local function test(what, fn)
@@ -288,6 +320,20 @@ local function tests(name, open)
     t.eq(data.undelivered_webhooks.total, 1)
   end)
 
+  test("a flush tries each once, however many there are", function(db)
+    local statements = {}
+    for i = 1, 450 do
+      statements[i] = rows.insert {
+        id = ("m%03d"):format(i), webhook = "a", url = "http://127.0.0.1:1/" .. i, event = "e", body = "{}",
+        profile = "standard", secret_ref = "none", state = "pending",
+      }
+    end
+    assert(db:batch(statements))
+    local env = env_of(db, {})
+    t.eq(sender.once(env, {}).pending, 450)
+    t.eq(#env.audit.lines, 450)
+  end)
+
   test("in a dry run nothing is kept", function(db)
     local definition = workflow.define { name = "w", summary = "s", run = function(run) run:webhook("e", {}) end }
     workflow.execute(definition, {}, {
@@ -330,6 +376,5 @@ local function tests(name, open)
   end)
 end
 
-tests("sqlite", function() return assert(store.open "sqlite::memory:") end)
-local postgres = host.getenv "MOONGATE_TEST_POSTGRES"
-if postgres then tests("postgres", function() return assert(store.open(postgres)) end) end
+local given = host.getenv "MOONGATE_TEST_STATE"
+tests(given and "postgres" or "sqlite", function() return assert(store.open(given or "sqlite::memory:")) end)

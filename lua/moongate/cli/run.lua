@@ -71,7 +71,7 @@ function M.session(ctx, registry)
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
     note = function(line) ctx:note("%s", line) end,
     stream = function(text) return ctx:stream(text) end,
-    store = function() return assert(require("moongate.store").session()) end,
+    store = function() return require("moongate.store").session() end,
     report = function(err) host.write_err(table.concat(report.lines(ctx, report.normal(err)), "\n") .. "\n") end,
   }
 end

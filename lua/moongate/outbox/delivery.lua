@@ -36,13 +36,13 @@ local function verdict(row, err, mode, random)
 end
 
 -- env: what notify.try wants, and db, random. row: taken by `token`. hook, headers: where it goes; nil, err: nowhere.
--- mode: {first = the run's own attempts, early = by hand, now = the store's time}
+-- mode: {first = the run's own attempts, early = by hand, now = the store's time, taken = ours when it was asked for}
 -- -> note (see notify.try), err
 function M.send(env, row, token, hook, headers, mode)
   local message = hook and {
     url = hook.url, body = row.body, id = row.id, profile = hook.profile or "standard", secret = hook.secret,
     headers = target.merged(hook.headers, headers), deadline = not mode.first and AFTERWARDS or nil,
-    attempts = not mode.first and 1 or nil,
+    attempts = not mode.first and 1 or nil, ours_until = mode.taken + rows.LEASE,
   }
   local outcome
   local all = setmetatable({
@@ -67,6 +67,7 @@ end
 -- Takes the row of that id and sends it, unless somebody else is at it. -> as send; nil: somebody is, or it is over
 function M.take(env, id, lease_holder, leased, mode)
   local token = holder.token()
+  mode.taken = time.now()
   local over = leased and lease_holder and holder.gone(lease_holder) and lease_holder or nil
   local row = rows.claim(env.db, id, token, over)
   if not row then return nil end

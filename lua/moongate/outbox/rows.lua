@@ -11,6 +11,7 @@ M.STATES = { "pending", "dead", "delivered", "dropped" }
 
 -- Longer than one delivery can take: the run's attempts have 20 seconds, a later one 10.
 local LEASE_MS = 60000
+M.LEASE = LEASE_MS / 1000
 
 local KEPT_MS = 30 * 86400 * 1000 -- delivered and dropped ones are kept for so long
 

@@ -29,15 +29,19 @@ end
 -- One go at every pending message. opts: due = only those that are due; known = a further condition (rows.pending);
 -- limit = how many at most; counts: counted up. -> {delivered, pending, dead, busy = somebody else is at it}
 function M.once(env, opts)
-  local counts, after, left = opts.counts or empty(), nil, opts.limit or math.huge
+  local counts, after, left, seen = opts.counts or empty(), nil, opts.limit or math.huge, {}
   while left > 0 do
     local list = rows.pending(env.db, {
       due = opts.due, known = opts.known, after = after, limit = math.min(PAGE, left),
     })
     if #list == 0 then break end
-    -- What fails moves behind those that are due; the list is walked in its order all the same.
     after, left = { next_at = list[#list].next_at, id = list[#list].id }, left - #list
-    send_page(env, list, { early = not opts.due }, counts)
+    local fresh = {}
+    for _, row in ipairs(list) do -- what has failed moves to the end, and is met again there
+      if not seen[row.id] then fresh[#fresh + 1] = row end
+      seen[row.id] = true
+    end
+    send_page(env, fresh, { early = not opts.due }, counts)
   end
   return counts
 end

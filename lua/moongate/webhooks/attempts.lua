@@ -102,11 +102,14 @@ local function pause(err, n, message, left, clock)
   end
   local wait = math.max(floor, clock.random() * math.min(CAP, BASE * 2 ^ (n - 1)))
   if wait >= left then return nil, "the deadline leaves no time for another attempt" end
+  if message.ours_until and clock.now() + wait + ONE_ATTEMPT > message.ours_until then
+    return nil, "the clock went on while it was sent" -- the machine slept: it may be another process's by now
+  end
   return wait
 end
 
--- message: {url, body, id, profile, secret, headers, deadline, attempts = 5}. tools: client (with retries off) and
--- clock {now, monotonic, sleep, random}. -> {id, status, attempts, attempt_list} | nil, err
+-- message: {url, body, id, profile, secret, headers, deadline, attempts = 5, ours_until = wall time}. tools: client
+-- (with retries off) and clock {now, monotonic, sleep, random}. -> {id, status, attempts, attempt_list} | nil, err
 function M.deliver(message, tools)
   local client, clock = tools.client, tools.clock
   local due, tries, wait = clock.monotonic() + (message.deadline or M.DEADLINE), {}, 0
