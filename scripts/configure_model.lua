@@ -1,6 +1,7 @@
 -- configure-model: bring the configurations of models to what their files say.
 --
 --   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   hold them all, so that no other run is half-way through them
 --   read the capabilities of every model; a configuration that its model can't do is a fault of its file
 --   for each configuration, several at a time: read what is live, compare, PUT with If-Match when something differs,
 --   read it back, audit, tell the governance webhook
@@ -118,6 +119,7 @@ local ORDER = { "created", "updated", "reconciled", "unchanged", "planned", "in_
 local function final_line(entry)
   local add, done = batch.line(entry, entry.name)
   add("model %s", entry.model or entry.model_id)
+  add("as %d", entry.queue_id)
   add("etag %s", entry.etag)
   if CHANGED[entry.status] then add("%s ms", entry.latency_ms) end
   add("correlation %s", entry.correlation_id)
@@ -165,6 +167,13 @@ local function names_in(lists)
   return #names > 0 and names or nil
 end
 
+-- What this run writes, if anything.
+local function places(items)
+  local list = {}
+  for i, item in ipairs(items) do list[i] = { "model_configuration", configuration.place(item.config) } end
+  return list
+end
+
 return workflow.define {
   name = "configure-model",
   summary = "bring the configurations of models to what their files say",
@@ -195,6 +204,7 @@ return workflow.define {
   run = function(run, args)
     local items = configuration.load_all(args.config, { only = names_in(args.only) })
     if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end
+    if not args.check then run:hold(places(items)) end
     survey(run, items, args.concurrency)
     local entries = batch.map(run, items, {
       noun = "configurations", concurrency = args.concurrency, changed = CHANGED,

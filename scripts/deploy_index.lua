@@ -1,6 +1,7 @@
 -- deploy-index: bring vector-store indexes to what their configuration files say.
 --
 --   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   hold them all, so that no other run is half-way through them
 --   for each index, several at a time: read it, compare, PUT with If-Match when something differs, read it back, audit,
 --   tell the webhooks
 --
@@ -42,7 +43,7 @@ local function tell(run, config, entry)
 end
 
 local function deploy(run, item, entry)
-  local live = index.get(run.gateway, run.flags, item.config)
+  local live = index.get(run.gateway, run.flags, item.config, { for_write = true })
   local result = run:step("put " .. entry.index_id, function()
     return index.put(run.gateway, run.flags, item.config, live)
   end)
@@ -78,6 +79,7 @@ local ORDER = { "created", "updated", "reconciled", "unchanged", "planned", "fai
 local function final_line(entry)
   local add, done = batch.line(entry, entry.index_id)
   if not entry.failure then add("%s", entry.index_status) end
+  add("as %d", entry.queue_id)
   add("precision %s", entry.retrieval_precision)
   add("etag %s", entry.etag)
   if CHANGED[entry.status] then add("%s ms", entry.latency_ms) end
@@ -99,6 +101,13 @@ local function name_store(run)
     }, 0)
   end
   run.flags.vector_store = "sim-store"
+end
+
+-- What this run writes, if anything: held from before the first look.
+local function places(run, items)
+  local list = {}
+  for i, item in ipairs(items) do list[i] = { "index", index.place(run.flags, item.config) } end
+  return list
 end
 
 return workflow.define {
@@ -130,7 +139,7 @@ return workflow.define {
     local items = index.load_all(args.config, { precision = args.precision, limits = run.limits })
     name_store(run)
     if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end
-    local _ = run.gateway -- what is wrong with its declaration is wrong for every index
+    run:hold(places(run, items))
     local entries = batch.map(run, items, {
       noun = "indexes", concurrency = args.concurrency, changed = CHANGED,
       name = function(entry) return entry.index_id end,

@@ -1,6 +1,7 @@
 -- promote-template: make a new version of a prompt template live, or an older one again.
 --
 --   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   hold them all, so that no other run is half-way through them
 --   for each template, several at a time: look at what is there, refuse what exists, show what changes against the live
 --   version, POST it, tell the webhooks, audit
 --
@@ -233,6 +234,13 @@ end
 
 -- ---- the workflow ----
 
+-- What this run writes, if anything.
+local function places(items)
+  local list = {}
+  for i, item in ipairs(items) do list[i] = { "template_version", { templateId = item.template_id } } end
+  return list
+end
+
 return workflow.define {
   name = "promote-template",
   summary = "promote prompt templates to a new version, split traffic, roll back",
@@ -272,7 +280,7 @@ return workflow.define {
       given = template.load_values(args.render)
     else
       if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end
-      local _ = run.gateway -- what is wrong with its declaration is wrong for every template
+      run:hold(places(items))
     end
     local entries = batch.map(run, items, {
       noun = "templates", concurrency = args.concurrency, changed = CHANGED, name = name_of,

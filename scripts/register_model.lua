@@ -1,6 +1,7 @@
 -- register-model: register models with the gateway and prove that they answer.
 --
 --   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   hold their names, so that no other run is half-way through them
 --   read the list of models once: what is registered already is not registered again
 --   for each model, several at a time: submit it, wait for its job, test its endpoint, check its health, tell the
 --   webhooks, audit
@@ -210,6 +211,13 @@ local function check_flags(args)
   end
 end
 
+-- What this run registers, if anything: a name, since there is no id yet.
+local function places(items)
+  local list = {}
+  for i, item in ipairs(items) do list[i] = { "model", {}, content = item.registration } end
+  return list
+end
+
 -- The models that are registered already; without a right to see them only where duplicates are allowed.
 local function listed(run, args)
   local ok, list = pcall(model.listed, run.gateway)
@@ -259,6 +267,7 @@ return workflow.define {
     check_flags(args)
     for i, item in ipairs(items) do urls[i] = item.registration.endpointUrl end
     local token_for = endpoint.tokens(run, args.synthetic and urls or {}, args.token_origin)
+    run:hold(places(items))
     args.listed = listed(run, args)
     local entries = batch.map(run, items, {
       noun = "models", concurrency = args.concurrency, changed = CHANGED,

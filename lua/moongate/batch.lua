@@ -57,6 +57,7 @@ M.CHANGED = { created = true, updated = true, reconciled = true }
 
 local FROM_RESULT = {
   "status", "etag", "latency_ms", "attempts", "correlation_id", "payload_hash", "audit_seq", "rebased", "overwrote",
+  "queue_id",
 }
 
 -- batch.note(entry, result of gateway:write): what every write has to say of itself.
@@ -93,14 +94,16 @@ end
 local function count(entries, order)
   local summary = { total = #entries }
   for _, status in ipairs(order) do summary[status] = 0 end
-  for _, entry in ipairs(entries) do summary[entry.status] = summary[entry.status] + 1 end
+  for _, entry in ipairs(entries) do summary[entry.status] = (summary[entry.status] or 0) + 1 end
   return summary
 end
 
+-- "queued" is a status of every write, with --queue only.
 local function summary_line(summary, order, noun)
   local parts = {}
-  for _, status in ipairs(order) do
-    if summary[status] > 0 then parts[#parts + 1] = ("%d %s"):format(summary[status], (status:gsub("_", " "))) end
+  for _, status in ipairs { "queued", table.unpack(order) } do
+    local n = summary[status] or 0
+    if n > 0 then parts[#parts + 1] = ("%d %s"):format(n, (status:gsub("_", " "))) end
   end
   return ("%d %s: %s"):format(summary.total, noun, table.concat(parts, ", "))
 end

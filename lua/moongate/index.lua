@@ -118,8 +118,8 @@ end
 
 -- ---- on the gateway ----
 
--- Where an index lies: args may be a workflow's own (vector_store, and the config's indexId).
-local function place_of(args, config)
+-- M.place(args, config) -> where an index lies: args may be a workflow's own (vector_store, and the config's indexId).
+function M.place(args, config)
   return {
     vectorStoreId = args.vectorStoreId or args.vector_store,
     indexId = args.indexId or (config and config.indexId),
@@ -134,14 +134,14 @@ end
 
 -- M.get(gateway, args, config [, opts]) -> resource or nil, as gateway:get.
 function M.get(gateway, args, config, opts)
-  return gateway:get("index", place_of(args, config), opts)
+  return gateway:get("index", M.place(args, config), opts)
 end
 
 -- M.put(gateway, args, config, live [, opts of gateway:write]) -> the result of gateway:write, and in it what the
 -- gateway says of the index: id, index_status, updatedAt, syncEventId, retrievalPrecision. live: what get gave, nil
 -- to create.
 function M.put(gateway, args, config, live, opts)
-  local place = place_of(args, config)
+  local place = M.place(args, config)
   local request = {
     base = live, content = config, action = "index_update", outcome_details = audit_outcome,
     details = {
@@ -160,7 +160,7 @@ end
 
 -- M.confirm(gateway, args, config, result) -> the index as it is read back; raises as gateway:confirm.
 function M.confirm(gateway, args, config, result)
-  return gateway:confirm("index", place_of(args, config), config, result, "index " .. config.indexId)
+  return gateway:confirm("index", M.place(args, config), config, result, "index " .. config.indexId)
 end
 
 return M

@@ -1,16 +1,15 @@
--- stores.lua - for tests of what lives in the store: runs them on every form of it that there is.
+-- stores.lua - for tests of what lives in the store: runs them on the form that MOONGATE_TEST_STATE names, see
+-- tests/e2e/postgres.t; without it in SQLite, in memory.
 
 local host = require "moongate.host"
 local store = require "moongate.store"
 
 local M = {}
 
--- stores.each(function(kind, open)): kind "sqlite", and "postgres" where MOONGATE_TEST_POSTGRES names one. open()
--- -> a store of the test's own in SQLite, the shared one in PostgreSQL: a test clears the tables that it uses.
+-- stores.each(function(kind, open)): open() -> a store; a test clears the tables that it uses.
 function M.each(fn)
-  fn("sqlite", function() return assert(store.open "sqlite::memory:") end)
-  local url = host.getenv "MOONGATE_TEST_POSTGRES"
-  if url and url ~= "" then fn("postgres", function() return assert(store.open(url)) end) end
+  local url = host.getenv "MOONGATE_TEST_STATE" or "sqlite::memory:"
+  fn(url:match "^%a+", function() return assert(store.open(url)) end)
 end
 
 return M

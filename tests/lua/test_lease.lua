@@ -1,4 +1,4 @@
--- Leases, as two processes on one store see them.
+-- Leases, as two processes on one store see them. Runs on both forms (tests/e2e/postgres.t).
 local host = require "moongate.host"
 local lease = require "moongate.lease"
 local rows = require "moongate.lease.rows"

@@ -1,4 +1,4 @@
--- Writes and leases: what is held while something is written, and what a lost lease stops.
+-- Writes and leases: what is held while something is written, and what a lost lease stops. Runs on both forms.
 local errors = require "moongate.error"
 local fake = require "fake_gateway"
 local lease = require "moongate.lease"

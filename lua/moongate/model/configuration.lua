@@ -32,7 +32,7 @@ end
 -- M.capabilities(gateway, model_id) -> {name, max_context_window, restricted_safety_filters}, a field that the gateway
 -- does not tell being nil; or nil when it does not know the model.
 function M.capabilities(gateway, model_id)
-  local found = gateway:get("registered_model", { modelId = model_id }, { fresh = true })
+  local found = gateway:get("registered_model", { modelId = model_id }, { fresh = not gateway.queue })
   if not found then return nil end
   local body = documents.is_object(found.body) and found.body or {}
   local told = documents.is_object(body.capabilities) and body.capabilities or {}
@@ -104,13 +104,13 @@ end
 
 -- ---- on the gateway ----
 
-local function place_of(config)
+function M.place(config)
   return { modelId = config.model_id }
 end
 
 -- M.get(gateway, config) -> the live configuration as a resource, or nil when the model has none.
 function M.get(gateway, config)
-  return gateway:get("model_configuration", place_of(config), { fresh = true })
+  return gateway:get("model_configuration", M.place(config), { fresh = not gateway.queue, for_write = true })
 end
 
 -- M.put(gateway, config, live [, opts of gateway:write, and audit_id]) -> the result of gateway:write, with audit_id
@@ -128,7 +128,7 @@ function M.put(gateway, config, live, opts)
   }
   for k, v in pairs(opts or {}) do request[k] = v end
   request.audit_id = nil
-  local result = gateway:write("model_configuration", place_of(config), request)
+  local result = gateway:write("model_configuration", M.place(config), request)
   result.audit_id = audit_id
   result.audit_log = M.audit_record {
     audit_id = audit_id, timestamp = at, config = result.content, status = result.status,
@@ -139,7 +139,7 @@ end
 
 -- M.confirm(gateway, config, result) -> the configuration as it is read back; raises as gateway:confirm.
 function M.confirm(gateway, config, result)
-  return gateway:confirm("model_configuration", place_of(config), config, result,
+  return gateway:confirm("model_configuration", M.place(config), config, result,
     "the configuration of model " .. config.model_id)
 end
 
