@@ -7,17 +7,19 @@ B := build/$(BUILD)
 
 # ---- flags ----
 PKGS := lua5.4 libcurl libuv libmicrohttpd libcrypto libpcre2-8 uuid lua5.4-cjson sqlite3
-# State on a server needs libpq; without it, that is all that is missing.
+# State on a server: libpq's header is all that the build needs, the library is loaded by whoever uses it.
 PQ := $(shell pkg-config --exists libpq 2>/dev/null && echo libpq)
-PKGS += $(PQ)
-DEP_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
+DEP_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) $(PQ) 2>/dev/null))
 DEP_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
-# Lua is linked in where its archive is at hand: calls into it take no detour, and fewer libraries are loaded at the start.
+# Lua and SQLite are linked in where their archives are at hand: calls into Lua take no detour, and fewer libraries are
+# loaded at the start.
 archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a 2>/dev/null))
 ARCHIVES := $(call archive,lua5.4-cjson) $(call archive,lua5.4)
 ifeq ($(words $(ARCHIVES)),2)
 DEP_LIBS := $(if $(DEP_LIBS),$(filter-out -llua5.4 -llua5.4-cjson,$(DEP_LIBS)) $(ARCHIVES) -ldl -lm)
 endif
+SQLITE := $(call archive,sqlite3)
+DEP_LIBS := $(if $(SQLITE),$(patsubst -lsqlite3,$(SQLITE),$(DEP_LIBS)),$(DEP_LIBS))
 # The prompt edits lines where libedit is at hand.
 ifeq ($(shell pkg-config --exists libedit 2>/dev/null && echo yes),yes)
 DEP_CFLAGS += -DMOON_LIBEDIT

@@ -41,9 +41,9 @@ static int ask_later(struct pg_store *s, struct moon_err *err) {
         if (rc != PG_LOST && pg_receive_sync(s) != 0)
             rc = PG_LOST;
         if (rc == 0) {
-            bool there = PQntuples(res) == 1;
-            bool done = there && strtoll(PQgetvalue(res, 0, 0), NULL, 10) == s->commits;
-            PQclear(res);
+            bool there = s->pq.PQntuples(res) == 1;
+            bool done = there && strtoll(s->pq.PQgetvalue(res, 0, 0), NULL, 10) == s->commits;
+            s->pq.PQclear(res);
             if (there)
                 return done ? 0 : MOON_STORE_AGAIN;
         }
@@ -74,8 +74,8 @@ static int commit(struct pg_store *s, struct moon_err *err) {
     if (rc != PG_LOST) {
         struct moon_err later;
         int end = pg_receive(s, &res, "COMMIT", rc == 0 ? err : &later);
-        committed = end == 0 && strcmp(PQcmdStatus(res), "COMMIT") == 0;
-        PQclear(res);
+        committed = end == 0 && strcmp(s->pq.PQcmdStatus(res), "COMMIT") == 0;
+        s->pq.PQclear(res);
         rc = end == PG_LOST || pg_receive_sync(s) != 0 ? PG_LOST : rc == 0 ? end : rc;
     }
     if (committed)
@@ -87,7 +87,7 @@ static int commit(struct pg_store *s, struct moon_err *err) {
 
 static void rollback(struct pg_store *s) {
     struct moon_err ignored;
-    if (s->conn && PQstatus(s->conn) == CONNECTION_OK && PQtransactionStatus(s->conn) != PQTRANS_IDLE)
+    if (s->conn && s->pq.PQstatus(s->conn) == CONNECTION_OK && s->pq.PQtransactionStatus(s->conn) != PQTRANS_IDLE)
         pg_ask(s, (const char *const[]){"ROLLBACK"}, 1, NULL, &ignored);
 }
 
@@ -110,12 +110,12 @@ static int run_together(struct pg_store *s, struct moon_store_call *const calls[
         for (size_t k = 0; rc == 0 && k < calls[i]->n; k++)
             rc = pg_send_statement(s, calls[i], &calls[i]->statements[k], err);
     if (rc == MOON_ENOMEM || rc == MOON_EBUG) { /* half of it is in the pipeline: it must not go on */
-        PQfinish(s->conn);
+        s->pq.PQfinish(s->conn);
         s->conn = NULL;
         return rc;
     }
     if (rc == 0 && (rc = pg_sync(s)) != 0)
-        pg_lost(err, s->conn);
+        pg_lost(s, err);
     if (rc == 0 && begin)
         first = pg_receive(s, NULL, "BEGIN", err);
     for (size_t i = 0; rc == 0 && i < n && first != PG_LOST; i++)
@@ -236,8 +236,8 @@ static int form_exec(struct moon_store *base, struct moon_store_call *call, int6
     struct pg_store *s = of(base);
     (void)now_ms;
     /* A new connection would not be in the transaction. */
-    if (!s->conn || PQstatus(s->conn) != CONNECTION_OK || PQtransactionStatus(s->conn) == PQTRANS_IDLE) {
-        pg_lost(&call->err, s->conn);
+    if (!s->conn || s->pq.PQstatus(s->conn) != CONNECTION_OK || s->pq.PQtransactionStatus(s->conn) == PQTRANS_IDLE) {
+        pg_lost(s, &call->err);
         return MOON_STORE_AGAIN;
     }
     int rc = run_together(s, &call, 1, false, &call->err);
@@ -251,10 +251,10 @@ static int form_exec(struct moon_store *base, struct moon_store_call *call, int6
 static int form_commit(struct moon_store *base, struct moon_err *err) {
     struct pg_store *s = of(base);
     int rc = MOON_STORE_AGAIN;
-    if (s->conn && PQstatus(s->conn) == CONNECTION_OK && PQtransactionStatus(s->conn) != PQTRANS_IDLE)
+    if (s->conn && s->pq.PQstatus(s->conn) == CONNECTION_OK && s->pq.PQtransactionStatus(s->conn) != PQTRANS_IDLE)
         rc = commit(s, err);
     else
-        pg_lost(err, s->conn);
+        pg_lost(s, err);
     if (rc != 0)
         rollback(s);
     s->collisions = rc == MOON_STORE_AGAIN ? s->collisions + 1 : 0;
@@ -282,7 +282,8 @@ static int form_now(struct moon_store *base, int64_t now_ms, int64_t *out, struc
 
 static void form_close(struct moon_store *base) {
     struct pg_store *s = of(base);
-    PQfinish(s->conn);
+    if (s->conn)
+        s->pq.PQfinish(s->conn);
     moon_buf_release(&s->text);
     if (s->url)
         moon_wipe(s->url, strlen(s->url));
@@ -310,7 +311,9 @@ int store_postgres_open(struct moon_store **out, const char *url, const struct m
     moon_rng_init_system(&s->rng);
     for (size_t i = 0; i + 1 < sizeof s->session; i++)
         s->session[i] = hex[moon_rng_below(&s->rng, 16)];
-    int rc = pg_connect(s, CONNECT_MS, err);
+    int rc = pg_library_load(&s->pq, err);
+    if (rc == 0)
+        rc = pg_connect(s, CONNECT_MS, err);
     if (rc != 0) {
         form_close(&s->base);
         return rc;

@@ -53,37 +53,37 @@ static PGconn *start(const struct pg_store *s) {
                                         "dbname",
                                         NULL};
     const char *const values[] = {"10", "5", "3", "20000", "moongate", s->url, NULL};
-    return PQconnectStartParams(names, values, 1);
+    return s->pq.PQconnectStartParams(names, values, 1);
 }
 
 static int connect_once(struct pg_store *s, struct moon_err *err) {
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-    PQfinish(s->conn);
+    s->pq.PQfinish(s->conn);
     s->conn = start(s);
     if (!s->conn)
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
-    for (int waited = 0; PQstatus(s->conn) != CONNECTION_BAD && state != PGRES_POLLING_OK; waited += SLICE_MS) {
-        struct pollfd p = {.fd = PQsocket(s->conn), .events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+    for (int waited = 0; s->pq.PQstatus(s->conn) != CONNECTION_BAD && state != PGRES_POLLING_OK; waited += SLICE_MS) {
+        struct pollfd p = {.fd = s->pq.PQsocket(s->conn), .events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT};
         int ready = poll(&p, 1, SLICE_MS);
         if (ready > 0) {
             waited -= SLICE_MS;
-            state = PQconnectPoll(s->conn);
+            state = s->pq.PQconnectPoll(s->conn);
         }
         if (state == PGRES_POLLING_FAILED)
             break;
         if (stopped(s) || waited >= CONNECT_MS)
             return moon_err_set(err, MOON_ESTORE, "state %s: no answer from the server", s->shown);
     }
-    if (PQstatus(s->conn) != CONNECTION_OK) {
-        const char *message = PQerrorMessage(s->conn);
+    if (s->pq.PQstatus(s->conn) != CONNECTION_OK) {
+        const char *message = s->pq.PQerrorMessage(s->conn);
         return moon_err_set(err, MOON_ESTORE, "state %s can't be reached: %.*s", s->shown, (int)strcspn(message, "\n"),
                             message);
     }
-    PQsetNoticeReceiver(s->conn, quiet, NULL);
-    if (PQserverVersion(s->conn) < 120000)
+    s->pq.PQsetNoticeReceiver(s->conn, quiet, NULL);
+    if (s->pq.PQserverVersion(s->conn) < 120000)
         return moon_err_set(err, MOON_ESTORE, "state %s: PostgreSQL 12 or later is needed", s->shown);
-    if (PQsetnonblocking(s->conn, 1) != 0 || !PQenterPipelineMode(s->conn))
-        return pg_lost(err, s->conn), MOON_ESTORE;
+    if (s->pq.PQsetnonblocking(s->conn, 1) != 0 || !s->pq.PQenterPipelineMode(s->conn))
+        return pg_lost(s, err), MOON_ESTORE;
     return 0;
 }
 
@@ -170,10 +170,10 @@ static int register_session(struct pg_store *s, struct moon_err *err) {
                      "1000)::bigint) ON CONFLICT (id) DO NOTHING",
                      1, values, err);
     if (rc == 0 && pg_sync(s) != 0)
-        rc = pg_lost(err, s->conn);
+        rc = pg_lost(s, err);
     if (rc == 0)
         rc = pg_receive(s, NULL, "INSERT INTO moongate_commits", err);
-    return rc != PG_LOST && pg_receive_sync(s) != 0 ? pg_lost(err, s->conn) : rc;
+    return rc != PG_LOST && pg_receive_sync(s) != 0 ? pg_lost(s, err) : rc;
 }
 
 static int make_ready(struct pg_store *s, struct moon_err *err) {
@@ -189,8 +189,8 @@ static int make_ready(struct pg_store *s, struct moon_err *err) {
 /* ---- connecting, with patience ---- */
 
 /* Worth another attempt: it starts up, shuts down, or has no place for us right now. */
-static bool passing(const PGconn *conn) {
-    const char *message = conn ? PQerrorMessage(conn) : "";
+static bool passing(const struct pg_store *s) {
+    const char *message = s->conn ? s->pq.PQerrorMessage(s->conn) : "";
     return strstr(message, "starting up") || strstr(message, "shutting down") || strstr(message, "recovery mode") ||
            strstr(message, "too many") || strstr(message, "remaining connection slots");
 }
@@ -199,7 +199,7 @@ int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err) {
     int pause = 50, rc;
     for (;;) {
         rc = connect_once(s, err);
-        bool again = rc != 0 && (patience_ms >= LATER_MS || passing(s->conn));
+        bool again = rc != 0 && (patience_ms >= LATER_MS || passing(s));
         if (rc == 0) {
             rc = make_ready(s, err);
             if (rc == 0)
@@ -216,7 +216,7 @@ int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err) {
 }
 
 int pg_ensure(struct pg_store *s, struct moon_err *err) {
-    if (s->conn && PQstatus(s->conn) == CONNECTION_OK && PQpipelineStatus(s->conn) == PQ_PIPELINE_ON)
+    if (s->conn && s->pq.PQstatus(s->conn) == CONNECTION_OK && s->pq.PQpipelineStatus(s->conn) == PQ_PIPELINE_ON)
         return 0;
     return pg_connect(s, LATER_MS, err);
 }

@@ -8,11 +8,26 @@
 
 #include <libpq-fe.h>
 
+/* libpq is loaded at its first use: a program that keeps its state in a file neither waits for it nor needs it. */
+/* clang-format off */
+#define PG_FUNCTIONS(X) \
+    X(PQclear) X(PQcmdStatus) X(PQcmdTuples) X(PQconnectPoll) X(PQconnectStartParams) X(PQconsumeInput) \
+    X(PQenterPipelineMode) X(PQerrorMessage) X(PQfinish) X(PQflush) X(PQfname) X(PQftype) X(PQgetResult) \
+    X(PQgetisnull) X(PQgetlength) X(PQgetvalue) X(PQisBusy) X(PQnfields) X(PQntuples) X(PQpipelineStatus) \
+    X(PQpipelineSync) X(PQresultErrorField) X(PQresultErrorMessage) X(PQresultStatus) X(PQsendQueryParams) \
+    X(PQserverVersion) X(PQsetNoticeReceiver) X(PQsetnonblocking) X(PQsocket) X(PQstatus) X(PQtransactionStatus)
+/* clang-format on */
+#define PG_FUNCTION(name) __typeof__(name) *name;
+struct pg_library {
+    PG_FUNCTIONS(PG_FUNCTION)
+};
+
 /* What a statement that did not succeed came to, beside the codes of err.h and MOON_STORE_AGAIN. */
 #define PG_LOST 2 /* the connection is gone */
 
 struct pg_store {
     struct moon_store base;
+    struct pg_library pq;
     PGconn *conn; /* NULL or bad: to be connected again */
     char *url, *shown;
     const atomic_bool *stop;
@@ -23,6 +38,9 @@ struct pg_store {
     int collisions;       /* transactions rolled back in a row by what others did */
     struct moon_buf text; /* scratch: a statement's text, and its numbers as text */
 };
+
+/* postgres_library.c: 0 or MOON_ESTORE. */
+int pg_library_load(struct pg_library *pq, struct moon_err *err);
 
 /* ---- postgres_connect.c ---- */
 
@@ -48,7 +66,7 @@ int pg_receive_sync(struct pg_store *s);
 /* One statement or more without parameters, each for itself; *number: the first column of the last one's first row, -1
  * for none. */
 int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, struct moon_err *err);
-int pg_lost(struct moon_err *err, const PGconn *conn);
+int pg_lost(const struct pg_store *s, struct moon_err *err);
 /* Waits for the socket at most ms; false when it is to stop. */
 bool pg_wait(struct pg_store *s, short events, int ms);
 

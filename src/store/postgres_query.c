@@ -15,8 +15,8 @@ enum { T_BOOL = 16, T_INT8 = 20, T_INT2 = 21, T_INT4 = 23, T_FLOAT4 = 700, T_FLO
 
 /* ---- errors ---- */
 
-int pg_lost(struct moon_err *err, const PGconn *conn) {
-    const char *message = conn ? PQerrorMessage(conn) : "";
+int pg_lost(const struct pg_store *s, struct moon_err *err) {
+    const char *message = s->conn ? s->pq.PQerrorMessage(s->conn) : "";
     moon_err_set(err, MOON_ESTORE, "%.*s", (int)strcspn(message, "\n"), *message ? message : "the connection is gone");
     return PG_LOST;
 }
@@ -51,11 +51,11 @@ static const char *advice(const char *state) {
 }
 
 static int fail(const struct pg_store *s, const PGresult *res, const char *what, struct moon_err *err) {
-    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-    const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *state = s->pq.PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *message = s->pq.PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     int rc = code_of(state ? state : "08");
     if (!message)
-        message = PQresultErrorMessage(res);
+        message = s->pq.PQresultErrorMessage(res);
     if (rc == MOON_EBUG)
         moon_err_set(err, MOON_EBUG, "SQL: %s (%.200s)", message, what);
     else if (rc == MOON_ECONFLICT)
@@ -68,13 +68,13 @@ static int fail(const struct pg_store *s, const PGresult *res, const char *what,
 /* ---- sending ---- */
 
 bool pg_wait(struct pg_store *s, short events, int ms) {
-    struct pollfd p = {.fd = PQsocket(s->conn), .events = events};
+    struct pollfd p = {.fd = s->pq.PQsocket(s->conn), .events = events};
     return poll(&p, 1, ms) >= 0 || !s->stop || !atomic_load(s->stop);
 }
 
 int pg_send(struct pg_store *s, const char *sql, int n, const char *const values[], struct moon_err *err) {
-    if (!s->conn || !PQsendQueryParams(s->conn, sql, n, NULL, values, NULL, NULL, 0))
-        return pg_lost(err, s->conn);
+    if (!s->conn || !s->pq.PQsendQueryParams(s->conn, sql, n, NULL, values, NULL, NULL, 0))
+        return pg_lost(s, err);
     return 0;
 }
 
@@ -110,10 +110,10 @@ int pg_send_statement(struct pg_store *s, const struct moon_store_call *c, const
 
 int pg_sync(struct pg_store *s) {
     int more;
-    if (!s->conn || !PQpipelineSync(s->conn))
+    if (!s->conn || !s->pq.PQpipelineSync(s->conn))
         return PG_LOST;
-    while ((more = PQflush(s->conn)) == 1)
-        if (!pg_wait(s, POLLIN | POLLOUT, -1) || !PQconsumeInput(s->conn))
+    while ((more = s->pq.PQflush(s->conn)) == 1)
+        if (!pg_wait(s, POLLIN | POLLOUT, -1) || !s->pq.PQconsumeInput(s->conn))
             return PG_LOST;
     return more == 0 ? 0 : PG_LOST;
 }
@@ -121,42 +121,42 @@ int pg_sync(struct pg_store *s) {
 /* ---- receiving ---- */
 
 static PGresult *next_result(struct pg_store *s) {
-    while (PQisBusy(s->conn))
-        if (!pg_wait(s, POLLIN, -1) || !PQconsumeInput(s->conn))
+    while (s->pq.PQisBusy(s->conn))
+        if (!pg_wait(s, POLLIN, -1) || !s->pq.PQconsumeInput(s->conn))
             return NULL;
-    return PQgetResult(s->conn);
+    return s->pq.PQgetResult(s->conn);
 }
 
 int pg_receive(struct pg_store *s, PGresult **result, const char *what, struct moon_err *err) {
     PGresult *res = s->conn ? next_result(s) : NULL;
-    ExecStatusType status = PQresultStatus(res);
+    ExecStatusType status = s->pq.PQresultStatus(res);
     int rc;
     if (result)
         *result = NULL;
     if (!res)
-        return pg_lost(err, s->conn);
+        return pg_lost(s, err);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         rc = 0;
     } else if (status == PGRES_PIPELINE_ABORTED) {
         rc = MOON_STORE_AGAIN; /* one before it has failed, and has told why */
     } else {
         rc = fail(s, res, what, err);
-        if (PQstatus(s->conn) == CONNECTION_BAD)
+        if (s->pq.PQstatus(s->conn) == CONNECTION_BAD)
             rc = PG_LOST;
     }
     if (rc == 0 && result)
         *result = res;
     else
-        PQclear(res);
+        s->pq.PQclear(res);
     if (rc != PG_LOST)
-        PQclear(next_result(s)); /* NULL: the end of this statement's answers */
+        s->pq.PQclear(next_result(s)); /* NULL: the end of this statement's answers */
     return rc;
 }
 
 int pg_receive_sync(struct pg_store *s) {
     PGresult *res = s->conn ? next_result(s) : NULL;
-    int rc = PQresultStatus(res) == PGRES_PIPELINE_SYNC ? 0 : PG_LOST;
-    PQclear(res);
+    int rc = s->pq.PQresultStatus(res) == PGRES_PIPELINE_SYNC ? 0 : PG_LOST;
+    s->pq.PQclear(res);
     return rc;
 }
 
@@ -180,17 +180,18 @@ static int add_value(struct moon_store_call *c, Oid type, const char *text, int 
     }
 }
 
-static int add_result(struct moon_store_call *c, struct moon_store_statement *st, const PGresult *res) {
-    int columns = PQnfields(res), rows = PQntuples(res), rc = 0;
+static int add_result(const struct pg_store *s, struct moon_store_call *c, struct moon_store_statement *st,
+                      const PGresult *res) {
+    int columns = s->pq.PQnfields(res), rows = s->pq.PQntuples(res), rc = 0;
     store_result_begin(c, st, (size_t)columns);
     for (int i = 0; rc == 0 && i < columns; i++)
-        rc = store_result_name(c, PQfname(res, i));
+        rc = store_result_name(c, s->pq.PQfname(res, i));
     st->first_cell = c->nvalues;
     for (int row = 0; rc == 0 && row < rows; row++)
         for (int i = 0; rc == 0 && i < columns; i++)
-            rc = PQgetisnull(res, row, i)
-                     ? store_result_null(c)
-                     : add_value(c, PQftype(res, i), PQgetvalue(res, row, i), PQgetlength(res, row, i));
+            rc = s->pq.PQgetisnull(res, row, i) ? store_result_null(c)
+                                                : add_value(c, s->pq.PQftype(res, i), s->pq.PQgetvalue(res, row, i),
+                                                            s->pq.PQgetlength(res, row, i));
     st->rows = (size_t)rows;
     return rc == 0 ? 0 : moon_err_set(&c->err, rc, "out of memory");
 }
@@ -200,11 +201,11 @@ int pg_receive_statement(struct pg_store *s, struct moon_store_call *c, struct m
     int rc = pg_receive(s, &res, c->text.data + st->sql, &c->err);
     if (rc != 0)
         return rc;
-    bool reads = is(PQcmdStatus(res), "SELECT");
-    int64_t touched = strtoll(PQcmdTuples(res), NULL, 10);
-    rc = add_result(c, st, res);
+    bool reads = is(s->pq.PQcmdStatus(res), "SELECT");
+    int64_t touched = strtoll(s->pq.PQcmdTuples(res), NULL, 10);
+    rc = add_result(s, c, st, res);
     st->changes = reads ? 0 : touched;
-    PQclear(res);
+    s->pq.PQclear(res);
     return rc == 0 ? store_result_expect(c, st, touched) : rc;
 }
 
@@ -215,16 +216,18 @@ int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, 
     for (int i = 0; rc == 0 && i < n; i++)
         rc = pg_send(s, sql[i], 0, NULL, err);
     if (rc == 0 && (rc = pg_sync(s)) != 0)
-        pg_lost(err, s->conn);
+        pg_lost(s, err);
     if (rc != 0)
         return rc;
     for (int i = 0; i < n && rc != PG_LOST; i++) {
-        PQclear(res);
+        s->pq.PQclear(res);
         int one = pg_receive(s, &res, sql[i], rc == 0 ? err : &later);
         rc = rc == 0 || one == PG_LOST ? one : rc;
     }
     if (rc == 0 && number)
-        *number = PQntuples(res) > 0 && !PQgetisnull(res, 0, 0) ? strtoll(PQgetvalue(res, 0, 0), NULL, 10) : -1;
-    PQclear(res);
-    return rc != PG_LOST && pg_receive_sync(s) != 0 ? pg_lost(err, s->conn) : rc;
+        *number = s->pq.PQntuples(res) > 0 && !s->pq.PQgetisnull(res, 0, 0)
+                      ? strtoll(s->pq.PQgetvalue(res, 0, 0), NULL, 10)
+                      : -1;
+    s->pq.PQclear(res);
+    return rc != PG_LOST && pg_receive_sync(s) != 0 ? pg_lost(s, err) : rc;
 }

@@ -31,7 +31,8 @@ static const char *const version_1[] = {
     "CREATE TABLE webhook_state (webhook text NOT NULL, url text NOT NULL, disabled text, at bigint, "
     "PRIMARY KEY (webhook, url))",
     /* queued_writes */
-    "CREATE TABLE queued_writes (id {serial}, gateway text, resource text NOT NULL, kind text, args_json text, method text, "
+    "CREATE TABLE queued_writes (id {serial}, gateway text, resource text NOT NULL, kind text, args_json text, method "
+    "text, "
     "content_json text, base_json text, options_json text, idempotency_key text, run_id text, depends_on bigint, "
     "state text NOT NULL, error_json text, created_at bigint, updated_at bigint)",
     "CREATE INDEX queued_writes_state ON queued_writes (state, resource)",
