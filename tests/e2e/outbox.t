@@ -146,6 +146,7 @@ subtest 'exit statuses, show, retry, drop' => sub {
     is($m->{url}, $url, 'the origin alone');
     $r = moon('outbox', 'flush');
     is($r->{status}, 0, 'a dead letter is not pending');
+    like(moon('doctor')->{out}, qr/^warn  outbox         1 webhook message was given up, 0 pending$/m, 'the doctor sees it');
     clear('503');
     is(moon('outbox', 'retry', '--all-dead')->{status}, 0, 'retried');
     is(moon('outbox', 'flush')->{status}, 9, 'kept for later: 9');

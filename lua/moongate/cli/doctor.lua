@@ -157,6 +157,18 @@ local function state_store(found)
   found:ok("state", "%s, %d run%s", file or s.store, rows[1].runs, rows[1].runs == 1 and "" or "s")
   local mode = file and host.access(file).mode & 63 -- 077: group and others
   if file and mode ~= 0 then found:warn("state", file .. " is open to other users", "chmod 600 " .. file) end
+  return db
+end
+
+-- What webhooks were not told, and will not be.
+local function outbox(found, db)
+  local counts = require("moongate.outbox.rows").counts(db)
+  if counts.dead > 0 then
+    found:warn("outbox", ("%d webhook message%s given up, %d pending"):format(counts.dead,
+      counts.dead == 1 and " was" or "s were", counts.pending), "moongate outbox list; then outbox retry, or drop")
+  elseif counts.pending > 0 then
+    found:ok("outbox", "%d webhook message%s pending", counts.pending, counts.pending == 1 and "" or "s")
+  end
 end
 
 local function audit_log(found)
@@ -240,9 +252,10 @@ function M.check()
     if can_enter then token(found) end
   end
   state(found)
-  state_store(found)
+  local db = state_store(found)
   audit_log(found)
   webhooks(found)
+  if db then outbox(found, db) end
   return found
 end
 
