@@ -98,6 +98,7 @@ end
 --   run.audit, run.log     the modules of these names
 --   run.metrics            the run's registry (moongate.metrics)
 --   run.limits, run.project  of the project file; empty tables without one
+--   run.id                 what `moongate runs` knows it by; nil in a dry run, or where nothing is kept of it
 
 local Run = {}
 
@@ -141,13 +142,44 @@ function Run:diff(from, to, title)
   return changes
 end
 
--- run:step(name, fn) -> what fn returns. A step is a part of a run that has a name; the nth step of a name is the
--- same step in every run of the same workflow with the same arguments.
-function Run:step(name, fn)
+-- run:step(name, fn [, {reconcile, idempotent, intent, webhook}]) -> what fn returns. A part of the job that has a
+-- name, and is done once: a run that is taken up again gets what it returned, plain data, from the journal. One that
+-- was cut off in the middle is gone through again, but sends nothing that must not be sent twice; unless
+--   reconcile   function(intent) -> what it returned, found out by looking; nil: it did not happen. intent: plain data
+--               that was kept when it was begun
+--   idempotent  true: doing it twice does no harm
+-- webhook: function(what fn returned) -> event, data [, options of run:webhook]: told when it is done, and never lost.
+function Run:step(name, fn, opts)
   local n = (self._steps[name] or 0) + 1
   self._steps[name] = n
   return trace.span("step " .. name:match "^%S*", { ["moongate.step.name"] = name, ["moongate.step.number"] = n },
-    function() return self._session.step(self, name, n, fn) end)
+    function() return self._session.step(self, name, n, fn, opts) end)
+end
+
+-- run:read(name, fn) -> what fn returns, plain data: a look at what is there, for what is told of it later. A run that
+-- is taken up again behind it sees what it saw then. It costs no disk sync.
+function Run:read(name, fn)
+  if not self.journal then return fn() end
+  return require("moongate.journal.steps").read(self, name, fn)
+end
+
+-- run:sleep(seconds): until a time that is kept: a run that is taken up again sleeps what is left of it.
+function Run:sleep(seconds)
+  if not self.journal then return require("moongate.task").sleep(seconds) end
+  return require("moongate.journal.steps").sleep(self, seconds)
+end
+
+-- run:timeout(seconds, fn) -> what fn returns; raises "timeout" when it has not by then. The deadline is kept: being
+-- cut off does not move it.
+function Run:timeout(seconds, fn)
+  if self.journal then return require("moongate.journal.steps").timeout(self, seconds, fn) end
+  local results
+  local ok, err = require("moongate.task").timeout(seconds, function()
+    results = table.pack(fn())
+    return true
+  end)
+  if not ok then error(err, 0) end
+  return table.unpack(results, 1, results.n)
 end
 
 -- run:hold{{kind, args [, content = what makes its name]}, …}: no other process writes these resources until the run
@@ -204,7 +236,7 @@ end
 -- result, in the audit log and on stderr; it never fails the run. In a dry run nobody is told.
 function Run:webhook(event, data, opts)
   return trace.span("webhook", { ["moongate.webhook.event"] = event }, function()
-    return require("moongate.outbox").tell(self, event, data, opts)
+    return require("moongate.journal").quietly(require("moongate.outbox").tell, self, event, data, opts)
       or require("moongate.webhooks.notify").all(self, event, data, opts)
   end)
 end
@@ -213,13 +245,23 @@ end
 
 local function no_bar() return { advance = function() end, done = function() end } end
 
-local function plain_step(run, name, n, fn)
+local function plain_step(run, name, n, fn, opts)
   local time = require "moongate.time"
   local started = time.monotonic()
-  local results = table.pack(pcall(fn))
+  local results
+  if run.journal then
+    results = table.pack(pcall(require("moongate.journal.steps").step, run, name, fn, opts))
+  else
+    results = table.pack(pcall(fn))
+  end
   run.log.info("step %s#%d %s in %.0f ms", name, n, results[1] and "done" or "failed",
     (time.monotonic() - started) * 1000)
   if not results[1] then error(results[2], 0) end
+  local event, data, more
+  if not run.journal and opts and opts.webhook then
+    event, data, more = opts.webhook(table.unpack(results, 2, results.n))
+  end
+  if event ~= nil then run:webhook(event, data, more) end
   return table.unpack(results, 2, results.n)
 end
 
@@ -240,6 +282,7 @@ local SESSION = {
   dry_run = true, queue = true, json = true, project = true, deadline = true, simulated = true, gateway = true,
   step = true,
   progress = true, report = true, note = true, stream = true, audit = true, metrics = true, store = true,
+  journal = true,
 }
 
 local function pick(list, values)
@@ -265,6 +308,7 @@ local function new_run(definition, values, session)
     dry_run = session.dry_run or false, queue = session.queue or false, json = session.json or false,
     deadline = session.deadline, simulated = session.simulated or false, project = project,
     limits = project.limits or {},
+    journal = session.journal, id = session.journal and session.journal.id,
     _session = hooks, _client_options = {}, _lines = {}, _changes = {}, _steps = {},
   }, Run)
   return run
@@ -337,7 +381,8 @@ end
 --   deadline                      seconds for one call of the gateway
 --   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
 --   store                         where webhooks' messages are kept (moongate.store), or a function that gives it
---   gateway(client_options), step(run, name, n, fn), report(err, what), audit, metrics   where the
+--   journal                       of the run that the current task is (moongate.journal)
+--   gateway(client_options), step(run, name, n, fn, opts), report(err, what), audit, metrics   where the
 --   default will not do
 function M.execute(definition, values, session)
   if not M.is(definition) then error("workflow.execute: not a workflow: workflow.define makes one", 2) end

@@ -124,19 +124,34 @@ static int l_event(lua_State *L) {
 
 /* ---- intents ---- */
 
+/* Pops the action and pushes the entry. */
+static int push_entry(lua_State *L, uint64_t seq) {
+    struct l_entry *e = lua_newuserdatauv(L, sizeof *e, 1);
+    e->seq = seq;
+    e->settled = false;
+    luaL_setmetatable(L, L_ENTRY);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, 1);
+    return 1;
+}
+
 static int intent_k(lua_State *L, int status, lua_KContext ctx) {
     const struct l_submission *s = submission_at(L, ctx);
     (void)status;
     if (s->seq == 0)
         return moon_fail(L, &s->err);
-    struct l_entry *e = lua_newuserdatauv(L, sizeof *e, 1);
-    e->seq = s->seq;
-    e->settled = false;
-    luaL_setmetatable(L, L_ENTRY);
     lua_pushliteral(L, "action");
     lua_rawget(L, 1);
-    lua_setiuservalue(L, -2, 1);
-    return 1;
+    return push_entry(L, s->seq);
+}
+
+/* audit.reopen(seq, action) -> entry */
+static int l_reopen(lua_State *L) {
+    lua_Integer seq = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, seq > 0, 1, "from 1");
+    luaL_checkstring(L, 2);
+    lua_settop(L, 2);
+    return push_entry(L, (uint64_t)seq);
 }
 
 /* audit.intent{action=, ...} -> entry | nil, err */
@@ -204,8 +219,9 @@ static int l_path(lua_State *L) {
 
 static const luaL_Reg submission_meta[] = {{"__gc", l_submission_close}, {"__close", l_submission_close}, {NULL, NULL}};
 static const luaL_Reg entry_meta[] = {{"__index", l_entry_index}, {"__tostring", l_entry_string}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"event", l_event},         {"intent", l_intent},   {"path", l_path},
-                                 {"verify", l_audit_verify}, {"read", l_audit_read}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"event", l_event},   {"intent", l_intent},       {"path", l_path},
+                                 {"reopen", l_reopen}, {"verify", l_audit_verify}, {"read", l_audit_read},
+                                 {NULL, NULL}};
 
 static void make_meta(lua_State *L, const char *name, const luaL_Reg *meta) {
     luaL_newmetatable(L, name);

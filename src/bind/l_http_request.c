@@ -278,6 +278,24 @@ static int fail_before(lua_State *L, struct l_http_call *c, const struct moon_er
     return 2;
 }
 
+/* In a guarded task: raised, so that a script which does not look at the result does not go on as if it had one. */
+static int refuse(lua_State *L, struct l_http_call *c) {
+    const struct moon_http_request *rq = moon_http_call_request(c->call);
+    struct moon_err err;
+    const char *url = rq->url.data ? rq->url.data : "";
+    moon_err_set(&err, MOON_EUNKNOWN, "%s carries no idempotency key", rq->method);
+    lua_pushstring(L, rq->method);
+    lua_pushlstring(L, url, strcspn(url, "?#"));
+    fail_before(L, c, &err);
+    lua_pushvalue(L, -4);
+    lua_setfield(L, -2, "method");
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "path");
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "guarded");
+    return lua_error(L);
+}
+
 int l_http_request(lua_State *L, int client, const char *method, int target, int opts) {
     struct l_http_client *lc = l_http_client_arg(L, client);
     struct moon_err err;
@@ -297,13 +315,8 @@ int l_http_request(lua_State *L, int client, const char *method, int target, int
         moon_http_call_request(c->call)->method = moon_http_method(method, strlen(method));
     if (read_options(L, c->call, base + 2, target, &err) != 0)
         return fail_before(L, c, &err);
-    if (moon_task_current(L)->guarded && !moon_http_call_replayable(c->call)) {
-        moon_err_set(&err, MOON_EUNKNOWN,
-                     "not sent: this step may have sent it before it was interrupted, and %s carries no "
-                     "idempotency key",
-                     moon_http_call_request(c->call)->method);
-        return fail_before(L, c, &err);
-    }
+    if (moon_task_current(L)->guarded && !moon_http_call_replayable(c->call))
+        return refuse(L, c);
     lua_toclose(L, base); /* a task that is closed takes its call with it */
     if (moon_http_start(c->call, on_done, c, &err) != 0)
         return fail_before(L, c, &err);

@@ -115,8 +115,12 @@ t.test("a guarded task sends nothing that must not be sent twice", function()
   local function send(method, opts)
     local request = { method = method, url = "http://127.0.0.1:1/", deadline = 0.1 }
     for k, v in pairs(opts or {}) do request[k] = v end
-    local _, err = http.request(request)
-    return err.code
+    local ok, err, more = pcall(http.request, request)
+    if not ok then
+      t.eq({ err.method, err.path, err.guarded, err.outcome }, { method, "http://127.0.0.1:1/", true, "not_sent" })
+      return err.code
+    end
+    return more.code
   end
   within({}, false, true, function()
     t.eq(send "POST", "unknown_outcome")

@@ -23,6 +23,7 @@ return {
       path = "/api/v2/ai/llm-gateway/models",
       list = "/api/v2/ai/models",
       create = "POST",
+      keyed = true,
       same = { "name" },
       hash = "payloadHash",
       schema = "model_registration",

@@ -18,19 +18,24 @@ local function details_of(w)
   return w.details
 end
 
+local function run_of(w)
+  return w.record and w.record.journal.id or nil
+end
+
 -- Before it is sent: what, where, on which base, and the hash of the bytes.
 function M.intent(w)
   return merged(details_of(w), {
     action = w.action, kind = w.kind.name, method = w.method, path = w.path, payload_hash = w.payload_hash,
     if_match = w.base and w.base.etag or nil, idempotency_key = w.idempotency_key,
-    on_conflict = w.round > 1 and w.on_conflict or nil,
+    on_conflict = w.round > 1 and w.on_conflict or nil, run = run_of(w), record = w.record and w.record.seq or nil,
   })
 end
 
 -- After it: how it ended and how long it took, on success and on failure alike.
 function M.outcome(w, ok, result)
   local extra = w.outcome_details and w.outcome_details(ok and result or nil, not ok and result or nil) or {}
-  local fields = merged(details_of(w), { latency_ms = w.latency_ms, payload_hash = w.payload_hash, path = w.path })
+  local fields = merged(details_of(w), { latency_ms = w.latency_ms, payload_hash = w.payload_hash, path = w.path,
+    run = run_of(w) })
   if ok then
     fields.status = result.status
     fields.etag, fields.http_status = result.etag, result.http_status

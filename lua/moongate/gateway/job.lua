@@ -86,14 +86,19 @@ end
 -- ---- looked up ----
 
 -- The resource that has just the content that was sent, or nil; and whether the listing could tell.
-local function ours(w)
-  local matches = find.matches(w.gw, w.kind, w.args, w.content)
+local function ours(w, content)
+  local matches = find.matches(w.gw, w.kind, w.args, content)
   local tells = true
   for _, match in ipairs(matches) do
     if match.same_content then return match.resource, true end
     tells = tells and match.same_content ~= nil
   end
   return nil, tells
+end
+
+-- M.find(w, content) -> the listed resource that was made from it, or nil.
+function M.find(w, content)
+  return (ours(w, content))
 end
 
 local function give_up(w, err, why)
@@ -111,7 +116,7 @@ function M.look_up(w, err)
   w.gw.log.warn("%s: %s; looking in %s whether it took effect", w.path,
     err.status and "answered " .. err.status or "the answer was lost", w.kind.list)
   while true do
-    local read, resource, tells = pcall(ours, w)
+    local read, resource, tells = pcall(ours, w, w.content)
     if not read then
       if not errors.is(resource) then error(resource, 0) end
       give_up(w, err, ("it could not be looked for either (%s)"):format(resource.message))

@@ -22,6 +22,7 @@ local FIELDS = {
   create = "string",      -- method that creates: PUT (default) or POST
   update = "string",      -- method that updates: PUT (default) or PATCH
   idempotent = "boolean", -- a POST that may be sent twice
+  keyed = "boolean",      -- the gateway honours Idempotency-Key on its POST: a run's own goes along
   scopes = "table",       -- {read = …, write = …}, named when the gateway answers 403
   family = "string",      -- shares a circuit breaker; default: the kind's name
   same = "table",         -- members by which a resource made by POST is found in the listing: {"name"}

@@ -2,6 +2,7 @@
 
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
+local journal = require "moongate.journal"
 local kinds = require "moongate.gateway.kinds"
 
 local M = {}
@@ -64,7 +65,7 @@ function M.run(gw, path, opts)
       error(err, 0)
     end
     if clock.monotonic() + pause >= deadline then too_late() end
-    clock.sleep(pause)
+    journal.pause(clock.sleep, pause)
     wait = math.min(wait * 2, opts.max_interval or 3)
   end
 end

@@ -2,18 +2,20 @@
 -- function (write, next) that may act before and after the rest, end early with a result, or raise:
 --
 --   measured   counted and timed, and a span of the run's trace
+--   replayed   in a run that was taken up again: what was done is not done again, see journaled.lua
 --   checked    the content follows the kind's schema: every fault at once
 --   compared   what would change; nothing: "unchanged", and nothing is sent
 --   planned    a dry run ends here
 --   queued     with --queue, what the gateway can't take now is kept for later
 --   leased     no other process writes it meanwhile
 --   resolved   somebody else wrote: fail, rebase or overwrite, then again from the top
+--   journaled  in a run: what is about to be sent is in its journal before it is
 --   recorded   the audit's intent before, its outcome after, whatever happens
 --   awaited    where the gateway has begun a job: its end is waited for
 --   settled    a busy resource is waited for; a write whose answer was lost is looked up
 --   sent       the request itself, with its precondition
 --
--- A stage that comes later (journal, lease, queue) is one more line in STAGES, and serves every kind.
+-- A stage that comes later (lease, queue) is one more line in STAGES, and serves every kind.
 
 local audit_fields = require "moongate.gateway.audit_fields"
 local conflict = require "moongate.gateway.conflict"
@@ -21,9 +23,12 @@ local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local hash = require "moongate.hash"
 local job = require "moongate.gateway.job"
+local journal = require "moongate.journal"
+local journaled = require "moongate.gateway.journaled"
 local kinds = require "moongate.gateway.kinds"
 local lease_stage = require "moongate.gateway.lease_stage"
 local queue_stage = require "moongate.gateway.queue_stage"
+local readback = require "moongate.gateway.readback"
 local trace = require "moongate.trace"
 
 local M = {}
@@ -96,32 +101,6 @@ local function planned(w, next)
   return next(w)
 end
 
--- ---- reading again ----
-
-local READ_ANYWAY = 5 -- seconds that looking a write up may take when its own time is over
-
--- The resource as it is now, or nil. A failure is the read's own.
-local function reread(w)
-  local left = w.deadline - w.gw.clock.monotonic()
-  return w.gw:_read(w.kind, w.args, { fresh = true, deadline = math.max(left, READ_ANYWAY) })
-end
-
-local function holds_ours(w, theirs)
-  if w.method == "DELETE" then return theirs == nil end
-  return theirs ~= nil and w.content ~= nil
-    and diff.equal(kinds.normal(w.kind, theirs.content), kinds.normal(w.kind, w.content))
-end
-
-local function same_version(a, b)
-  if not a or not b then return a == b end
-  return a.etag ~= nil and a.etag == b.etag
-end
-
--- Where there are no ETags: it holds what it did when it was read.
-local function same_content(w, theirs)
-  return theirs ~= nil and w.base ~= nil and w.base.etag == nil and diff.equal(theirs.content, w.base_content)
-end
-
 -- ---- resolved ----
 
 -- SHA-256 of the canonical JSON, which is what is sent.
@@ -157,7 +136,8 @@ local function milliseconds(seconds)
 end
 
 local function recorded(w, next)
-  local entry, why = w.gw.audit.intent(audit_fields.intent(w))
+  local entry, why = w.open_intent, nil
+  if not entry then entry, why = w.gw.audit.intent(audit_fields.intent(w)) end
   if not entry then
     error(errors.new {
       code = why and why.code ~= "not_found" and why.code or "io", -- it is no input that was not found
@@ -192,7 +172,10 @@ end
 
 local function awaited(w, next)
   local result = next(w)
-  if w.kind.job and w.method == w.kind.create and result.status == "created" then job.await(w, result) end
+  if w.kind.job and w.method == w.kind.create and result.status == "created" then
+    journaled.answered(w, result)
+    job.await(w, result)
+  end
   return result
 end
 
@@ -204,12 +187,12 @@ local function is_busy(w, err, theirs)
   local code = err.gateway_code
   if type(code) == "string" and code:lower():find(w.kind.busy) then return true end
   if w.method == "POST" then return false end
-  return theirs ~= conflict.UNKNOWN and same_version(theirs or nil, w.base)
+  return theirs ~= conflict.UNKNOWN and readback.same_version(theirs or nil, w.base)
 end
 
 -- It holds what we sent. Ours, if a try of ours may have arrived; else somebody else wrote the very same.
 local function found(w, theirs, err)
-  local ours = err.outcome == "unknown" or err.after_ambiguous
+  local ours = err.outcome == "unknown" or err.after_ambiguous or w.taken_up
   w.gw.log.warn(ours and "%s: the answer was lost; read back, and it holds what was sent"
     or "%s: somebody else wrote just what was to be written", w.path)
   return {
@@ -221,13 +204,13 @@ end
 
 -- What became of a write whose answer did not come, or came as a 409 or 412: a result; or nil and what is there now.
 local function look_up(w, err)
-  local read, theirs = pcall(reread, w)
+  local read, theirs = pcall(readback.read, w)
   if not read then
     err.hint = ("it could not be read back either (%s): read %s before writing again"):format(
       errors.is(theirs) and theirs.message or tostring(theirs), w.path)
     return nil, conflict.UNKNOWN
   end
-  if holds_ours(w, theirs) then return found(w, theirs, err) end
+  if readback.holds(w, theirs, w.content) then return found(w, theirs, err) end
   return nil, theirs
 end
 
@@ -240,7 +223,7 @@ local function pause_before_retry(w, n, err)
     error(err, 0)
   end
   w.gw.log.info("%s is busy; trying again in %.1f s", w.path, wait)
-  w.gw.clock.sleep(wait)
+  journal.pause(w.gw.clock.sleep, wait)
 end
 
 -- One go. -> result; or raises; or nil, err when the resource is busy.
@@ -249,6 +232,7 @@ local function attempt(w, next)
   if ok then return result end
   local err = result
   if not errors.is(err) then error(err, 0) end
+  if w.taken_up then err.after_ambiguous = true end
   if not w.readable then return job.look_up(w, err) end
   local clash = err.status == 412 or err.status == 409
   if err.outcome ~= "unknown" and not clash then error(err, 0) end
@@ -269,7 +253,7 @@ local function attempt(w, next)
     error(err, 0)
   end
   if is_busy(w, err, theirs) then return nil, err end
-  if not clash and (same_version(theirs, w.base) or same_content(w, theirs)) then
+  if not clash and (readback.same_version(theirs, w.base) or readback.same_content(w, theirs)) then
     err.message = err.message .. "; read back: it has not taken effect so far"
     err.hint = "run it again: it is not applied twice"
     error(err, 0)
@@ -304,14 +288,15 @@ end
 local function guard_by_content(w)
   if w.unconditional or w.method == "POST" then return end
   if w.kind.lock == "etag" and (not w.base or w.base.etag) then return end
-  local theirs = reread(w)
+  local theirs = readback.read(w)
   if not theirs and not w.base then return end
   if theirs and w.base and diff.equal(theirs.content, w.base_content) then return end
-  if holds_ours(w, theirs) then return found(w, theirs, {}) end
+  if readback.holds(w, theirs, w.content) then return found(w, theirs, {}) end
   error(conflict.error(w, theirs, { method = w.method, path = w.path }), 0)
 end
 
 local function sent(w)
+  if w.answer then return w.answer end
   local there = guard_by_content(w)
   if there then return there end
   lease_stage.check(w)
@@ -340,7 +325,8 @@ end
 -- ---- the path ----
 
 local STAGES = {
-  measured, checked, compared, planned, queue_stage.queued, lease_stage.leased, resolved, recorded, awaited, settled,
+  measured, journaled.replayed, checked, compared, planned, queue_stage.queued, lease_stage.leased, resolved,
+  journaled.journaled, recorded, awaited, settled,
   sent,
 }
 
@@ -351,6 +337,17 @@ local function stage(n)
 end
 
 run_stages = stage(1)
+
+local from_recorded = stage(#STAGES - 3)
+assert(STAGES[#STAGES - 3] == recorded)
+
+-- What a result says of the write, beside what has come of it.
+local function complete(w, result)
+  result.changes, result.content, result.payload_hash = w.changes, w.content, w.payload_hash
+  result.latency_ms, result.audit_seq, result.attempts = w.latency_ms or 0, w.audit_seq, result.attempts or 0
+  result.rebased, result.overwrote, result.stale = w.rebased, w.overwrote, w.base and w.base.stale or nil
+  return result
+end
 
 local OPTIONS = {
   base = true, content = true, method = true, action = true, details = true, outcome_details = true, on_conflict = true,
@@ -394,7 +391,8 @@ function M.run(gw, kind, args, opts)
     outcome_details = opts.outcome_details, headers = opts.headers, query = opts.query, round = 1,
     on_conflict = opts.on_conflict or gw.on_conflict, unconditional = opts.unconditional, idempotent = opts.idempotent,
     idempotency_key = opts.idempotency_key, job = opts.job or {},
-    deadline = gw.clock.monotonic() + (opts.deadline or gw.deadline),
+    deadline = gw.clock.monotonic() + (opts.deadline or gw.deadline), complete = complete,
+    from_recorded = from_recorded,
   }
   w.dry_run = opts.dry_run
   if w.dry_run == nil then w.dry_run = gw.dry_run end
@@ -409,14 +407,9 @@ function M.run(gw, kind, args, opts)
   end
   w.payload_hash = payload_hash(w.content)
   local result = run_stages(w)
-  if result.status ~= "queued" then queue_stage.replace(w) end
-  result.changes = w.changes
-  result.content = w.content
-  result.payload_hash = w.payload_hash
-  result.latency_ms = w.latency_ms or 0
-  result.audit_seq = w.audit_seq
-  result.attempts = result.attempts or 0
-  result.rebased, result.overwrote, result.stale = w.rebased, w.overwrote, w.base and w.base.stale or nil
+  if result.status ~= "queued" and not w.replayed then queue_stage.replace(w) end
+  if not result.complete then complete(w, result) end
+  result.complete = nil
   if result.status ~= "unchanged" and result.status ~= "planned" and result.status ~= "queued" then
     gw._cache:put(kind.item and kinds.locate(kind, kind.item, args).path or w.path, nil)
   end

@@ -1,0 +1,287 @@
+-- journal.lua - what a run has done, kept so that a run that was cut off goes on where it stopped and does nothing
+-- twice. For workflow.lua, the gateway's write path, the outbox and the command line.
+--
+-- A record is one part of a run: a step, a write, a sleep, a webhook. It is known by the place it is called at: the
+-- path of its task, its kind, its name, and a number that counts those of the same kind and name there. A path is ""
+-- for the run's own task, "2" for the second task that it has spawned, "2.1" for that one's first; inside the third
+-- record of a path, ":3" is added, so that what is spawned or written in a step does not count outside of it. The jth
+-- record that a path comes to must be the jth that was kept of it, or the journal does not fit.
+--
+-- What is kept at once (START, DONE) is one durable batch each. What may be lost with the process is buffered and goes
+-- along with the next of them: times and ids that the script has drawn, writes that had nothing to do.
+--
+--   journal.current() -> journal, record | nil     of the task that asks
+--   j:visit(kind, name) -> record                  the next one of this task's path; see journal/record.lua
+--   j:value(name, make) -> what make() gives, or gave in an earlier life of the run
+--   j.db, j.id, j.resumed
+
+local errors = require "moongate.error"
+local hash = require "moongate.hash"
+local record = require "moongate.journal.record"
+local scope = require "moongate.scope"
+local values = require "moongate.journal.values"
+
+local M = {}
+
+local Journal = {}
+Journal.__index = Journal
+
+-- ---- where a task is ----
+--
+-- A context: {journal, path, record = the innermost step or write that it is in | nil, live = whether values are drawn
+-- anew}
+
+-- The path of the current task.
+local function path_of(context)
+  local numbers = scope.numbers()
+  if numbers == "" then return context.path end
+  return context.path == "" and numbers or context.path .. "." .. numbers
+end
+
+-- journal.current() -> the journal of the run that the current task is part of, and the record it is in; or nil.
+function M.current()
+  local context = scope.get()
+  if context then return context.journal, context.record end
+end
+
+-- journal.quietly(fn, …) -> what it returns. Tasks spawned in fn don't count for the paths of the script's own.
+function M.quietly(fn, ...)
+  local context = scope.get()
+  if not context then return fn(...) end
+  local before, state = scope.enter({
+    journal = context.journal, path = path_of(context), record = context.record, live = context.live,
+  }, false)
+  local results = table.pack(pcall(fn, ...))
+  scope.leave(before, state)
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+-- journal.pause(sleep, seconds): sleeps where a run may be stopped, though a step or a write is under way.
+function M.pause(sleep, seconds)
+  if not scope.get() then return sleep(seconds) end
+  local shield = scope.shield(0)
+  sleep(seconds)
+  scope.shield(shield)
+end
+
+-- ---- opening ----
+
+-- journal.open(db, run id, {salt, resumed = load what was kept, check = only compare with it}) -> journal. Raises.
+function M.open(db, id, opts)
+  local self = setmetatable({
+    db = db, id = id, salt = opts.salt or "", resumed = opts.resumed or false, checking = opts.check or false,
+    paths = {}, next_seq = 1, pending = {}, mismatches = {}, unknown = {}, kept = 0, seen_bytes = 0,
+  }, Journal)
+  self.values = values.new(self)
+  if self.resumed then self:_load() end
+  return self
+end
+
+function Journal:_path(path)
+  local state = self.paths[path]
+  if not state then
+    state = { records = {}, at = 0, counts = {} }
+    self.paths[path] = state
+  end
+  return state
+end
+
+function Journal:_take(rows)
+  for _, row in ipairs(rows) do
+    local state = self:_path(row.path)
+    state.records[#state.records + 1] = record.kept(self, row, #state.records + 1)
+    self.next_seq = math.max(self.next_seq, row.seq + 1)
+  end
+  self.kept = #rows
+end
+
+function Journal:_load()
+  self:_take(assert(self.db:exec([[SELECT seq, path, name, n, kind, state, intent_json, result_json, error_json, place
+    FROM steps WHERE run_id = $1 ORDER BY seq]], self.id)))
+  self.values:load(assert(self.db:exec(
+    "SELECT path, name, n, value_json FROM run_values WHERE run_id = $1 ORDER BY path, name, n", self.id)))
+end
+
+-- journal.of_export(document of `runs export`) -> journal to check a script against.
+function M.of_export(document)
+  local self = M.open(nil, document.run.id, { salt = document.salt, check = true })
+  self:_take(document.steps)
+  self.values:load(document.values)
+  self.resumed = true
+  return self
+end
+
+-- ---- keeping ----
+
+-- Raises when the run can't go on: its journal failed, does not fit, or it was cancelled.
+function Journal:check()
+  if self.broken then error(self.broken, 0) end
+end
+
+-- One durable batch: what is pending, then the statements. Raises; after that the run can't go on. what: done when it
+-- fails, for the message.
+function Journal:commit(statements, what)
+  self:check()
+  local list = self.pending
+  self.pending = {}
+  self.values:flush(list, self.next_seq)
+  table.move(statements, 1, #statements, #list + 1, list)
+  if #list == 0 then return {} end
+  local rows, err = self.db:batch(list)
+  if rows then return rows end
+  if not self.broken then
+    if err.code == "conflict" then
+      err = errors.new {
+        code = "cancelled", message = ("run %s is not this process's any more: it was cancelled, or taken over"):format(
+          self.id), hint = ("moongate runs show %s"):format(self.id),
+      }
+    else
+      err.message = ("%s: run %s can't be journalled: %s"):format(what or "stopped", self.id, err.message)
+    end
+    self.broken = err
+  end
+  error(self.broken, 0)
+end
+
+-- Goes along with the next batch.
+function Journal:buffer(statement)
+  self.pending[#self.pending + 1] = statement
+end
+
+-- What a START goes with: the run is still ours.
+function Journal:still_ours()
+  return { "UPDATE runs SET updated_at = {now} WHERE id = $1 AND status = 'running'", self.id, expect = 1 }
+end
+
+-- ---- visiting ----
+
+local function shown(rec)
+  return ("%s%s%s"):format(rec.kind == "step" and "" or rec.kind .. " ", rec.name, rec.n > 1 and "#" .. rec.n or "")
+end
+
+local function place_of(path, at)
+  return ("[%s%s]"):format(path == "" and "" or path .. "/", at)
+end
+
+function Journal:_mismatch(path, at, kept, asked, where)
+  local place = place_of(path, at)
+  local lines = {
+    ("journal%s %s%s"):format(place, kept and shown(kept) or "(ends here)", kept and kept.place
+      and "  " .. kept.place or ""),
+    ("script%s %s%s"):format(place, asked and shown(asked) or "(does not come to it)", where and "  " .. where or ""),
+  }
+  local err = errors.new {
+    code = "journal_mismatch", where = where,
+    message = ("the journal of run %s does not fit the script: %s / %s"):format(self.id,
+      kept and ("journal%s %s"):format(place, shown(kept)) or ("journal%s ends"):format(place),
+      asked and ("script%s %s"):format(place, shown(asked)) or "the script does not come to it"),
+    hint = ("start a new run, or take this one up with the script that it was begun with (moongate runs show %s)")
+      :format(self.id),
+  }
+  err.lines = lines
+  self.mismatches[#self.mismatches + 1] = err
+  return err
+end
+
+-- The next record of the current task's path: one that was kept, or a new one. Raises when another was kept there.
+function Journal:visit(kind, name)
+  self:check()
+  local path, where = path_of(scope.get()), scope.where()
+  local state = self:_path(path)
+  local key = kind .. " " .. name
+  local n = (state.counts[key] or 0) + 1
+  state.counts[key], state.at = n, state.at + 1
+  local rec = state.records[state.at]
+  if not rec then
+    if self.checking then self:needs(("%s %s was not come to before it was interrupted"):format(kind, name)) end
+    return record.new(self, { path = path, name = name, n = n, kind = kind, place = where }, state.at)
+  end
+  if rec.kind ~= kind or rec.name ~= name or rec.n ~= n then
+    local err = self:_mismatch(path, state.at, rec, { kind = kind, name = name, n = n }, where)
+    if not self.checking then self.broken = err end
+    error(err, 0)
+  end
+  return rec
+end
+
+-- In a check: this can't be told without the gateway, or lies behind the journal's end. Raises, and nothing more of
+-- this task is looked at.
+function Journal:needs(what)
+  self.stopped_at = self.stopped_at or {}
+  self.stopped_at[#self.stopped_at + 1] = { what = what, path = path_of(scope.get()), where = scope.where() }
+  error(errors.new { code = "check_end", message = "not looked at any further: " .. what }, 0)
+end
+
+-- Records that the run has not come to, in the order of the journal.
+function Journal:unvisited()
+  local list = {}
+  for path, state in pairs(self.paths) do
+    for at = state.at + 1, #state.records do
+      list[#list + 1] = { path = path, at = at, record = state.records[at] }
+    end
+  end
+  table.sort(list, function(a, b) return a.record.seq < b.record.seq end)
+  return list
+end
+
+-- The names of the records that the run has not come to, though it has ended: lines for people.
+function Journal:left_over()
+  local lines = {}
+  for i, item in ipairs(self:unvisited()) do
+    lines[i] = ("journal%s %s"):format(place_of(item.path, item.at), shown(item.record))
+  end
+  return lines
+end
+
+-- ---- values ----
+
+-- j:value(name, make) -> a plain value. Inside of a step it is drawn anew: the step's result is what is kept.
+function Journal:value(name, make)
+  local context = scope.get()
+  if not context or context.live then return make() end
+  return self.values:next(path_of(context), name, make)
+end
+
+-- j:numbers(stream) -> the generator of the current task's random numbers: the same again when the run is taken up.
+-- nil: inside of a step. stream(seed) makes one.
+function Journal:numbers(stream)
+  local context = scope.get()
+  if context.live then return nil end
+  local state = self:_path(path_of(context))
+  if not state.numbers then
+    local seed = hash.sha256(("%s\nrandom\n%s"):format(self.salt, path_of(context)))
+    state.numbers = stream(tonumber(seed:sub(1, 16), 16) or 0)
+  end
+  return state.numbers
+end
+
+-- j:saw(name, value): what a read outside of a step gave. Only `runs check` looks at it.
+function Journal:saw(name, value)
+  local context = scope.get()
+  if context and not context.live and not self.checking then self.values:saw(path_of(context), name, value) end
+end
+
+-- In a check: what saw() was told there, or nil.
+function Journal:seen(name)
+  return self.values:seen(path_of(scope.get()), name)
+end
+
+-- A key that this record's request goes out with, however often it does.
+function Journal:key(rec)
+  local parts = { self.id, self.salt, rec.path, rec.kind, rec.name, rec.n }
+  return "mg-" .. hash.sha256(table.concat(parts, "\n")):sub(1, 40)
+end
+
+-- ---- running ----
+
+-- j:within(fn) -> what fn() returns; what it raises goes on. The current task becomes the run's own: path "".
+function Journal:within(fn)
+  local before, state = scope.enter({ journal = self, path = "" }, false)
+  local results = table.pack(pcall(fn))
+  scope.leave(before, state)
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+return M

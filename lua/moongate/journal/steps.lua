@@ -1,0 +1,202 @@
+-- steps.lua - run:step, run:read, run:sleep and run:timeout in a run that has a journal. For workflow.lua only.
+
+local errors = require "moongate.error"
+local journal = require "moongate.journal"
+local record = require "moongate.journal.record"
+local task = require "moongate.task"
+
+local M = {}
+
+local unpack_kept = record.decode
+
+-- ---- steps ----
+
+-- A step that may have sent something, and nobody can tell: the run stops there, and says what to look at.
+local function unknown(rec, err)
+  local j = rec.journal
+  local stop = errors.new {
+    code = "unknown_outcome", outcome = "unknown", method = err.method, path = err.path, where = rec.place,
+    message = ("step '%s' was begun before the run was interrupted, and it is not known whether it took effect: it is "
+      .. "not sent again (%s)"):format(rec.name, err.message),
+    hint = ("look at %s; then `moongate runs resume %s --redo '%s'` if it has not taken effect, --skip '%s' if it has")
+      :format(err.path or "what it changes", j.id, rec.name, rec.name),
+  }
+  j.unknown[#j.unknown + 1] = { step = rec.name, error = stop }
+  return stop
+end
+
+local OPTIONS = { reconcile = "function", webhook = "function", idempotent = "boolean", intent = "any" }
+
+local function check_options(opts)
+  for key, value in pairs(opts) do
+    local want = OPTIONS[key]
+    if not want then error(("run:step: unknown option '%s'"):format(tostring(key)), 4) end
+    if want ~= "any" and type(value) ~= want then
+      error(("run:step: option '%s' is a %s"):format(key, want), 4)
+    end
+  end
+end
+
+local function finish(run, rec, opts, results)
+  local outbox = require "moongate.outbox"
+  if opts.webhook then
+    local event, data, more = opts.webhook(table.unpack(results, 1, results.n))
+    if event ~= nil then outbox.add(run, rec, event, data, more) end
+  end
+  rec:done(results, outbox.statements(rec))
+end
+
+local function perform(run, rec, fn, opts)
+  local begun_before = rec.state == "started"
+  if begun_before and opts.reconcile then
+    local found = table.pack(rec:inside({ guarded = true }, function() return opts.reconcile(rec:intent().intent) end))
+    if found[1] ~= nil then return finish(run, rec, opts, found) end
+    begun_before = false
+  end
+  return rec:inside({ guarded = begun_before and not opts.idempotent }, function()
+    if rec.state ~= "started" then rec:start { intent = opts.intent } end
+    local results = table.pack(pcall(fn))
+    if results[1] then return finish(run, rec, opts, table.pack(table.unpack(results, 2, results.n))) end
+    local err = results[2]
+    if errors.is(err) and err.guarded then error(unknown(rec, err), 0) end
+    rec:fail(err)
+    error(err, 0)
+  end)
+end
+
+-- run:step
+function M.step(run, name, fn, opts)
+  opts = opts or {}
+  check_options(opts)
+  local j = run.journal
+  local rec = j:visit("step", name)
+  if rec.state == "done" then
+    local outbox = require "moongate.outbox"
+    if rec:told() and not j.checking then journal.quietly(outbox.replayed, run, outbox.step(rec)) end
+    return unpack_kept(rec.result_json)
+  end
+  if j.checking then
+    if rec.state == "failed" then rec:raise() end
+    j:needs(("step '%s' was begun and not ended"):format(name))
+  end
+  if rec.state == "started" and j.redo and j.redo[name] then rec.state = "failed" end
+  if rec.state == "started" and j.skip and j.skip[name] then
+    rec:done { n = 0 }
+    return unpack_kept(rec.result_json)
+  end
+  perform(run, rec, fn, opts)
+  journal.quietly(require("moongate.outbox").committed, run, rec)
+  return unpack_kept(rec.result_json)
+end
+
+-- ---- reads ----
+
+-- run:read(name, fn)
+function M.read(run, name, fn)
+  local j = run.journal
+  local rec = j:visit("read", name)
+  if rec.state == "done" then return unpack_kept(rec.result_json) end
+  if j.checking then j:needs(("read '%s'"):format(name)) end
+  local results = rec:inside({ open = true }, function() return table.pack(fn()) end)
+  rec:remember(results)
+  return unpack_kept(rec.result_json)
+end
+
+-- ---- time ----
+
+local function now_of(j)
+  return assert(j.db:now())
+end
+
+-- The deadline of a record that waits, ms since 1970: the one it was begun with.
+local function deadline_of(rec, seconds)
+  local kept = rec:intent().deadline
+  if kept then return kept end
+  local deadline = now_of(rec.journal) + math.ceil(seconds * 1000)
+  rec:start { deadline = deadline }
+  return deadline
+end
+
+-- run:sleep(seconds)
+function M.sleep(run, seconds)
+  local j = run.journal
+  local rec = j:visit("sleep", "sleep")
+  if rec.state == "done" then return end
+  if j.checking then j:needs "a sleep that was not over" end
+  local deadline = deadline_of(rec, seconds)
+  local left = deadline - now_of(j)
+  if left > 0 then journal.pause(task.sleep, left / 1000) end
+  rec:remember { n = 0 }
+end
+
+-- run:timeout(seconds, fn)
+function M.timeout(run, seconds, fn)
+  local j = run.journal
+  local rec = j:visit("timeout", "timeout")
+  if rec.state == "done" then return unpack_kept(rec.result_json) end
+  if j.checking then return rec:inside({ passing = true, open = true }, fn) end
+  local deadline = deadline_of(rec, seconds)
+  local ok, results = pcall(rec.inside, rec, { passing = true, open = true }, function()
+    local outcome, err
+    local left = deadline - now_of(j)
+    if left > 0 then
+      err = select(2, task.timeout(left / 1000, function() outcome = table.pack(pcall(fn)) end))
+    end
+    if outcome and not outcome[1] then error(outcome[2], 0) end
+    if outcome then return table.pack(table.unpack(outcome, 2, outcome.n)) end
+    if err and err.code ~= "timeout" then error(err, 0) end
+    error(errors.new {
+      code = "timeout", message = ("run:timeout: not within %g s"):format(seconds), where = rec.place,
+    }, 0)
+  end)
+  if not ok then
+    rec:fail(results)
+    error(results, 0)
+  end
+  rec:done(results)
+  return unpack_kept(rec.result_json)
+end
+
+-- ---- what a script draws ----
+
+-- splitmix64: numbers that are the same again for the same seed.
+local function stream(seed)
+  return function()
+    seed = seed + 0x9E3779B97F4A7C15
+    local z = seed
+    z = (z ~ (z >> 30)) * 0xBF58476D1CE4E5B9
+    z = (z ~ (z >> 27)) * 0x94D049BB133111EB
+    return z ~ (z >> 31)
+  end
+end
+
+local function between(next_number, low, high)
+  local range = high - low -- unsigned
+  local mask = range
+  for _, by in ipairs { 1, 2, 4, 8, 16, 32 } do mask = mask | mask >> by end
+  while true do
+    local n = next_number() & mask
+    if not math.ult(range, n) then return low + n end
+  end
+end
+
+-- M.random(plain) -> math.random for a script: in a run, outside of its steps, it gives the same when the run is taken
+-- up. plain: math.random
+function M.random(plain)
+  return function(...)
+    local j = journal.current()
+    local numbers = j and j:numbers(stream)
+    if not numbers then return plain(...) end
+    local low, high = ...
+    if low == nil then return (numbers() >> 11) * 2.0 ^ -53 end
+    if high == nil then
+      if low == 0 then return numbers() end
+      low, high = 1, low
+    end
+    local first, last = math.tointeger(low), math.tointeger(high)
+    if not first or not last or first > last then return plain(...) end -- which says what is wrong
+    return between(numbers, first, last)
+  end
+end
+
+return M
