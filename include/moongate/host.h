@@ -20,6 +20,7 @@ struct moon_host;
 struct moon_http;
 struct moon_log;
 struct moon_loop;
+struct moon_permit;
 struct moon_redact;
 struct moon_rng;
 struct moon_screen;
@@ -37,6 +38,7 @@ struct moon_services {
     struct moon_store_queue *store;       /* opened at its first use */
     const struct moon_err *store_err;     /* why there is none */
     struct moon_credentials *credentials; /* the gateway's: where it is and who we are */
+    struct moon_permit *permit;           /* what scripts may do */
     struct moon_screen *screen;           /* what output has to make way for */
 };
 
@@ -109,10 +111,16 @@ int moon_fail(lua_State *L, const struct moon_err *err);
  * option 'x')". */
 void moon_check_options(lua_State *L, int idx, const char *const names[]);
 
-/* ---- permissions: one question, asked by every binding that touches the world. Today it answers yes for all; the
- * flags of the permission system decide here. kind: "net" (host:port), "read", "write" (path), "env" (name). 0, or
- * MOON_EDENIED with a message naming the flag. */
+/* ---- permissions: asked by every binding that touches the world; see permit.h ---- */
+/* kind: "net" (an origin, or host:port), "env" (a name). 0, or MOON_EDENIED with a message naming the flag. Recorded.
+ */
 int moon_host_permit(lua_State *L, const char *kind, const char *what, struct moon_err *err);
+bool moon_host_asks(lua_State *L); /* false: everything is allowed and nothing recorded, so no need to ask */
+/* Files: where they are to be opened below, NULL: anywhere. Then moon_host_opened on the loop's thread, with what
+ * beneath.h has said: records it, and names the flag in err when it was refused. */
+struct moon_roots;
+const struct moon_roots *moon_host_roots(lua_State *L, bool write);
+void moon_host_opened(lua_State *L, bool write, const char *path, bool outside, struct moon_err *err);
 
 /* ---- embedded files (generated at build time from lua/ (without lua/meta) and scripts/) ---- */
 struct moon_embedded {

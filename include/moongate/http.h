@@ -23,6 +23,7 @@ struct moon_http_client;
 struct moon_log;
 struct moon_loop;
 struct moon_rng;
+struct sockaddr;
 
 #define MOON_HTTP_BODY_MAX     ((size_t)64 << 20) /* largest request or (decoded) response body */
 #define MOON_HTTP_HEAD_MAX     ((size_t)64 << 10) /* largest header block of an answer */
@@ -36,6 +37,10 @@ struct moon_http_opts {
     const char *cacert;     /* PEM file of the CAs to trust; NULL: the system's */
     const char *cert, *key; /* client certificate (PEM); NULL: none */
     const char *proxy;      /* proxy URL; NULL: libcurl's own environment variables */
+    /* Asked before a socket is opened to the address that url's host has led to: 0, or what becomes the call's failure.
+     * NULL: nobody is asked. Not asked for a proxy's address. */
+    int (*may_connect)(void *ud, const char *url, const struct sockaddr *address, struct moon_err *err);
+    void *may_connect_ud;
 };
 /* Copies what it needs of opts. */
 int moon_http_new(struct moon_http **out, const struct moon_http_opts *opts, struct moon_err *err);

@@ -15,9 +15,10 @@ function host.load_chunk(text, chunkname, env) end
 
 ---@param path string
 ---@param env? table its globals
+---@param of_script? boolean a script asks: only a file that it may read
 ---@return function?
 ---@return moongate.error? err not_found, denied, io, too_large, parse
-function host.load_file(path, env) end
+function host.load_file(path, env, of_script) end
 
 ---@param name string of an embedded file: `"moongate/cli.lua"`
 ---@return string? text
@@ -44,6 +45,13 @@ function host.write_err(text) end
 ---@return true?
 ---@return moongate.error? err io
 function host.write_out(text) end
+
+---As `fs.write`, to a file that the user has named, whatever scripts may do.
+---@param path string
+---@param data string
+---@return true?
+---@return moongate.error? err io, denied
+function host.write_file(path, data) end
 
 ---All of standard input, at most 64 MiB. Waits on the thread pool; needs a task.
 ---@return string? bytes
@@ -158,6 +166,26 @@ function host.version() end
 ---The line at the foot of the terminal; nil takes it away. Log lines go above it.
 ---@param line? string
 function host.progress(line) end
+
+---A script of this folder is about to be loaded: from here on all code of the process keeps to the permissions. Raises
+---what is wrong with them.
+---@param folder? string
+function host.restrict(folder) end
+
+---What follows runs with everything allowed: tests.
+function host.allow_all() end
+
+---@param kind "net"|"read"|"write"|"env"
+---@param what string as a flag would have it: `*.example.com`, a path, a name
+---@return boolean? allowed all that such a flag would allow
+---@return moongate.error? err no such flag can be
+function host.allows(kind, what) end
+
+---An access that was decided elsewhere, for `--permission-log` and the audit log.
+---@param kind "net"|"read"|"write"|"env"
+---@param what string
+---@param allowed boolean
+function host.note_access(kind, what, allowed) end
 
 ---From here on Ctrl-C and SIGTERM are the expected end of the command: status 0.
 function host.may_interrupt() end

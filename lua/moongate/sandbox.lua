@@ -112,7 +112,7 @@ function M.new(folder, globals)
     if not folder or name:find "^%." or name:find "%.$" or name:find "%.%." or name:find "[^%w_.-]" then return nil end
     local base = folder .. "/" .. name:gsub("%.", "/")
     for _, path in ipairs { base .. ".lua", base .. "/init.lua" } do
-      local fn, err = host.load_file(path, env)
+      local fn, err = host.load_file(path, env, true)
       if fn then return fn end
       if err.code ~= "not_found" then error(err, 0) end
     end
@@ -150,14 +150,21 @@ local function folder_of(path)
   return path:match "^(.*)/[^/]*$" or "."
 end
 
--- path -> function in an environment of its own | nil, err
+-- path -> function in an environment of its own | nil, err. From here on the permissions hold, for all code.
 function M.load_script(path, globals)
+  host.restrict(folder_of(path))
   return host.load_file(path, M.new(folder_of(path), globals))
 end
 
 -- text -> function | nil, err; name as for load(). folder: for its own modules, default none
 function M.load_chunk(text, name, folder, globals)
+  host.restrict(folder)
   return host.load_chunk(text, name, M.new(folder, globals))
+end
+
+-- The same of a script that is the program's own: what it does is what the user has asked for.
+function M.load_own(text, name)
+  return host.load_chunk(text, name, M.new(nil))
 end
 
 -- Tests of moongate itself also reach its private modules.

@@ -16,6 +16,7 @@ local exit_status = require "moongate.cli.exit_status"
 local flags = require "moongate.cli.flags"
 local json = require "moongate.json"
 local gen_ai = require "moongate.trace.gen_ai"
+local suggest = require "moongate.suggest"
 local trace = require "moongate.trace"
 
 local M = {}
@@ -24,8 +25,10 @@ local M = {}
 
 local FIELDS = {
   name = "string", summary = "string", description = "any", categories = "table", args = "table", flags = "table",
-  examples = "table", run = "function", offline = "function",
+  examples = "table", run = "function", offline = "function", permissions = "table",
 }
+
+local PERMISSIONS = { net = true, read = true, write = true, env = true }
 
 local ERROR_FIELDS = {
   "code", "message", "status", "gateway_code", "method", "path", "correlation_id", "attempts", "outcome", "hint",
@@ -71,14 +74,32 @@ local function check_fields(spec, level)
   end
 end
 
+local function check_permissions(declared, level)
+  for kind, list in pairs(declared) do
+    if not PERMISSIONS[kind] then
+      mistake(level + 1, "permissions: unknown field '%s'%s", tostring(kind),
+        suggest.hint(tostring(kind), { "net", "read", "write", "env" }))
+    end
+    if type(list) ~= "table" then mistake(level + 1, "permissions.%s must be a list, not a %s", kind, type(list)) end
+    for i, what in pairs(list) do
+      if math.type(i) ~= "integer" or type(what) ~= "string" or what == "" then
+        mistake(level + 1, "permissions.%s must be a list of strings", kind)
+      end
+    end
+  end
+end
+
 -- workflow.define{name, summary, description, categories, args, flags, examples, run} -> definition. args and flags
 -- as moongate/cli/flags.lua says: {{"config", "what it is", repeated = true}}, {{"vector-store", "what it is", env =
 -- "NAME", required = true}}.
+-- permissions{net = {…}, read = {…}, write = {…}, env = {…}}: what it needs besides what every script may do. That
+-- allows nothing; it says which flags the user has to give.
 -- offline(values) -> whether these arguments need no gateway, and so no credentials.
 function M.define(spec)
   if type(spec) ~= "table" then mistake(2, "expected a table, not a %s", type(spec)) end
   check_fields(spec, 2)
   spec.args, spec.flags = spec.args or {}, spec.flags or {}
+  check_permissions(spec.permissions or {}, 2)
   local ok, fault = pcall(flags.check, spec)
   if not ok then mistake(2, "%s", tostring(fault)) end
   definitions[spec] = true

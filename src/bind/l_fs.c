@@ -5,12 +5,14 @@
 #include "l_fs.h"
 
 #include "l_secret.h"
+#include "moongate/beneath.h"
 #include "moongate/file.h"
 #include "moongate/host.h"
 #include "moongate/loop.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,12 +23,25 @@
 #define L_FS_OP  "moongate.fs.op"
 #define READ_MAX ((size_t)64 << 20)
 
+struct op;
+enum access { ANY, READ, WRITE }; /* ANY: the user's own choice, or no path */
+
+struct spec {
+    const char *what;
+    enum access access;
+    void (*run)(struct op *op);
+    int (*push)(lua_State *L, struct op *op);
+};
+
 struct op {
     struct moon_work work;
     struct moon_wake wake;
     void (*run)(struct op *op);
     int (*push)(lua_State *L, struct op *op); /* results of a success */
     bool busy, orphan, secret;                /* secret: buf is wiped at the end */
+    const struct moon_roots *roots;           /* where path has to be; NULL: anywhere */
+    bool outside;                             /* it is not there */
+    enum access access;
     char *path;
     struct moon_buf buf; /* what is read or written; names, each with its NUL */
     size_t max;
@@ -84,12 +99,22 @@ static int l_op_close(lua_State *L) {
 
 /* ---- on the pool ---- */
 
+static int open_in_roots(struct op *op, int flags) {
+    return op->rc = moon_beneath_open(op->roots, op->path, flags, &op->outside, &op->err);
+}
+
 static void run_read(struct op *op) {
-    op->rc = moon_file_read(op->path, op->max, &op->buf, &op->err);
+    if (!op->roots)
+        op->rc = moon_file_read(op->path, op->max, &op->buf, &op->err);
+    else if (open_in_roots(op, O_RDONLY) >= 0)
+        op->rc = moon_file_read_opened(op->rc, op->path, op->max, &op->buf, &op->err);
 }
 
 static void run_secret(struct op *op) {
-    op->rc = moon_file_read_secret(op->path, &op->stop, &op->buf, &op->err);
+    if (!op->roots)
+        op->rc = moon_file_read_secret(op->path, &op->stop, &op->buf, &op->err);
+    else if (open_in_roots(op, O_RDONLY) >= 0)
+        op->rc = moon_file_read_secret_opened(op->rc, op->path, &op->stop, &op->buf, &op->err);
 }
 
 static void run_stdin(struct op *op) {
@@ -97,20 +122,36 @@ static void run_stdin(struct op *op) {
 }
 
 static void run_write(struct op *op) {
-    op->rc = moon_file_replace(op->path, op->buf.data ? op->buf.data : "", op->buf.len, op->mode, &op->err);
+    const char *data = op->buf.data ? op->buf.data : "";
+    char *name;
+    if (!op->roots) {
+        op->rc = moon_file_replace(op->path, data, op->buf.len, op->mode, &op->err);
+        return;
+    }
+    int dir = op->rc = moon_beneath_parent(op->roots, op->path, &name, &op->outside, &op->err);
+    if (dir < 0)
+        return;
+    op->rc = moon_file_replace_in(dir, name, op->path, data, op->buf.len, op->mode, &op->err);
+    close(dir);
+    free(name);
 }
 
 static void run_stat(struct op *op) {
-    if (stat(op->path, &op->st) != 0)
+    if (op->roots)
+        op->rc = moon_beneath_stat(op->roots, op->path, &op->st, &op->outside, &op->err);
+    else if (stat(op->path, &op->st) != 0)
         op->rc = moon_err_errno(&op->err, MOON_EIO, errno, "%s", op->path);
 }
 
 static void run_mkdir(struct op *op) {
-    op->rc = moon_file_mkdirs(op->path, op->mode, &op->err);
+    op->rc = op->roots ? moon_beneath_mkdirs(op->roots, op->path, op->mode, &op->outside, &op->err)
+                       : moon_file_mkdirs(op->path, op->mode, &op->err);
 }
 
 static void run_remove(struct op *op) {
-    if (remove(op->path) != 0)
+    if (op->roots)
+        op->rc = moon_beneath_remove(op->roots, op->path, &op->outside, &op->err);
+    else if (remove(op->path) != 0)
         op->rc = moon_err_errno(&op->err, MOON_EIO, errno, "can't remove %s", op->path);
 }
 
@@ -140,14 +181,24 @@ static int sort_names(struct moon_buf *names) {
     return rc;
 }
 
+/* NULL: op->rc says why. */
+static DIR *open_folder(struct op *op) {
+    int fd = op->roots ? open_in_roots(op, O_RDONLY | O_DIRECTORY) : -1;
+    if (op->roots && fd < 0)
+        return NULL;
+    DIR *dir = op->roots ? fdopendir(fd) : opendir(op->path);
+    op->rc = dir ? 0 : moon_err_errno(&op->err, MOON_EIO, errno, "can't list %s", op->path);
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
 static void run_list(struct op *op) {
-    DIR *dir = opendir(op->path);
+    DIR *dir = open_folder(op);
     struct dirent *e;
     int rc = 0;
-    if (!dir) {
-        op->rc = moon_err_errno(&op->err, MOON_EIO, errno, "can't list %s", op->path);
+    if (!dir)
         return;
-    }
     while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
             rc = moon_buf_append(&op->buf, e->d_name, strlen(e->d_name) + 1);
@@ -204,15 +255,10 @@ static int push_stat(lua_State *L, struct op *op) {
 static int op_k(lua_State *L, int status, lua_KContext ctx) {
     struct op *op = ((struct l_op *)lua_touserdata(L, (int)ctx))->op;
     (void)status;
+    if (op->access != ANY && op->rc != MOON_ECANCELLED)
+        moon_host_opened(L, op->access == WRITE, op->path, op->outside, &op->err);
     return op->rc != 0 ? moon_fail(L, &op->err) : op->push(L, op);
 }
-
-struct spec {
-    const char *what;
-    const char *permission;
-    void (*run)(struct op *op);
-    int (*push)(lua_State *L, struct op *op);
-};
 
 /* 1: path. data (borrowed from the stack, may be NULL) is copied. */
 static int start(lua_State *L, const struct spec *spec, const char *data, size_t len, size_t max, unsigned mode) {
@@ -223,8 +269,6 @@ static int start(lua_State *L, const struct spec *spec, const char *data, size_t
     struct op *op;
     luaL_argcheck(L, path_len > 0 && strlen(path) == path_len, 1, "not a path");
     moon_task_check(L, spec->what);
-    if (moon_host_permit(L, spec->permission, path, &err) != 0)
-        return moon_fail(L, &err);
     h = lua_newuserdatauv(L, sizeof *h, 0);
     h->op = NULL;
     luaL_setmetatable(L, L_FS_OP);
@@ -235,6 +279,8 @@ static int start(lua_State *L, const struct spec *spec, const char *data, size_t
         return moon_fail(L, &err);
     }
     op->run = spec->run;
+    op->access = spec->access;
+    op->roots = spec->access == ANY ? NULL : moon_host_roots(L, spec->access == WRITE);
     op->secret = spec->run == run_secret;
     op->push = spec->push;
     op->max = max;
@@ -247,12 +293,12 @@ static int start(lua_State *L, const struct spec *spec, const char *data, size_t
 }
 
 int l_secret_file(lua_State *L) {
-    static const struct spec spec = {"secret.file", "read", run_secret, push_secret};
+    static const struct spec spec = {"secret.file", READ, run_secret, push_secret};
     return start(L, &spec, NULL, 0, 0, 0);
 }
 
 int l_host_read_stdin(lua_State *L) {
-    static const struct spec spec = {"host.read_stdin", "read", run_stdin, push_text};
+    static const struct spec spec = {"host.read_stdin", ANY, run_stdin, push_text};
     lua_settop(L, 0);
     lua_pushliteral(L, "/dev/stdin");
     return start(L, &spec, NULL, 0, READ_MAX, 0);
@@ -260,7 +306,7 @@ int l_host_read_stdin(lua_State *L) {
 
 /* fs.read(path [, max]) -> bytes | nil, err */
 static int l_read(lua_State *L) {
-    static const struct spec spec = {"fs.read", "read", run_read, push_text};
+    static const struct spec spec = {"fs.read", READ, run_read, push_text};
     lua_Integer max = luaL_optinteger(L, 2, (lua_Integer)READ_MAX);
     luaL_argcheck(L, max >= 0, 2, "a number of bytes");
     return start(L, &spec, NULL, 0, (size_t)max, 0);
@@ -268,7 +314,7 @@ static int l_read(lua_State *L) {
 
 /* fs.write(path, data [, {mode = 0644}]) -> true | nil, err */
 static int l_write(lua_State *L) {
-    static const struct spec spec = {"fs.write", "write", run_write, push_true};
+    static const struct spec spec = {"fs.write", WRITE, run_write, push_true};
     static const char *const options[] = {"mode", NULL};
     lua_Integer mode = 0644;
     size_t len;
@@ -284,27 +330,35 @@ static int l_write(lua_State *L) {
     return start(L, &spec, data, len, 0, (unsigned)mode);
 }
 
+/* host.write_file(path, data) -> true | nil, err: where the user has said, whatever scripts may do */
+int l_host_write_file(lua_State *L) {
+    static const struct spec spec = {"host.write_file", ANY, run_write, push_true};
+    size_t len;
+    const char *data = luaL_checklstring(L, 2, &len);
+    return start(L, &spec, data, len, 0, 0644);
+}
+
 /* fs.list(path) -> sorted names | nil, err */
 static int l_list(lua_State *L) {
-    static const struct spec spec = {"fs.list", "read", run_list, push_names};
+    static const struct spec spec = {"fs.list", READ, run_list, push_names};
     return start(L, &spec, NULL, 0, 0, 0);
 }
 
 /* fs.stat(path) -> {type, size, mtime, mode} | nil, err */
 static int l_stat(lua_State *L) {
-    static const struct spec spec = {"fs.stat", "read", run_stat, push_stat};
+    static const struct spec spec = {"fs.stat", READ, run_stat, push_stat};
     return start(L, &spec, NULL, 0, 0, 0);
 }
 
 /* fs.mkdir(path) -> true | nil, err: with its parents; one that exists is fine */
 static int l_mkdir(lua_State *L) {
-    static const struct spec spec = {"fs.mkdir", "write", run_mkdir, push_true};
+    static const struct spec spec = {"fs.mkdir", WRITE, run_mkdir, push_true};
     return start(L, &spec, NULL, 0, 0, 0777);
 }
 
 /* fs.remove(path) -> true | nil, err: a file or an empty directory */
 static int l_remove(lua_State *L) {
-    static const struct spec spec = {"fs.remove", "write", run_remove, push_true};
+    static const struct spec spec = {"fs.remove", WRITE, run_remove, push_true};
     return start(L, &spec, NULL, 0, 0, 0);
 }
 

@@ -2,6 +2,7 @@
 #include "l_host.h"
 
 #include "l_fs.h"
+#include "moongate/beneath.h"
 #include "moongate/file.h"
 #include "moongate/host.h"
 #include "moongate/http.h"
@@ -10,6 +11,7 @@
 #include "moongate/screen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -69,13 +71,26 @@ static int l_load_chunk(lua_State *L) {
     return 1;
 }
 
-/* host.load_file(path [, env]) -> function | nil, err */
+static int read_below(lua_State *L, const char *path, struct moon_buf *buf, struct moon_err *err) {
+    const struct moon_roots *roots = moon_host_roots(L, false);
+    bool outside = false;
+    int fd = roots ? moon_beneath_open(roots, path, O_RDONLY, &outside, err) : 0;
+    if (fd >= 0 || outside)
+        moon_host_opened(L, false, path, outside, err);
+    if (fd < 0)
+        return err->code;
+    return roots ? moon_file_read_opened(fd, path, SCRIPT_MAX, buf, err) : moon_file_read(path, SCRIPT_MAX, buf, err);
+}
+
+/* host.load_file(path [, env [, of_script]]) -> function | nil, err. of_script: a script asks, so that the file has to
+ * be one it may read. */
 static int l_load_file(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
+    bool of_script = lua_toboolean(L, 3);
     const char *chunkname = lua_pushfstring(L, "@%s", path);
     struct moon_buf buf = MOON_BUF_INIT;
     struct moon_err err;
-    int rc = moon_file_read(path, SCRIPT_MAX, &buf, &err);
+    int rc = of_script ? read_below(L, path, &buf, &err) : moon_file_read(path, SCRIPT_MAX, &buf, &err);
     int bad = 0;
     if (rc == 0)
         bad = load_text(L, buf.data ? buf.data : "", buf.len, chunkname, lua_isnoneornil(L, 2) ? 0 : 2);
@@ -228,6 +243,7 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"write", l_write},
                                  {"write_err", l_write_err},
                                  {"write_out", l_host_write_out},
+                                 {"write_file", l_host_write_file},
                                  {"read_stdin", l_host_read_stdin},
                                  {"foreground", l_host_foreground},
                                  {"has_children", l_host_has_children},

@@ -128,7 +128,7 @@ static void read_opts(lua_State *L, struct moon_http_client_opts *o, const char 
 static int permit(lua_State *L, const char *url, struct moon_err *err) {
     char origin[MOON_HTTP_ORIGIN_SIZE];
     int rc = moon_http_origin(url, strlen(url), origin, err);
-    return rc == 0 ? moon_host_permit(L, "net", strstr(origin, "://") + 3, err) : rc;
+    return rc == 0 ? moon_host_permit(L, "net", origin, err) : rc;
 }
 
 /* http.client{base_url =, auth =, ...} -> client | nil, err */

@@ -162,21 +162,28 @@ static int fetch(lua_State *L, int opts, unsigned seen, enum option o) {
     return lua_gettop(L);
 }
 
-/* Needs the permission for an absolute URL's host; that of a base URL was asked for with the client. */
-static int permit(lua_State *L, const struct moon_buf *url, struct moon_err *err) {
+/* The permission to talk to the host of the URL, or of the client's base URL when it is a path. */
+static int permit(lua_State *L, const struct moon_http_client *client, const struct moon_buf *url,
+                  struct moon_err *err) {
     char origin[MOON_HTTP_ORIGIN_SIZE];
-    if (url->len == 0 || url->data[0] == '/' || moon_http_origin(url->data, url->len, origin, NULL) != 0)
-        return 0; /* if it is none, starting the call says so */
-    return moon_host_permit(L, "net", strstr(origin, "://") + 3, err);
+    const char *base = moon_http_client_base_url(client);
+    bool is_path = url->len == 0 || url->data[0] == '/';
+    if (!moon_host_asks(L))
+        return 0;
+    if ((is_path && !base) ||
+        moon_http_origin(is_path ? base : url->data, is_path ? strlen(base) : url->len, origin, NULL) != 0)
+        return 0; /* starting the call says so */
+    return moon_host_permit(L, "net", origin, err);
 }
 
-static int read_url(lua_State *L, struct moon_http_request *rq, int opts, unsigned seen, int target,
-                    struct moon_err *err) {
+static int read_url(lua_State *L, struct moon_http_call *call, const struct moon_http_client *client, int opts,
+                    unsigned seen, int target, struct moon_err *err) {
+    struct moon_http_request *rq = moon_http_call_request(call);
     const unsigned where = 1u << OPT_PATH | 1u << OPT_URL;
     if (!seen && target) { /* the common case: a path and nothing else to it */
         size_t len;
         const char *p = lua_tolstring(L, target, &len);
-        return moon_buf_append(&rq->url, p, len) == 0 ? permit(L, &rq->url, err)
+        return moon_buf_append(&rq->url, p, len) == 0 ? permit(L, client, &rq->url, err)
                                                       : moon_err_set(err, MOON_ENOMEM, "out of memory");
     }
     if ((seen & where) == where || (target && seen & where))
@@ -186,10 +193,11 @@ static int read_url(lua_State *L, struct moon_http_request *rq, int opts, unsign
         path = fetch(L, opts, seen, OPT_URL);
     int params = fetch(L, opts, seen, OPT_PARAMS), query = fetch(L, opts, seen, OPT_QUERY);
     int rc = l_http_put_url(L, &rq->url, path, params, query, err);
-    return rc == 0 ? permit(L, &rq->url, err) : rc;
+    return rc == 0 ? permit(L, client, &rq->url, err) : rc;
 }
 
-static int read_options(lua_State *L, struct moon_http_call *call, int opts, int target, struct moon_err *err) {
+static int read_options(lua_State *L, struct moon_http_call *call, const struct moon_http_client *client, int opts,
+                        int target, struct moon_err *err) {
     unsigned seen = 0;
     int rc = 0, top = lua_gettop(L);
     if (!lua_isnil(L, opts)) {
@@ -210,8 +218,8 @@ static int read_options(lua_State *L, struct moon_http_call *call, int opts, int
         return rc;
     if ((seen & (1u << OPT_JSON | 1u << OPT_BODY)) == (1u << OPT_JSON | 1u << OPT_BODY))
         luaL_error(L, "http request: json and body exclude each other");
-    rc = read_url(L, moon_http_call_request(call), opts,
-                  seen & (1u << OPT_PATH | 1u << OPT_URL | 1u << OPT_PARAMS | 1u << OPT_QUERY), target, err);
+    rc = read_url(L, call, client, opts, seen & (1u << OPT_PATH | 1u << OPT_URL | 1u << OPT_PARAMS | 1u << OPT_QUERY),
+                  target, err);
     lua_settop(L, top);
     return rc;
 }
@@ -313,7 +321,7 @@ int l_http_request(lua_State *L, int client, const char *method, int target, int
     moon_http_call_request(c->call)->span = moon_task_current(L)->span;
     if (method)
         moon_http_call_request(c->call)->method = moon_http_method(method, strlen(method));
-    if (read_options(L, c->call, base + 2, target, &err) != 0)
+    if (read_options(L, c->call, lc->c, base + 2, target, &err) != 0)
         return fail_before(L, c, &err);
     if (moon_task_current(L)->guarded && !moon_http_call_replayable(c->call))
         return refuse(L, c);

@@ -5,10 +5,12 @@
  * wake. */
 #include "l_httpd.h"
 
+#include "moongate/beneath.h"
 #include "moongate/buf.h"
 #include "moongate/file.h"
 #include "moongate/task.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -151,8 +153,13 @@ static int read_pem(lua_State *L, const char *value, struct moon_buf *out, struc
     int rc;
     if (strstr(value, "-----BEGIN "))
         return moon_buf_puts(out, value) == 0 ? 0 : moon_err_set(err, MOON_ENOMEM, "out of memory");
-    rc = moon_host_permit(L, "read", value, err);
-    return rc == 0 ? moon_file_read(value, PEM_MAX, out, err) : rc;
+    const struct moon_roots *roots = moon_host_roots(L, false);
+    bool outside = false;
+    rc = roots ? moon_beneath_open(roots, value, O_RDONLY, &outside, err) : 0;
+    moon_host_opened(L, false, value, outside, err);
+    if (rc < 0)
+        return rc;
+    return roots ? moon_file_read_opened(rc, value, PEM_MAX, out, err) : moon_file_read(value, PEM_MAX, out, err);
 }
 
 static int start(lua_State *L, struct l_server *s, struct serve *v, struct moon_err *err) {

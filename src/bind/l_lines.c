@@ -5,6 +5,7 @@
  * orphan, tells it to stop, and its end frees it. */
 #include "l_fs.h"
 
+#include "moongate/beneath.h"
 #include "moongate/host.h"
 #include "moongate/lines.h"
 #include "moongate/loop.h"
@@ -26,9 +27,11 @@ struct source {
     struct moon_wake wake;
     int fd, stop; /* fd: STDIN_FILENO is borrowed */
     bool busy, orphan;
-    bool opened;
-    uint64_t bytes; /* read so far */
-    ssize_t got;    /* of the last read; or a code */
+    bool opened, noted;
+    const struct moon_roots *roots; /* where path has to be; NULL: anywhere */
+    bool outside;                   /* it is not there */
+    uint64_t bytes;                 /* read so far */
+    ssize_t got;                    /* of the last read; or a code */
     struct moon_err err;
     char *path; /* NULL: standard input */
     char piece[];
@@ -57,6 +60,10 @@ static int open_source(struct source *s) {
     s->opened = true;
     if (!s->path)
         return 0;
+    if (s->roots) {
+        s->fd = moon_beneath_open(s->roots, s->path, O_RDONLY, &s->outside, &s->err);
+        return s->fd >= 0 ? 0 : s->err.code;
+    }
     s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     return s->fd >= 0 ? 0 : moon_err_errno(&s->err, MOON_EIO, errno, "%s", s->path);
 }
@@ -138,6 +145,9 @@ static int read_k(lua_State *L, int status, lua_KContext max) {
         moon_err_set(&err, MOON_ECLOSED, "the reader was closed");
         return moon_fail(L, &err);
     }
+    if (s->path && !s->noted)
+        moon_host_opened(L, false, s->path, s->outside, &s->err);
+    s->noted = true;
     if (s->got < 0)
         return moon_fail(L, &s->err);
     if (s->got == 0)
@@ -205,9 +215,7 @@ int l_fs_lines(lua_State *L) {
     lua_Integer max = luaL_optinteger(L, 2, LINE_MAX_);
     luaL_argcheck(L, path_len > 0 && strlen(path) == path_len, 1, "not a path");
     luaL_argcheck(L, max >= 1, 2, "a number of bytes");
-    bool is_stdin = strcmp(path, "-") == 0;
-    if (moon_host_permit(L, "read", is_stdin ? "/dev/stdin" : path, &err) != 0)
-        return moon_fail(L, &err);
+    bool is_stdin = strcmp(path, "-") == 0; /* given by the user */
     struct l_lines *r = lua_newuserdatauv(L, sizeof *r, 0);
     r->source = NULL;
     moon_lines_init(&r->lines, (size_t)max);
@@ -217,6 +225,7 @@ int l_fs_lines(lua_State *L) {
         moon_err_set(&err, MOON_ENOMEM, "out of memory or descriptors");
         return moon_fail(L, &err);
     }
+    r->source->roots = moon_host_roots(L, false);
     return 1;
 }
 

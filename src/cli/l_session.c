@@ -1,5 +1,6 @@
 /* l_session.c - what the Lua command line asks of the session: functions added to the private module "moongate.host".
  * Their upvalue is the session, which outlives the VM. */
+#include "permissions.h"
 #include "session.h"
 
 #include "moongate/repl.h"
@@ -51,6 +52,12 @@ static void push_option(lua_State *L, const struct moon_options *o, const struct
         else
             lua_pushnil(L);
         break;
+    case MOON_OPTION_SIZE:
+        if (*(const uint64_t *)field)
+            lua_pushinteger(L, (lua_Integer) * (const uint64_t *)field);
+        else
+            lua_pushnil(L);
+        break;
     case MOON_OPTION_REFUSED:
         lua_pushnil(L);
         break;
@@ -68,8 +75,10 @@ static int l_options(lua_State *L) {
         push_option(L, o, opt);
         lua_rawset(L, -3);
     }
-    if (o->error[0]) {
-        lua_pushstring(L, o->error);
+    const char *of_permissions = session_of(L)->permit_err.code ? session_of(L)->permit_err.message : "";
+    const char *error = o->error[0] || *of_permissions != '-' ? o->error : of_permissions; /* of a flag */
+    if (*error) {
+        lua_pushstring(L, error);
         lua_setfield(L, -2, "error");
     }
     return 1;
@@ -92,7 +101,8 @@ static void push_secret(lua_State *L, const struct moon_project_secret *secret) 
     lua_getfield(L, -1, "env");
     lua_remove(L, -2);
     lua_pushstring(L, secret->name);
-    lua_call(L, 1, 1);
+    lua_pushlightuserdata(L, moon_host_of(L)); /* the project file asks, not a script */
+    lua_call(L, 2, 1);
 }
 
 static void set_error(lua_State *L, const char *key, const struct moon_err *err) {
@@ -289,6 +299,8 @@ int moon_session_extend(lua_State *L) {
     lua_call(L, 1, 1);
     lua_pushvalue(L, 1);
     luaL_setfuncs(L, funcs, 1);
+    lua_pushvalue(L, 1);
+    luaL_setfuncs(L, moon_permission_funcs, 1);
     moon_repl_extend(L);
     return 0;
 }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT(field) offsetof(struct moon_options, field)
+#define MEMORY_MIN ((uint64_t)16 << 20) /* the program itself needs some */
+#define AT(field)  offsetof(struct moon_options, field)
 
 const struct moon_option moon_options_table[] = {
     {"sim", 0, MOON_OPTION_BOOL, AT(sim), NULL},
@@ -36,6 +37,14 @@ const struct moon_option moon_options_table[] = {
     {"metrics", 0, MOON_OPTION_BOOL, AT(metrics), NULL},
     {"metrics-file", 0, MOON_OPTION_STRING, AT(metrics_file), "MOONGATE_METRICS_FILE"},
     {"trace-content", 0, MOON_OPTION_BOOL, AT(trace_content), NULL},
+    {"allow-net", 0, MOON_OPTION_LIST, AT(allow_net), "MOONGATE_ALLOW_NET"},
+    {"allow-read", 0, MOON_OPTION_LIST, AT(allow_read), "MOONGATE_ALLOW_READ"},
+    {"allow-write", 0, MOON_OPTION_LIST, AT(allow_write), "MOONGATE_ALLOW_WRITE"},
+    {"allow-env", 0, MOON_OPTION_LIST, AT(allow_env), "MOONGATE_ALLOW_ENV"},
+    {"allow-all", 0, MOON_OPTION_BOOL, AT(allow_all), "MOONGATE_ALLOW_ALL"},
+    {"permission-log", 0, MOON_OPTION_STRING, AT(permission_log), "MOONGATE_PERMISSION_LOG"},
+    {"max-time", 0, MOON_OPTION_DURATION, AT(max_time), "MOONGATE_MAX_TIME"},
+    {"max-memory", 0, MOON_OPTION_SIZE, AT(max_memory), "MOONGATE_MAX_MEMORY"},
     {"color", 0, MOON_OPTION_STRING, AT(color), "MOONGATE_COLOR"},
     {"help", 'h', MOON_OPTION_BOOL, AT(help), NULL},
     {"version", 'V', MOON_OPTION_BOOL, AT(version), NULL},
@@ -63,6 +72,25 @@ int moon_duration_parse(const char *text, double *seconds) {
             *seconds = n * units[i].factor;
             return 0;
         }
+    return -1;
+}
+
+int moon_size_parse(const char *text, uint64_t *bytes) {
+    static const char *const units[] = {"", "K", "M", "G"};
+    char *end;
+    if (*text < '0' || *text > '9')
+        return -1;
+    double n = strtod(text, &end);
+    if (!isfinite(n) || memchr(text, 'x', (size_t)(end - text)) || memchr(text, 'X', (size_t)(end - text)))
+        return -1;
+    for (int i = 0; i < 4; i++, n *= 1024) {
+        size_t len = strlen(units[i]);
+        if (strncmp(end, units[i], len) == 0 && (end[len] == '\0' || (len && strcmp(end + len, "iB") == 0)) &&
+            (len || *end == '\0')) {
+            *bytes = n < 1e18 ? (uint64_t)n : 0;
+            return *bytes ? 0 : -1;
+        }
+    }
     return -1;
 }
 
@@ -114,6 +142,10 @@ static void set(struct moon_options *o, const struct moon_option *opt, const cha
         o->has_seed = true;
         if (parse_uint(value, field) != 0)
             fault(o, from, "needs a whole number from 0 on");
+        break;
+    case MOON_OPTION_SIZE:
+        if (moon_size_parse(value, field) != 0 || *(uint64_t *)field < MEMORY_MIN)
+            fault(o, from, "needs a size of at least 16M, such as 256M or 2GiB");
         break;
     case MOON_OPTION_REFUSED:
         fault(o, from,
@@ -171,9 +203,16 @@ static bool take_long(struct moon_options *o, int argc, char **argv, int *i) {
     return true;
 }
 
+static bool is_no(const char *value) {
+    return strcmp(value, "0") == 0 || strcmp(value, "false") == 0 || strcmp(value, "no") == 0 ||
+           strcmp(value, "off") == 0;
+}
+
 static void read_environment(struct moon_options *o) {
     for (const struct moon_option *opt = moon_options_table; opt->name; opt++) {
         const char *value = opt->env ? getenv(opt->env) : NULL;
+        if (opt->kind == MOON_OPTION_BOOL && value && is_no(value))
+            continue;
         if (value && *value && !(o->given >> (opt - moon_options_table) & 1))
             set(o, opt, opt->env, value);
     }

@@ -18,15 +18,17 @@ struct moon_options_list {
 
 /* Strings are borrowed from argv and the environment. NULL, 0 and false: not given. */
 struct moon_options {
-    bool sim, json, dry_run, queue, quiet, help, version, metrics, trace_content;
+    bool sim, json, dry_run, queue, quiet, help, version, metrics, trace_content, allow_all;
     int verbose; /* -v 1, -vv 2 */
     const char *log_level, *region, *client_id, *login_url, *profile, *config, *state, *audit_log;
-    const char *cacert, *cert, *key, *lua_dir, *color, *metrics_file;
-    double deadline; /* seconds a gateway call may take */
-    double wait;     /* seconds to wait for what another process holds */
+    const char *cacert, *cert, *key, *lua_dir, *color, *metrics_file, *permission_log;
+    double deadline;     /* seconds a gateway call may take */
+    double wait;         /* seconds to wait for what another process holds */
+    double max_time;     /* seconds a script may run */
+    uint64_t max_memory; /* bytes of Lua memory */
     uint64_t seed;
     bool has_seed;
-    struct moon_options_list sim_fault;
+    struct moon_options_list sim_fault, allow_net, allow_read, allow_write, allow_env;
     uint64_t given; /* a bit a row of the table */
     int argc;       /* what is left for Lua: argv[0], the command and its own arguments */
     char **argv;
@@ -40,6 +42,7 @@ enum moon_option_kind {
     MOON_OPTION_LIST,
     MOON_OPTION_DURATION,
     MOON_OPTION_UINT,
+    MOON_OPTION_SIZE,
     MOON_OPTION_REFUSED /* names a secret: never taken from a command line */
 };
 
@@ -56,6 +59,8 @@ extern const struct moon_option moon_options_table[]; /* ended by {NULL} */
 bool moon_options_parse(struct moon_options *o, int argc, char **argv);
 void moon_options_release(struct moon_options *o);
 
+/* "64M", "1.5GiB", or bytes: K, M and G are powers of 1024. 0 and the bytes, or -1. */
+int moon_size_parse(const char *text, uint64_t *bytes);
 /* "800ms", "2s", "1.5m", "1h", or bare seconds. 0 and the seconds, or -1. */
 int moon_duration_parse(const char *text, double *seconds);
 

@@ -256,6 +256,28 @@ const char *moon_project_string(struct moon_project *p, const char *section, con
     return s;
 }
 
+void moon_project_list(struct moon_project *p, const char *section, const char *key,
+                       void (*fn)(void *ud, const char *text), void *ud) {
+    lua_State *L = p->L;
+    if (push_field(L, section, key) == LUA_TTABLE)
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+            fn(ud, lua_tostring(L, -1));
+            lua_pop(L, 1);
+        }
+    lua_settop(L, 0);
+}
+
+void moon_project_urls(struct moon_project *p, void (*fn)(void *ud, const char *text), void *ud) {
+    lua_State *L = p->L;
+    if (push_field(L, NULL, "webhooks") == LUA_TTABLE)
+        for (lua_pushnil(L); lua_next(L, 1); lua_settop(L, 2)) {
+            lua_pushliteral(L, "url"); /* in the file already: takes no memory */
+            if (lua_istable(L, 3) && lua_rawget(L, 3) == LUA_TSTRING)
+                fn(ud, lua_tostring(L, -1));
+        }
+    lua_settop(L, 0);
+}
+
 /* The secret whose mark is at idx of the project's state; its name is anchored in the mark. */
 static void secret_at(lua_State *L, int idx, struct moon_project_secret *out) {
     lua_getiuservalue(L, idx, 1);

@@ -30,6 +30,11 @@ const char *moon_project_dir(const struct moon_project *p);  /* its folder, "." 
 /* The string at section.key, section NULL for the top; NULL when absent. Lives as long as p. */
 const char *moon_project_string(struct moon_project *p, const char *section, const char *key);
 
+/* fn for each string of the list at section.key, and for the URL of each webhook. */
+void moon_project_list(struct moon_project *p, const char *section, const char *key,
+                       void (*fn)(void *ud, const char *text), void *ud);
+void moon_project_urls(struct moon_project *p, void (*fn)(void *ud, const char *text), void *ud);
+
 struct moon_project_secret {
     const char *name;  /* of the environment variable */
     const char *value; /* NULL: the variable is not set, or empty */

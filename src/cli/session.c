@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include "paths.h"
+#include "permissions.h"
 
 #include "moongate/json.h"
 #include "moongate/modules.h"
@@ -151,8 +152,20 @@ void moon_session_credentials(struct moon_session *s, const char *gateway_url, c
     moon_credentials_resolve(&s->credentials, &in, &s->credentials_err);
 }
 
+/* The address that a URL's host has led to. */
+static int may_connect(void *ud, const char *url, const struct sockaddr *address, struct moon_err *err) {
+    struct moon_session *s = ud;
+    char origin[MOON_HTTP_ORIGIN_SIZE];
+    int rc = moon_http_origin(url, strlen(url), origin, err);
+    if (rc == 0 && (rc = moon_permit_address(s->permit, origin, address, err)) != 0)
+        moon_permit_note(s->permit, MOON_PERMIT_NET, strstr(origin, "://") + 3, false);
+    return rc;
+}
+
 static int open_http(struct moon_session *s, struct moon_err *err) {
     struct moon_http_opts opts = {
+        .may_connect = may_connect,
+        .may_connect_ud = s,
         .loop = s->loop,
         .rng = &s->rng,
         .log = &s->log,
@@ -172,11 +185,13 @@ static int open_host(struct moon_session *s, struct moon_err *err) {
                      .redact = s->redact,
                      .http = s->http,
                      .audit = s->audit,
+                     .permit = s->permit,
                      .store = s->store,
                      .store_err = &s->state_err,
                      .credentials = &s->credentials,
                      .screen = &s->screen},
         .modules = moon_modules,
+        .memory_limit = (size_t)s->options->max_memory,
         .lua_dir = s->options->lua_dir,
         .verbose = s->options->verbose > 0,
     };
@@ -239,7 +254,7 @@ int moon_session_open(struct moon_session *s, const struct moon_options *o, stru
     if ((rc = moon_loop_new(&s->loop, &s->clock, s->clock.is_virtual ? &s->vclock : NULL, err)) != 0 ||
         (rc = open_http(s, err)) != 0 ||
         (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0 ||
-        (rc = open_store(s, err)) != 0)
+        (rc = moon_permissions_open(s, err)) != 0 || (rc = open_store(s, err)) != 0)
         return rc;
     return open_host(s, err);
 }
@@ -290,6 +305,7 @@ void moon_session_close(struct moon_session *s) {
         moon_http_free(s->http);
         moon_loop_turn(s->loop, false); /* libuv closes the sockets' handles */
     }
+    moon_permit_free(s->permit);
     moon_loop_free(s->loop);
     moon_credentials_release(&s->credentials);
     moon_project_free(s->project);

@@ -13,6 +13,7 @@
 #include "moongate/http.h"
 #include "moongate/log.h"
 #include "moongate/loop.h"
+#include "moongate/permit.h"
 #include "moongate/redact.h"
 #include "moongate/rng.h"
 #include "moongate/store_queue.h"
@@ -36,6 +37,9 @@ struct moon_session {
     struct moon_http *http;
     struct moon_audit_queue *audit;
     struct moon_store_queue *store;
+    struct moon_permit *permit;
+    struct moon_err permit_err; /* code 0, or what is wrong with the permissions of flags and project file */
+    bool permit_filled;
     struct moon_host *host;
     struct moon_screen screen; /* a prompt */
     bool line_shown;           /* a progress line stands on the terminal */

@@ -131,6 +131,8 @@ static int put_name(char host[MOON_NET_HOST_SIZE], const char *text, size_t len)
 static int put_host(char host[MOON_NET_HOST_SIZE], uint16_t *port, const char *text, struct moon_err *err) {
     const char *end = text + strlen(text), *colon;
     int rc;
+    if (strchr(text, '/'))
+        return bad(err, text, "a host is wanted, not a URL");
     if (*text == '[') {
         const char *close = strchr(text, ']');
         if (!close || (close[1] != '\0' && close[1] != ':'))
@@ -145,7 +147,7 @@ static int put_host(char host[MOON_NET_HOST_SIZE], uint16_t *port, const char *t
         rc = put_name(host, text, (size_t)(colon - text));
     }
     if (rc != 0)
-        return bad(err, text, strchr(text, '/') ? "a host is wanted, not a URL" : "not a host");
+        return bad(err, text, "not a host");
     if (*colon == ':') {
         char *stop;
         unsigned long n = strtoul(colon + 1, &stop, 10);

@@ -99,14 +99,6 @@ struct moon_host_stats moon_host_stats(const struct moon_host *host) {
     return (struct moon_host_stats){host->live, host->memory.used};
 }
 
-int moon_host_permit(lua_State *L, const char *kind, const char *what, struct moon_err *err) {
-    (void)L;
-    (void)kind;
-    (void)what;
-    (void)err;
-    return 0;
-}
-
 /* ---- main ---- */
 
 static int main_k(lua_State *L, int status, lua_KContext ctx) {

@@ -68,10 +68,10 @@ static int set_safety(CURL *e) {
     return 0;
 }
 
-static int set_env(CURL *e, const struct moon_curl_env *env) {
+static int set_env(CURL *e, const struct moon_curl_env *env, struct moon_curl_transfer *t) {
     SET(CURLOPT_SHARE, env->share);
-    SET(CURLOPT_OPENSOCKETFUNCTION, moon_curl_on_open);
-    SET(CURLOPT_OPENSOCKETDATA, env->sockets);
+    SET(CURLOPT_OPENSOCKETFUNCTION, moon_curl_guarded_open);
+    SET(CURLOPT_OPENSOCKETDATA, t);
     SET(CURLOPT_CLOSESOCKETFUNCTION, moon_curl_on_close);
     SET(CURLOPT_CLOSESOCKETDATA, env->sockets);
     if (env->cacert)
@@ -100,11 +100,12 @@ static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_cu
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     if (set_safety(e) != 0)
         return -1;
-    return set_env(e, env);
+    return set_env(e, env, t);
 }
 
 CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_transfer *t) {
     CURL *e = curl_easy_init();
+    t->env = env;
     if (e && set_constant(e, env, t) != 0) {
         curl_easy_cleanup(e);
         e = NULL;

@@ -241,6 +241,7 @@ static void transfer_free(struct moon_curl_transfer *t) {
     curl_easy_cleanup(t->easy);
     curl_url_cleanup(t->parsed);
     moon_buf_release(&t->url);
+    free(t->refused);
     free(t);
 }
 
@@ -297,6 +298,8 @@ int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request
     struct moon_curl_group *g = group_with_room(p);
     t->starts = 0;
     t->sink_code = 0;
+    free(t->refused);
+    t->refused = NULL;
     if (!g || moon_curl_easy_set(&p->env, t, rq) != 0 || curl_multi_add_handle(g->multi, t->easy) != CURLM_OK)
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     t->group = g;
@@ -312,16 +315,6 @@ int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request
 
 /* ---- the pool ---- */
 
-static bool env_names_proxy(void) {
-    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *v = getenv(names[i]);
-        if (v && *v)
-            return true;
-    }
-    return false;
-}
-
 static int copy(char **to, const char *from) {
     *to = from ? strdup(from) : NULL;
     return from && !*to ? -1 : 0;
@@ -335,12 +328,14 @@ int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts 
     p->sockets.loop = o->loop;
     p->sockets.ready = on_ready;
     p->env.sockets = &p->sockets;
-    p->env.proxies = o->proxy || env_names_proxy();
+    p->env.may_connect = o->may_connect;
+    p->env.may_connect_ud = o->may_connect_ud;
     if (copy(&p->env.cacert, o->cacert) != 0 || copy(&p->env.cert, o->cert) != 0 || copy(&p->env.key, o->key) != 0 ||
         copy(&p->env.proxy, o->proxy) != 0) {
         moon_curl_pool_free(p);
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     }
+    moon_curl_guard_proxies(&p->env);
     moon_loop_hook(p->loop, &p->hook, on_hook, p);
     *out = p;
     return 0;

@@ -22,12 +22,16 @@ struct moon_curl_opts {
     struct moon_loop *loop;
     const char *cacert, *cert, *key; /* NULL: libcurl's defaults */
     const char *proxy;               /* NULL: what libcurl finds in the environment */
+    /* Before a socket is opened: whether the address that url's host has led to may be connected to; or NULL. */
+    int (*may_connect)(void *ud, const char *url, const struct sockaddr *address, struct moon_err *err);
+    void *may_connect_ud;
 };
 
 /* One request on the wire. Comes from the pool with its constant options set. */
 struct moon_curl_transfer {
     CURL *easy;
     struct moon_curl_pool *pool;
+    const struct moon_curl_env *env;
     struct moon_curl_group *group;           /* NULL: not under way */
     struct moon_curl_transfer *next, **prev; /* in its group, or in the pool */
     unsigned starts; /* times libcurl was about to send the request; only the first is let through */
@@ -36,6 +40,7 @@ struct moon_curl_transfer {
     struct moon_buf *head, *body;
     size_t head_max, body_max;
     int sink_code; /* MOON_ETOOBIG or MOON_ENOMEM, when that ended the transfer */
+    char *refused; /* why an address was not connected to; NULL: none was refused */
 
     /* Called outside libcurl, with the transfer out of its group again. */
     void (*done)(struct moon_curl_transfer *t, CURLcode result);
@@ -72,15 +77,22 @@ struct moon_curl_stats {
 };
 void moon_curl_pool_stats(const struct moon_curl_pool *p, struct moon_curl_stats *out);
 
-/* ---- curl_easy.c, for curl_pool.c ---- */
+/* ---- curl_easy.c and curl_guard.c, for curl_pool.c ---- */
 
 /* What all easy handles share. */
 struct moon_curl_env {
     char *cacert, *cert, *key, *proxy;
-    bool proxies;  /* there is one, in proxy or in the environment */
+    bool proxies; /* there is one, in proxy or in the environment */
+    uint16_t proxy_ports[8];
+    size_t n_proxy_ports;
+    int (*may_connect)(void *ud, const char *url, const struct sockaddr *address, struct moon_err *err);
+    void *may_connect_ud;
     CURLSH *share; /* names and TLS sessions */
     void *sockets; /* struct moon_curl_sockets */
 };
+/* curl_guard.c */
+void moon_curl_guard_proxies(struct moon_curl_env *env); /* sets proxies and their ports, by proxy */
+curl_socket_t moon_curl_guarded_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
 CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_transfer *t);
 int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfer *t,
                        const struct moon_curl_request *rq);

@@ -23,7 +23,7 @@ static void on_breaker_change(void *ud, const char *key, const struct moon_break
 
 int moon_http_new(struct moon_http **out, const struct moon_http_opts *o, struct moon_err *err) {
     struct moon_http *h = calloc(1, sizeof *h);
-    struct moon_curl_opts co = {o->loop, o->cacert, o->cert, o->key, o->proxy};
+    struct moon_curl_opts co = {o->loop, o->cacert, o->cert, o->key, o->proxy, o->may_connect, o->may_connect_ud};
     struct moon_breaker_store noted = {NULL, on_breaker_change, h};
     if (!h)
         return no_memory(err);

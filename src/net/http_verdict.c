@@ -71,8 +71,9 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
         return;
     }
     bool sent = was_sent(call);
-    v->code = code_of(call, result, sent);
-    v->hopeless = is_hopeless(result);
+    bool refused = result == CURLE_COULDNT_CONNECT && call->transfer->refused;
+    v->code = refused ? MOON_EDENIED : code_of(call, result, sent);
+    v->hopeless = refused || is_hopeless(result);
     if (call->transfer->sink_code) { /* an answer came, and is of no use to us: another would not be, either */
         curl_easy_getinfo(call->transfer->easy, CURLINFO_RESPONSE_CODE, &status);
         v->status = (int)status;
@@ -173,7 +174,9 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
     moon_buf_clear(&r->message);
     moon_buf_clear(&r->hint);
     const char *what = "";
-    if (v->code == MOON_ETOOBIG)
+    if (v->code == MOON_EDENIED)
+        what = call->transfer->refused;
+    else if (v->code == MOON_ETOOBIG)
         what = "the answer is larger than allowed";
     else if (v->code == MOON_ETIMEOUT)
         what = "the deadline passed before an answer came";
@@ -185,7 +188,7 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
         what = "the connection was closed before an answer came";
     else if (v->code != 0)
         what = curl_easy_strerror(result);
-    if (*what)
+    if (*what && v->code != MOON_EDENIED) /* that one names the host */
         moon_buf_printf(&r->message, "%s: ", call->host->origin);
     moon_buf_printf(&r->message, "%s%s%s", what, *what && *why ? "; " : "", why);
     const char *hint = effect(d->outcome);

@@ -73,6 +73,8 @@ static void names_the_faulty_flag(void **state) {
         {"--json=yes", NULL, "--json takes no value"},
         {"--deadline", "soon", "--deadline needs a duration such as 800ms, 2s, 1.5m or 1h"},
         {"--deadline", "0s", "--deadline needs a duration such as 800ms, 2s, 1.5m or 1h"},
+        {"--max-memory", "64", "--max-memory needs a size of at least 16M, such as 256M or 2GiB"},
+        {"--max-memory", "64X", "--max-memory needs a size of at least 16M, such as 256M or 2GiB"},
         {"--seed", "-1", "--seed needs a whole number from 0 on"},
         {"--seed", "99999999999999999999", "--seed needs a whole number from 0 on"},
     };
@@ -133,6 +135,22 @@ static void reads_durations(void **state) {
         assert_int_equal(moon_duration_parse(bad[i], &s), -1);
 }
 
+static void reads_sizes(void **state) {
+    (void)state;
+    uint64_t n;
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"1", 1}, {"64M", 64 << 20}, {"1.5KiB", 1536}, {"2G", UINT64_C(2) << 30}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(moon_size_parse(good[i].text, &n), 0);
+        assert_true(n == good[i].bytes);
+    }
+    static const char *const bad[] = {"", "0", "M", "-1M", "1T", "64MB", "1iB", "0x10", "1e300", "1 M"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(moon_size_parse(bad[i], &n), -1);
+}
+
 /* The field of the flag's Lua entry on top of the stack, as a string or NULL. */
 static const char *field(lua_State *L, const char *name) {
     lua_getfield(L, -1, name);
@@ -182,9 +200,13 @@ static void agrees_with_the_command_table(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sorts_flags_wherever_they_stand), cmocka_unit_test(leaves_what_is_not_its_own),
-        cmocka_unit_test(names_the_faulty_flag),           cmocka_unit_test(refuses_secrets_without_repeating_them),
-        cmocka_unit_test(asks_the_environment_last),       cmocka_unit_test(reads_durations),
+        cmocka_unit_test(sorts_flags_wherever_they_stand),
+        cmocka_unit_test(leaves_what_is_not_its_own),
+        cmocka_unit_test(names_the_faulty_flag),
+        cmocka_unit_test(refuses_secrets_without_repeating_them),
+        cmocka_unit_test(asks_the_environment_last),
+        cmocka_unit_test(reads_durations),
+        cmocka_unit_test(reads_sizes),
         cmocka_unit_test(agrees_with_the_command_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

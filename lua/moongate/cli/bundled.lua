@@ -30,7 +30,7 @@ function M.load(name)
   local file = file_of(name)
   local source = file and host.embedded(file)
   if not source then return nil end
-  local chunk, err = sandbox.load_chunk(source, "@" .. file)
+  local chunk, err = sandbox.load_own(source, "@" .. file)
   if not chunk then error(err, 0) end
   return chunk()
 end

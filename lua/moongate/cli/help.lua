@@ -131,6 +131,7 @@ function M.of(name, spec)
   end
   add(section("Arguments", text.columns(arg_rows(spec.args), 2)))
   add(section("Flags", text.columns(M.flag_rows(spec.flags), 2)))
+  add(section("Permissions", text.columns(require("moongate.cli.permissions").rows(spec.permissions), 2)))
   if spec.more then add("\n" .. M.more(spec)) end
   add(section("Examples", example_lines(spec.examples)))
   add("\nThe global flags (--sim, --json, --dry-run, -v, ...) work here too: moongate help\n")

@@ -6,6 +6,7 @@ local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
 local help = require "moongate.cli.help"
 local host = require "moongate.host"
+local permissions = require "moongate.cli.permissions"
 local observe = require "moongate.cli.observe"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
@@ -80,7 +81,12 @@ end
 local function run_workflow(ctx, definition, name, words)
   flags.check(definition, commands.globals)
   if ctx.opts.help then return ctx:text(help.of(name, definition)) end
-  local values, faults = flags.parse(definition, words, { getenv = host.getenv, globals = commands.globals })
+  local own = bundled.exists(name)
+  local getenv, check_environment = permissions.environment()
+  local values, faults =
+    flags.parse(definition, words, { getenv = own and host.getenv or getenv, globals = commands.globals })
+  check_environment(", or give the flag itself")
+  if not own then permissions.check(ctx, definition.name, definition.permissions) end
   if not values then
     fail.usage_faults(bundled.exists(name) and "help " .. name or ("run %s --help"):format(name), faults)
   end

@@ -1,0 +1,58 @@
+/* l_permissions.c - what the Lua command line asks of the permissions: functions of the private module "moongate.host".
+ * Types: lua/meta/host.lua */
+#include "permissions.h"
+
+#include "session.h"
+
+#include "moongate/host.h"
+
+#include <string.h>
+
+static struct moon_session *session_of(lua_State *L) {
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* host.restrict([folder]): a script of this folder is about to be loaded. From here on, for good, all code of the
+ * process keeps to the permissions. Raises what is wrong with them. */
+static int l_restrict(lua_State *L) {
+    struct moon_err err;
+    if (moon_permissions_enforce(session_of(L), luaL_optstring(L, 1, NULL), &err) == 0)
+        return 0;
+    moon_error_push(L, &err);
+    return lua_error(L);
+}
+
+/* host.allow_all(): what follows runs with everything allowed: tests */
+static int l_allow_all(lua_State *L) {
+    moon_permit_allow_all(session_of(L)->permit);
+    return 0;
+}
+
+/* host.allows(kind, what) -> boolean | nil, err: whether all that this rule would allow is allowed */
+static int l_allows(lua_State *L) {
+    struct moon_session *s = session_of(L);
+    size_t len;
+    int kind = luaL_checkoption(L, 1, NULL, moon_permission_names);
+    const char *what = luaL_checklstring(L, 2, &len);
+    struct moon_err err;
+    bool covered;
+    luaL_argcheck(L, strlen(what) == len, 2, "a NUL in it");
+    if (moon_permit_covers(s->permit, (enum moon_permission)kind, what, &covered, &err) != 0)
+        return moon_fail(L, &err);
+    lua_pushboolean(L, covered);
+    return 1;
+}
+
+/* host.note_access(kind, what, allowed): an access that was not asked for one by one, for the record */
+static int l_note_access(lua_State *L) {
+    int kind = luaL_checkoption(L, 1, NULL, moon_permission_names);
+    luaL_checktype(L, 3, LUA_TBOOLEAN);
+    moon_permit_note(session_of(L)->permit, (enum moon_permission)kind, luaL_checkstring(L, 2), lua_toboolean(L, 3));
+    return 0;
+}
+
+const luaL_Reg moon_permission_funcs[] = {{"allow_all", l_allow_all},
+                                          {"allows", l_allows},
+                                          {"note_access", l_note_access},
+                                          {"restrict", l_restrict},
+                                          {NULL, NULL}};

@@ -1,0 +1,168 @@
+/* permissions.c - the rules for scripts. See permissions.h. */
+#include "permissions.h"
+
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATE_FILES 5
+
+/* ---- flags and project file ---- */
+
+/* A rule of `from` ("--allow-net", "moongate.lua: permissions.net"); the first that is wrong is remembered. */
+static void allow(struct moon_session *s, enum moon_permission kind, const char *from, const char *what) {
+    struct moon_err err;
+    int rc = moon_permit_allow(s->permit, kind, what, &err);
+    if (rc != 0 && !s->permit_err.code)
+        moon_err_set(&s->permit_err, rc, "%s: %s", from, err.message);
+}
+
+/* "a,b": each of them. */
+static void allow_list(struct moon_session *s, enum moon_permission kind, const struct moon_options_list *list) {
+    char from[24], one[1024];
+    snprintf(from, sizeof from, "--allow-%s", moon_permission_names[kind]);
+    for (size_t i = 0; i < list->len; i++)
+        for (const char *at = list->items[i], *end; at; at = *end ? end + 1 : NULL) {
+            size_t len = strcspn(at, ",");
+            end = at + len;
+            if (len >= sizeof one) {
+                moon_err_set(&s->permit_err, MOON_EINVAL, "%s: too long", from);
+                return;
+            }
+            memcpy(one, at, len);
+            one[len] = '\0';
+            allow(s, kind, from, one);
+        }
+}
+
+struct from_project {
+    struct moon_session *s;
+    enum moon_permission kind;
+};
+
+/* Paths are relative to the project file. */
+static void allow_of_project(void *ud, const char *what) {
+    const struct from_project *f = ud;
+    struct moon_buf path = MOON_BUF_INIT;
+    char from[64];
+    bool is_path = f->kind == MOON_PERMIT_READ || f->kind == MOON_PERMIT_WRITE;
+    snprintf(from, sizeof from, "%s: permissions.%s", MOON_PROJECT_FILE, moon_permission_names[f->kind]);
+    if (is_path && *what != '/' && moon_buf_printf(&path, "%s/%s", moon_project_dir(f->s->project), what) == 0)
+        allow(f->s, f->kind, from, path.data);
+    else
+        allow(f->s, f->kind, from, what);
+    moon_buf_release(&path);
+}
+
+static void allow_flags_and_project(struct moon_session *s) {
+    const struct moon_options *o = s->options;
+    const struct moon_options_list *lists[MOON_PERMISSIONS] = {&o->allow_net, &o->allow_read, &o->allow_write,
+                                                               &o->allow_env};
+    for (enum moon_permission k = 0; k < MOON_PERMISSIONS; k++) {
+        struct from_project f = {s, k};
+        allow_list(s, k, lists[k]);
+        if (s->project)
+            moon_project_list(s->project, "permissions", moon_permission_names[k], allow_of_project, &f);
+    }
+    if (o->allow_all)
+        moon_permit_allow_all(s->permit);
+}
+
+int moon_permissions_open(struct moon_session *s, struct moon_err *err) {
+    int rc = moon_permit_new(&s->permit, &s->clock, s->audit, err);
+    if (rc == 0 && s->options->permission_log)
+        rc = moon_permit_log(s->permit, s->options->permission_log, err);
+    if (rc == 0)
+        allow_flags_and_project(s);
+    return rc;
+}
+
+/* ---- what the session works with anyway ---- */
+
+/* The host of a URL that the user has set up, by name. One that is no URL is told of by whoever uses it. */
+static void allow_url(void *ud, const char *url) {
+    struct moon_session *s = ud;
+    char origin[MOON_HTTP_ORIGIN_SIZE], host[MOON_HTTP_ORIGIN_SIZE + 8];
+    if (!url || !*url || moon_http_origin(url, strlen(url), origin, NULL) != 0)
+        return;
+    const char *name = strstr(origin, "://") + 3, *end = strchr(name, ']');
+    bool has_port = strchr(end ? end : name, ':') != NULL;
+    snprintf(host, sizeof host, "%s%s", name, has_port ? "" : strncmp(origin, "https", 5) == 0 ? ":443" : ":80");
+    moon_permit_allow(s->permit, MOON_PERMIT_NET, host, NULL);
+}
+
+static void allow_hosts(struct moon_session *s) {
+    static const char *const collectors[] = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"};
+    if (!s->credentials_err.code) {
+        allow_url(s, s->credentials.endpoints.api);
+        allow_url(s, s->credentials.endpoints.login);
+    }
+    if (s->project)
+        moon_project_urls(s->project, allow_url, s);
+    for (size_t i = 0; i < sizeof collectors / sizeof *collectors; i++)
+        allow_url(s, getenv(collectors[i]));
+}
+
+/* ---- what is kept from scripts ---- */
+
+static void keep(struct moon_session *s, const char *path, bool read_too, int *rc) {
+    if (*rc == 0 && path && *path)
+        *rc = moon_permit_keep(s->permit, path, read_too, NULL);
+}
+
+/* The state: its files where the user has said where it lies, for the folder may hold others; else the folder. */
+static void keep_state(struct moon_session *s, int *rc) {
+    static const char *const suffixes[STATE_FILES] = {"", "-wal", "-shm", "-journal", ".lock"};
+    bool is_own = !s->options->state && !(s->project && moon_project_string(s->project, NULL, "state"));
+    keep(s, s->audit_path.data, true, rc);
+    if (is_own)
+        keep(s, s->state.data, true, rc);
+    if (is_own || s->store_url.len < 7 || strncmp(s->store_url.data, "sqlite:", 7) != 0)
+        return;
+    for (size_t i = 0; i < STATE_FILES; i++) {
+        struct moon_buf path = MOON_BUF_INIT;
+        if (moon_buf_printf(&path, "%s%s", s->store_url.data + 7, suffixes[i]) == 0)
+            keep(s, path.data, true, rc);
+        moon_buf_release(&path);
+    }
+}
+
+/* Where people keep credentials: nothing that a script needs to see. */
+static void keep_credentials(struct moon_session *s, int *rc) {
+    static const char *const files[] = {".gc", ".pgpass", ".postgresql"};
+    const char *home = getenv("HOME");
+    for (size_t i = 0; home && *home == '/' && i < sizeof files / sizeof *files; i++) {
+        struct moon_buf path = MOON_BUF_INIT;
+        if (moon_buf_printf(&path, "%s/%s", home, files[i]) == 0)
+            keep(s, path.data, true, rc);
+        moon_buf_release(&path);
+    }
+    keep(s, getenv("PGPASSFILE"), true, rc);
+    keep(s, s->options->key, true, rc);
+}
+
+static int keep_ours(struct moon_session *s) {
+    int rc = 0;
+    keep_state(s, &rc);
+    keep_credentials(s, &rc);
+    keep(s, s->options->permission_log, true, &rc);
+    keep(s, s->project ? moon_project_path(s->project) : NULL, false, &rc);
+    return rc;
+}
+
+int moon_permissions_enforce(struct moon_session *s, const char *folder, struct moon_err *err) {
+    if (s->permit_err.code)
+        return moon_err_set(err, s->permit_err.code, "%s", s->permit_err.message);
+    if (folder && moon_permit_allow(s->permit, MOON_PERMIT_READ, folder, NULL) == MOON_ENOMEM)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    if (s->permit_filled)
+        return 0;
+    s->permit_filled = true;
+    moon_permit_enforce(s->permit);
+    moon_permit_allow(s->permit, MOON_PERMIT_READ, ".", NULL); /* a working directory that is gone holds nothing */
+    moon_permit_allow(s->permit, MOON_PERMIT_ENV, "GENESYS_CLOUD_VECTOR_STORE_ID", NULL); /* an id, and no secret */
+    allow_hosts(s);
+    return keep_ours(s) == MOON_ENOMEM ? moon_err_set(err, MOON_ENOMEM, "out of memory") : 0;
+}

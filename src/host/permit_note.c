@@ -1,0 +1,123 @@
+/* permit_note.c - what is recorded of accesses: the file of --permission-log, and what was denied in the audit log; and
+ * the one question that bindings ask. */
+#include "host_private.h"
+#include "permit_private.h"
+
+#include "moongate/audit_queue.h"
+#include "moongate/buf.h"
+#include "moongate/clock.h"
+#include "moongate/json.h"
+#include "moongate/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WHAT_MAX   1024 /* of a name or path that is recorded */
+#define DENIED_MAX 200  /* things that the audit log is told of: a script could go on for ever */
+
+int moon_permit_log(struct moon_permit *p, const char *path, struct moon_err *err) {
+    p->log = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    return p->log >= 0 ? 0 : moon_err_errno(err, MOON_EIO, errno, "--permission-log: can't write %s", path);
+}
+
+/* As a JSON string, cut; other bytes than text become '?'. */
+static int put_what(struct moon_buf *b, const char *what) {
+    char cut[WHAT_MAX + 1];
+    size_t len = strnlen(what, WHAT_MAX);
+    memcpy(cut, what, len);
+    if (moon_json_put_string(b, cut, len) == 0)
+        return 0;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)cut[i] >= 0x80)
+            cut[i] = '?';
+    return moon_json_put_string(b, cut, len);
+}
+
+static int put_flag(struct moon_buf *b, enum moon_permission kind, const char *what) {
+    struct moon_buf flag = MOON_BUF_INIT;
+    int rc = moon_buf_printf(&flag, "--allow-%s=%s", moon_permission_names[kind], what);
+    if (rc == 0 && (rc = moon_buf_puts(b, ",\"flag\":")) == 0)
+        rc = put_what(b, flag.data);
+    moon_buf_release(&flag);
+    return rc;
+}
+
+static void write_line(struct moon_permit *p, enum moon_permission kind, const char *what, bool allowed) {
+    struct moon_buf b = MOON_BUF_INIT;
+    char time[MOON_TIME_SIZE];
+    moon_time_format(moon_wall_ns(p->clock), time);
+    if (moon_buf_printf(&b, "{\"time\":\"%s\",\"permission\":\"%s\",\"what\":", time, moon_permission_names[kind]) ==
+            0 &&
+        put_what(&b, what) == 0 && moon_buf_printf(&b, ",\"allowed\":%s", allowed ? "true" : "false") == 0 &&
+        (allowed || put_flag(&b, kind, what) == 0) && moon_buf_puts(&b, "}\n") == 0)
+        p->log_failed |= write(p->log, b.data, b.len) != (ssize_t)b.len;
+    moon_buf_release(&b);
+}
+
+static uint64_t hash_of(enum moon_permission kind, const char *what) {
+    uint64_t h = UINT64_C(14695981039346656037) + (uint64_t)kind; /* FNV-1a */
+    for (; *what; what++)
+        h = (h ^ (unsigned char)*what) * UINT64_C(1099511628211);
+    return h;
+}
+
+/* Each thing once, and not without end. */
+static bool is_news(struct moon_permit *p, enum moon_permission kind, const char *what) {
+    uint64_t h = hash_of(kind, what);
+    for (size_t i = 0; i < p->n_denied; i++)
+        if (p->denied[i] == h)
+            return false;
+    if (!p->denied)
+        p->denied = calloc(DENIED_MAX, sizeof *p->denied);
+    if (!p->denied || p->n_denied == DENIED_MAX)
+        return false;
+    p->denied[p->n_denied++] = h;
+    return true;
+}
+
+void moon_permit_note(struct moon_permit *p, enum moon_permission kind, const char *what, bool allowed) {
+    struct moon_buf b = MOON_BUF_INIT;
+    if (!p)
+        return;
+    if (p->log >= 0)
+        write_line(p, kind, what, allowed);
+    if (allowed || !p->audit || !is_news(p, kind, what))
+        return;
+    if (moon_buf_printf(&b, "{\"action\":\"permission_denied\",\"permission\":\"%s\",\"what\":",
+                        moon_permission_names[kind]) == 0 &&
+        put_what(&b, what) == 0 && put_flag(&b, kind, what) == 0 && moon_buf_puts(&b, "}") == 0)
+        moon_audit_submit(p->audit, MOON_AUDIT_EVENT, 0, b.data, b.len, false, NULL, NULL, NULL, NULL);
+    moon_buf_release(&b);
+}
+
+/* ---- for bindings ---- */
+
+bool moon_host_asks(lua_State *L) {
+    const struct moon_permit *p = moon_host_of(L)->services.permit;
+    return p && (p->enforced || p->log >= 0);
+}
+
+int moon_host_permit(lua_State *L, const char *kind, const char *what, struct moon_err *err) {
+    struct moon_permit *p = moon_host_of(L)->services.permit;
+    enum moon_permission k = *kind == 'n' ? MOON_PERMIT_NET : MOON_PERMIT_ENV;
+    if (!p)
+        return 0;
+    int rc = moon_permit_check(p, k, what, err);
+    const char *host = k == MOON_PERMIT_NET ? strstr(what, "://") : NULL;
+    moon_permit_note(p, k, host ? host + 3 : what, rc == 0);
+    return rc;
+}
+
+const struct moon_roots *moon_host_roots(lua_State *L, bool write) {
+    return moon_permit_roots(moon_host_of(L)->services.permit, write ? MOON_PERMIT_WRITE : MOON_PERMIT_READ);
+}
+
+void moon_host_opened(lua_State *L, bool write, const char *path, bool outside, struct moon_err *err) {
+    enum moon_permission k = write ? MOON_PERMIT_WRITE : MOON_PERMIT_READ;
+    if (outside)
+        moon_permit_refuse(k, path, err);
+    moon_permit_note(moon_host_of(L)->services.permit, k, path, !outside);
+}
