@@ -116,6 +116,11 @@ void moon_check_options(lua_State *L, int idx, const char *const names[]);
  */
 int moon_host_permit(lua_State *L, const char *kind, const char *what, struct moon_err *err);
 bool moon_host_asks(lua_State *L); /* false: everything is allowed and nothing recorded, so no need to ask */
+/* A server is to listen there: on this machine's own addresses without a word, else a permission "net" for the address.
+ * While it does, what it serves may be connected to. */
+int moon_host_permit_listen(lua_State *L, const char *host, unsigned port, struct moon_err *err);
+void moon_host_listens(lua_State *L, const char *url);
+void moon_host_listens_no_more(lua_State *L, const char *url);
 /* Files: where they are to be opened below, NULL: anywhere. Then moon_host_opened on the loop's thread, with what
  * beneath.h has said: records it, and names the flag in err when it was refused. */
 struct moon_roots;

@@ -199,10 +199,11 @@ static int l_serve(lua_State *L) {
     lua_setiuservalue(L, 2, SERVER_HANDLER);
     lua_getfield(L, 1, "accept");
     lua_setiuservalue(L, 2, SERVER_ACCEPT);
-    if (start(L, s, &v, &err) != 0)
+    if (moon_host_permit_listen(L, v.o.host, v.o.port, &err) != 0 || start(L, s, &v, &err) != 0)
         return moon_fail(L, &err);
     s->port = moon_http_server_port(s->server);
     snprintf(s->url, sizeof s->url, "%s", moon_http_server_url(s->server));
+    moon_host_listens(L, s->url);
     lua_pushcfunction(L, hand_out);
     lua_pushvalue(L, 2);
     moon_task_spawn(L, 1);
@@ -261,6 +262,8 @@ static int l_stop(lua_State *L) {
 /* server:close(), __gc, __close */
 static int l_close(lua_State *L) {
     struct l_server *s = server_arg(L);
+    if (s->server)
+        moon_host_listens_no_more(L, s->url);
     moon_http_server_free(s->server);
     s->server = NULL;
     s->stopped = true;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,6 +110,37 @@ int moon_host_permit(lua_State *L, const char *kind, const char *what, struct mo
     const char *host = k == MOON_PERMIT_NET ? strstr(what, "://") : NULL;
     moon_permit_note(p, k, host ? host + 3 : what, rc == 0);
     return rc;
+}
+
+int moon_host_permit_listen(lua_State *L, const char *host, unsigned port, struct moon_err *err) {
+    struct moon_net_target t;
+    char what[MOON_NET_HOST_SIZE + 8];
+    bool v6 = host && strchr(host, ':') != NULL;
+    if (!host)
+        return 0; /* the default: 127.0.0.1 */
+    snprintf(what, sizeof what, v6 ? "[%.250s]:%u" : "%.250s:%u", host, port ? port : 1);
+    if (moon_net_target_parse(&t, what, 0, NULL) == 0 &&
+        (strncmp(t.host, "127.", 4) == 0 || strcmp(t.host, "::1") == 0 || strcmp(t.host, "localhost") == 0))
+        return 0;
+    return moon_host_permit(L, "net", what, err);
+}
+
+/* "http://host:port" -> "host:port" */
+static const char *host_of_url(const char *url) {
+    const char *host = strstr(url, "://");
+    return host ? host + 3 : url;
+}
+
+void moon_host_listens(lua_State *L, const char *url) {
+    struct moon_permit *p = moon_host_of(L)->services.permit;
+    if (p)
+        moon_permit_allow(p, MOON_PERMIT_NET, host_of_url(url), NULL);
+}
+
+void moon_host_listens_no_more(lua_State *L, const char *url) {
+    struct moon_permit *p = moon_host_of(L)->services.permit;
+    if (p)
+        moon_permit_forget_net(p, host_of_url(url));
 }
 
 const struct moon_roots *moon_host_roots(lua_State *L, bool write) {

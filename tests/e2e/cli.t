@@ -133,7 +133,7 @@ LUA
     is($r->{status}, 2, 'a workflow with faulty arguments: 2');
     like($r->{err}, qr/--wait needs a duration.*unknown flag --stroe \(did you mean '--store'\?\).*--store is required/s,
         'every fault at once') or diag($r->{err});
-    my $doc = one_document(moon({ env => { FLOW_STORE => 's' } }, 'run', 'flow.lua', 'a', 'b', '--json', '--wait=800ms'), 'a workflow');
+    my $doc = one_document(moon({ env => { FLOW_STORE => 's' } }, '--allow-env=FLOW_STORE', 'run', 'flow.lua', 'a', 'b', '--json', '--wait=800ms'), 'a workflow');
     is_deeply($doc, { store => 's', wait => 0.8, files => [ 'a', 'b' ] });
     like(moon('run', 'flow.lua', '--help')->{out}, qr/Try the parser.*--store STORE\s+where \(required; or FLOW_STORE/s, 'its help');
 };

@@ -89,7 +89,7 @@ end })
 print("ready " .. server.url)
 task.sleep(600)
 LUA
-my $collector = start(qr/^ready (\S+)$/m, $moongate, 'run', 'collector.lua') or BAIL_OUT('no collector');
+my $collector = start(qr/^ready (\S+)$/m, $moongate, 'run', '--allow-write=.', 'collector.lua') or BAIL_OUT('no collector');
 my %otel = (OTEL_EXPORTER_OTLP_ENDPOINT => $collector->{ready}, OTEL_EXPORTER_OTLP_HEADERS => 'x-api-key=canary%2D6b1f,empty=',
     OTEL_SERVICE_NAME => 'nightly', TRACEPARENT => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
 $r = moon({ env => { %{ $sim->{env} }, %otel } }, '-vv', 'deploy-index', 'orders.json');
