@@ -2,6 +2,7 @@
 
 ---What moongate's own Lua code asks of the program around it. Private: a script can't require it.
 ---@class moongate.host
+---@field fs moongate.fs for files that the user has named: the same functions, whatever scripts may do
 local host = {}
 
 -- ---- the VM: src/bind/l_host.c ----
@@ -45,13 +46,6 @@ function host.write_err(text) end
 ---@return true?
 ---@return moongate.error? err io
 function host.write_out(text) end
-
----As `fs.write`, to a file that the user has named, whatever scripts may do.
----@param path string
----@param data string
----@return true?
----@return moongate.error? err io, denied
-function host.write_file(path, data) end
 
 ---All of standard input, at most 64 MiB. Waits on the thread pool; needs a task.
 ---@return string? bytes

@@ -10,7 +10,7 @@ local private = {
   host = true, sandbox = true, cli = true, meta = true, repl = true, suggest = true, span = true, trace = true,
   closing = true,
   lease = true, shared = true, scope = true, journal = true, runs = true, store = true, queued_writes = true,
-  child = true,
+  child = true, outbox = true,
 }
 
 local plain = {

@@ -279,8 +279,8 @@ static int start(lua_State *L, const struct spec *spec, const char *data, size_t
         return moon_fail(L, &err);
     }
     op->run = spec->run;
-    op->access = spec->access;
-    op->roots = spec->access == ANY ? NULL : moon_host_roots(L, spec->access == WRITE);
+    op->access = lua_toboolean(L, lua_upvalueindex(1)) ? ANY : spec->access;
+    op->roots = op->access == ANY ? NULL : moon_host_roots(L, op->access == WRITE);
     op->secret = spec->run == run_secret;
     op->push = spec->push;
     op->max = max;
@@ -330,14 +330,6 @@ static int l_write(lua_State *L) {
     return start(L, &spec, data, len, 0, (unsigned)mode);
 }
 
-/* host.write_file(path, data) -> true | nil, err: where the user has said, whatever scripts may do */
-int l_host_write_file(lua_State *L) {
-    static const struct spec spec = {"host.write_file", ANY, run_write, push_true};
-    size_t len;
-    const char *data = luaL_checklstring(L, 2, &len);
-    return start(L, &spec, data, len, 0, 0644);
-}
-
 /* fs.list(path) -> sorted names | nil, err */
 static int l_list(lua_State *L) {
     static const struct spec spec = {"fs.list", READ, run_list, push_names};
@@ -372,10 +364,16 @@ void l_fs_setup(lua_State *L) {
     lua_pop(L, 1);
 }
 
+void l_fs_push(lua_State *L, bool of_user) {
+    luaL_newlibtable(L, funcs);
+    lua_pushboolean(L, of_user);
+    luaL_setfuncs(L, funcs, 1);
+}
+
 int luaopen_moongate_fs(lua_State *L);
 int luaopen_moongate_fs(lua_State *L) {
     l_fs_setup(L);
     l_fs_lines_setup(L);
-    luaL_newlib(L, funcs);
+    l_fs_push(L, false);
     return 1;
 }

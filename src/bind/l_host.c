@@ -243,7 +243,6 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"write", l_write},
                                  {"write_err", l_write_err},
                                  {"write_out", l_host_write_out},
-                                 {"write_file", l_host_write_file},
                                  {"read_stdin", l_host_read_stdin},
                                  {"foreground", l_host_foreground},
                                  {"has_children", l_host_has_children},
@@ -265,6 +264,9 @@ int luaopen_moongate_host(lua_State *L);
 int luaopen_moongate_host(lua_State *L) {
     l_host_out_setup(L);
     l_fs_setup(L);
+    l_fs_lines_setup(L);
     luaL_newlib(L, funcs);
+    l_fs_push(L, true);
+    lua_setfield(L, -2, "fs");
     return 1;
 }

@@ -225,7 +225,9 @@ int l_fs_lines(lua_State *L) {
         moon_err_set(&err, MOON_ENOMEM, "out of memory or descriptors");
         return moon_fail(L, &err);
     }
-    r->source->roots = moon_host_roots(L, false);
+    bool of_user = lua_toboolean(L, lua_upvalueindex(1));
+    r->source->noted = of_user;
+    r->source->roots = of_user ? NULL : moon_host_roots(L, false);
     return 1;
 }
 

@@ -30,7 +30,7 @@ local function tell(ctx, registry, status)
   end
   local file = ctx.opts.metrics_file
   if not file then return status end
-  local ok, err = host.write_file(file, registry:prometheus())
+  local ok, err = host.fs.write(file, registry:prometheus())
   if ok then return status end
   err.message = ("the metrics could not be written to %s: %s"):format(file, err.message)
   host.write_err(table.concat(report.lines(ctx, err), "\n") .. "\n")

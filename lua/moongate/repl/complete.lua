@@ -1,6 +1,6 @@
 -- complete.lua - what Tab offers: globals, fields and methods, modules in require, files in other strings, commands.
 -- Looks at values without running anything of a script's.
-local fs = require "moongate.fs"
+local fs = require("moongate.host").fs -- what the user names at the prompt, not a script
 local host = require "moongate.host"
 local lexer = require "moongate.cli.lexer"
 local progress = require "moongate.cli.progress"

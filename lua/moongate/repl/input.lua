@@ -1,7 +1,7 @@
 -- input.lua - where the lines of a prompt come from: the line editor on a terminal, plain lines elsewhere.
 --   input:read(prompt) -> line | nil: the end | false: Ctrl-C
 --   input:add(text): to the history; input:serve(session): completes for it; input:close()
-local fs = require "moongate.fs"
+local fs = require("moongate.host").fs -- what the user names at the prompt, not a script
 local host = require "moongate.host"
 local task = require "moongate.task"
 
