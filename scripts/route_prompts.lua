@@ -42,7 +42,10 @@ end
 
 local function open(run, args)
   -- A prompt is known by its request id: trying again does no harm, and giving up leaves its outcome unknown.
-  run:client { concurrency = args.concurrency, retry = { max = 8 } }
+  run:client {
+    concurrency = args.concurrency, retry = { max = 8 },
+    rate = args.rate and args.rate > 0 and { per_second = args.rate } or nil,
+  }
   return router.open {
     gateway = run.gateway, model = args.model, fallback = list(args.fallback), safety = list(args.safety),
     temperature = tonumber(args.temperature) or args.temperature, temperatures = matrix(args.temperatures),
@@ -118,6 +121,26 @@ local function route_many(run, r, args)
   }
 end
 
+-- ---- for later ----
+
+local function enqueue_many(run, r, args)
+  if not args.file then usage "--enqueue puts the prompts of a file, or of - , into a queue" end
+  local outcome = require("moongate.router.enqueue").run(run, r, {
+    file = args.file, max_errors = args.max_errors, queue = args.queue_name,
+    settings = { concurrency = args.concurrency, rate = args.rate },
+  })
+  local first = outcome.first_failure
+  return {
+    queue = args.queue_name, added = outcome.added, there_already = outcome.there, invalid = outcome.failures,
+    planned = outcome.planned, stopped = outcome.stopped,
+    text = outcome.planned and ("%d prompts are fit for the queue %s"):format(outcome.planned, args.queue_name)
+      or ("queue %s: %d prompts added%s%s"):format(args.queue_name, outcome.added,
+        outcome.there > 0 and (", %d there already"):format(outcome.there) or "",
+        outcome.failures > 0 and (", %d of them invalid"):format(outcome.failures) or ""),
+    exit_status = first and workflow.exit_status(first.error) or 0,
+  }
+end
+
 return workflow.define {
   name = "route-prompts",
   summary = "send prompts to models, with fallbacks, and say what came of each",
@@ -139,22 +162,30 @@ return workflow.define {
     { "max-tokens", "of an answer", type = "integer", min = 1, default = 2048, value = "N" },
     { "top-p", "nucleus sampling", type = "number", min = 0, max = 1, default = 0.95, value = "P" },
     { "safety", "safety filters to apply: " .. table.concat(router.SAFETY, ", "), value = "A,B" },
-    { "concurrency", "prompts in flight", type = "integer", default = 5, min = 1, max = 1000, letter = "c",
-      value = "N" },
+    { "concurrency", "prompts in flight (5); with --enqueue those of all the queue's workers together (8)",
+      type = "integer", min = 1, max = 1000, letter = "c", value = "N" },
+    { "rate", "prompts begun in a second; with --enqueue by all the queue's workers together", type = "number",
+      min = 0, max = 100000, value = "N" },
     { "max-errors", "stop taking prompts after more failures than this", type = "integer", min = 0, value = "N" },
     { "ordered", "results in the order of the input; --no-ordered: as they come", type = "boolean", default = true },
     { "unordered", "the same as --no-ordered", type = "boolean" },
+    { "enqueue", "send nothing: put the prompts into a queue, for `moongate work` on any number of machines",
+      type = "boolean" },
+    { "queue-name", "which queue", value = "NAME", default = "prompts" },
   },
   examples = {
     { "moongate --sim route-prompts --model sim-small --prompt 'Say hello'" },
     { "moongate route-prompts prompts.jsonl --model gpt --fallback claude,mistral -c 64 > results.jsonl" },
     { "generate | moongate route-prompts - --model gpt --unordered --max-errors 100" },
+    { "moongate route-prompts prompts.jsonl --model gpt --enqueue -c 64 --rate 20 && moongate work --drain" },
   },
   run = function(run, args)
     if (args.file == nil) == (args.prompt == nil) then
       usage(args.file and "give a file or --prompt, not both" or "give a file of prompts, - or --prompt TEXT")
     end
     if args.unordered then args.ordered = false end
+    if args.enqueue then return enqueue_many(run, open(run, args), args) end
+    args.concurrency = args.concurrency or 5
     local r = open(run, args)
     return (args.prompt and route_one or route_many)(run, r, args)
   end,

@@ -48,7 +48,7 @@ end
 
 local function run_command(ctx, command, name, words)
   if ctx.opts.help then return ctx:text(help.of(name, command)) end
-  if command.commands then
+  if command.commands and not command.bare then
     local names = bundled.list_names(command.commands)
     fail.usage("moongate %s needs one of: %s%s", name, table.concat(names, ", "), suggest.hint(words[1] or "", names))
   end

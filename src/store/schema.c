@@ -41,12 +41,12 @@ static const char *const version_1[] = {
     "expires_at bigint, PRIMARY KEY (kind, key))",
     /* work_queue */
     "CREATE TABLE queues (name text NOT NULL PRIMARY KEY, settings_json text, state text NOT NULL, "
-    "tokens double precision, tokens_at bigint, created_at bigint)",
-    "CREATE TABLE queue_items (queue text NOT NULL, seq bigint NOT NULL, id text, payload_json text, request_id text, "
-    "state text NOT NULL, attempts bigint NOT NULL, not_before bigint, holder text, lease_until bigint, "
-    "result_json text, worker text, updated_at bigint, PRIMARY KEY (queue, seq))",
+    "tokens double precision, tokens_at bigint, next_seq bigint NOT NULL DEFAULT 1, created_at bigint)",
+    "CREATE TABLE queue_items (queue text NOT NULL, seq bigint NOT NULL, request_id text NOT NULL, "
+    "payload_json text NOT NULL, state text NOT NULL, attempts bigint NOT NULL, not_before bigint NOT NULL, "
+    "holder text, lease_until bigint, facts_json text, result_json text, updated_at bigint, PRIMARY KEY (queue, seq))",
+    "CREATE UNIQUE INDEX queue_items_request ON queue_items (queue, request_id)",
     "CREATE INDEX queue_items_state ON queue_items (queue, state, not_before, seq)",
-    "CREATE INDEX queue_items_lease ON queue_items (queue, lease_until)",
     NULL,
 };
 

@@ -291,6 +291,7 @@ return {
     check, audit, webhook,
     require "moongate.cli.commands.lease",
     require "moongate.cli.commands.outbox",
+    require "moongate.cli.commands.work",
     require "moongate.cli.commands.queue",
     doctor, help, version,
   },

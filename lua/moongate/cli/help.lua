@@ -43,6 +43,7 @@ function M.command_rows()
   local rows = {}
   for _, command in ipairs(commands.commands) do
     if command.commands then
+      if command.bare then rows[#rows + 1] = { flags.synopsis(command.name, command), command.summary } end
       for _, sub in ipairs(command.commands) do
         rows[#rows + 1] = { flags.synopsis(command.name .. " " .. sub.name, sub), sub.summary }
       end

@@ -56,6 +56,7 @@ function M.page()
   page:section("COMMANDS")
   for _, command in ipairs(commands.commands) do
     if command.commands then
+      if command.bare then page:command(command.name, command) end
       for _, sub in ipairs(command.commands) do page:command(command.name .. " " .. sub.name, sub) end
     else
       page:command(command.name, command)

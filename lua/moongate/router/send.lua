@@ -18,7 +18,10 @@ local floor = math.floor
 
 local M = {}
 
-local PASSING = { connect = true, network = true, timeout = true, breaker_open = true, retry_budget = true }
+-- An unknown outcome is one of them: the request id makes sure that there is one effect.
+local PASSING = {
+  connect = true, network = true, timeout = true, unknown_outcome = true, breaker_open = true, retry_budget = true,
+}
 local POLICY = "policy.violation"
 
 -- M.worker(r) -> what one task sends with, again and again: the tables of a request.

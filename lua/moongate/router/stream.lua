@@ -5,6 +5,7 @@
 
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
+local ids = require "moongate.router.ids"
 local json = require "moongate.json"
 local output = require "moongate.router.output"
 local prompt = require "moongate.router.prompt"
@@ -25,7 +26,7 @@ Stream.__index = Stream
 -- ---- lines ----
 
 -- The next line that is not blank -> line (false: too long), its number, which one it is; nil at the end.
-function Stream:_take()
+function Stream:take()
   while not self.stopped do
     local at = self.at + 1
     if at > self.have then
@@ -102,15 +103,22 @@ end
 
 local TOO_LONG = { { pointer = "", message = ("is longer than %d bytes"):format(LINE_MAX) } }
 
--- A line -> the result to write
-function Stream:_route(line, number, w)
-  if not line then return self:_invalid(number, TOO_LONG) end
+-- A line -> the prompt, ready to be sent; or nil and the result that a bad one has
+function Stream:item(line, number)
+  if not line then return nil, self:_invalid(number, TOO_LONG) end
   local document, faults = prompt.decode(line)
-  if document == nil then return self:_invalid(number, faults) end
+  if document == nil then return nil, self:_invalid(number, faults) end
   if not self.router.prepared then self:_prepare() end
   local item
   item, faults = prompt.ready(self.router, document)
-  if not item then return self:_invalid(number, faults, type(document) == "table" and document.id or nil) end
+  if item then return item end
+  return nil, self:_invalid(number, faults, type(document) == "table" and document.id or nil)
+end
+
+-- A line -> the result to write
+function Stream:_route(line, number, w)
+  local item, bad = self:item(line, number)
+  if not item then return bad end
   local counts = self.counts
   if self.run.dry_run then
     counts.planned = counts.planned + 1
@@ -119,6 +127,7 @@ function Stream:_route(line, number, w)
       temperature = item.parameters.temperature,
     }
   end
+  if self.space then item.request_id = ids.of_line(self.space, number) end
   self.in_flight = self.in_flight + 1
   local result = send.route(self.router, item, w, self.router.deadline)
   self.in_flight = self.in_flight - 1
@@ -142,7 +151,7 @@ function Stream:_work()
   local w, out, encode = send.worker(self.router), self.output, json.encode
   while true do
     out:reserve()
-    local line, number, n = self:_take()
+    local line, number, n = self:take()
     if line == nil then return end
     out:put(n, assert(encode(self:_route(line, number, w))))
     self.done = self.done + 1
@@ -167,7 +176,8 @@ end
 
 -- ---- all of it ----
 
-local function open(run, router, opts)
+-- M.open(run, router, opts) -> stream of lines. opts as for M.run
+function M.open(run, router, opts)
   local reader, err = fs.lines(opts.file, LINE_MAX)
   if not reader then error(err, 0) end
   local info = opts.file ~= "-" and fs.stat(opts.file) or nil
@@ -177,10 +187,11 @@ local function open(run, router, opts)
   return setmetatable({
     run = run, router = router, reader = reader, shown_name = opts.file == "-" and "(stdin)" or opts.file,
     size = info and info.type == "file" and info.size or nil, max_errors = opts.max_errors,
+    space = run.id and ids.space(run.id) or nil,
     lines = {}, at = 0, have = 0, taken = 0, done = 0, told = 0, in_flight = 0, failures = 0,
     counts = { ok = 0, failed = 0, invalid = 0, planned = 0 },
     lock = task.semaphore(1), prepare_lock = task.semaphore(1), bar = run:progress(nil, "prompts"),
-    output = output.new {
+    output = opts.write and output.new {
       write = opts.write, ordered = opts.ordered, concurrency = opts.concurrency,
       separator = opts.json and ",\n" or nil, ending = not opts.json and "\n" or nil,
     },
@@ -191,7 +202,7 @@ end
 -- first_failure = {line, error}, stopped, seconds, results}. Raises what ends it early: a model that is not there, a
 -- file that can't be read, an output that can't be written, an audit log that fails.
 function M.run(run, router, opts)
-  local self = open(run, router, opts)
+  local self = M.open(run, router, opts)
   local reader <close> = self.reader
   local began = time.monotonic()
   local pump = task.spawn(function() self.output:pump(function() self:_tell() end) end)

@@ -1,0 +1,132 @@
+-- work.lua - `moongate work` and `moongate work status|results|set|retry|drop`.
+local exit_status = require "moongate.cli.exit_status"
+local fail = require "moongate.cli.fail"
+local host = require "moongate.host"
+local json = require "moongate.json"
+local text = require "moongate.cli.text"
+local work_queue = require "moongate.work_queue"
+
+local M = {}
+
+local function open() return assert(require("moongate.store").session()) end
+
+-- ---- working ----
+
+local function sum_of(c)
+  local parts = { ("%d done"):format(c.done) }
+  for _, name in ipairs { "failed", "dead" } do
+    if c[name] > 0 then parts[#parts + 1] = ("%d %s"):format(c[name], name) end
+  end
+  if c.again > 0 then parts[#parts + 1] = text.count(c.again, "further try"):gsub("trys$", "tries") end
+  return table.concat(parts, ", ") .. ("; %.1f s, %.1f/s"):format(c.seconds,
+    c.seconds > 0 and (c.done + c.failed + c.dead) / c.seconds or 0)
+end
+
+local function definition(args)
+  return require("moongate.workflow").define {
+    name = "work", summary = "work a queue off",
+    run = function(run)
+      local router = require "moongate.router"
+      -- One request a prompt and turn: every try is counted where all workers' are.
+      run:client { concurrency = args.concurrency, retry = { max = 1 } }
+      local queue = work_queue.open(open(), args.queue_name)
+      local r = router.open { gateway = run.gateway, concurrency = args.concurrency, metrics = run.metrics,
+        deadline = run.deadline, limits = run.limits }
+      local counts = require("moongate.work_queue.worker").run(run, queue, r, {
+        concurrency = args.concurrency, drain = args.drain, deadline = run.deadline,
+        base_url = run.gateway._client.base_url,
+      })
+      for _, line in ipairs(r.models:lines()) do run:note(line) end
+      run:note(sum_of(counts))
+      counts.models, counts.queue, counts.text = r.models:data(), args.queue_name, {}
+      counts.exit_status = (counts.failed + counts.dead) > 0 and exit_status.FAILED or 0
+      return counts
+    end,
+  }
+end
+
+function M.run(ctx, args)
+  if ctx.opts.dry_run then fail.usage("work has no --dry-run: moongate work status shows what there is to do") end
+  require("moongate.cli.settings").check_credentials(ctx)
+  if not args.drain then host.may_interrupt() end
+  local outcome = require("moongate.cli.observe").run(ctx, "work", function(registry)
+    local session = require("moongate.cli.run").session(ctx, registry)
+    return require("moongate.workflow").execute(definition(args), {}, session)
+  end)
+  ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
+  return outcome.exit_status
+end
+
+-- ---- looking ----
+
+local function limits_of(s)
+  return ("at most %d at once%s, %s"):format(s.concurrency,
+    s.rate > 0 and (", %g a second"):format(s.rate) or "", text.count(s.attempts, "try"):gsub("trys$", "tries"))
+end
+
+local function shown(db, name, lines)
+  local queue = work_queue.open(db, name)
+  local settings, counts, workers = queue:settings(), queue:status()
+  local parts = {}
+  for _, state in ipairs(work_queue.STATES) do
+    if counts[state] > 0 then parts[#parts + 1] = ("%d %s"):format(counts[state], state) end
+  end
+  lines[#lines + 1] = ("%s: %s"):format(name, #parts > 0 and table.concat(parts, ", ") or "empty")
+  lines[#lines + 1] = "  " .. limits_of(settings)
+  for _, w in ipairs(workers) do
+    lines[#lines + 1] = ("  worker %s on %s: %d in flight"):format(w.pid or "?", w.host or "?", w.running)
+  end
+  return { name = name, counts = counts, settings = settings, workers = workers }
+end
+
+function M.status(ctx, args)
+  local db, list, lines = open(), json.array {}, {}
+  local names = args.name and { args.name } or work_queue.list(db)
+  for i, name in ipairs(names) do list[i] = shown(db, name, lines) end
+  if #lines == 0 then lines[1] = "there are no queues" end
+  ctx:result({ queues = list }, table.concat(lines, "\n"))
+end
+
+function M.results(ctx, args)
+  local queue = work_queue.open(open(), args.name)
+  local outcome = require("moongate.work_queue.results").write(queue, function(part) return ctx:stream(part) end,
+    { follow = args.follow, json = ctx.json })
+  if outcome.unfinished > 0 then
+    ctx:note("%s not finished yet", outcome.unfinished == 1 and "1 prompt is" or outcome.unfinished .. " prompts are")
+  end
+  local data = { unfinished = outcome.unfinished, total = outcome.results }
+  if outcome.results == 0 then data.results = json.array {} end
+  ctx:result(data, "")
+  return outcome.unfinished > 0 and exit_status.QUEUED or exit_status.DONE
+end
+
+-- ---- changing ----
+
+function M.set(ctx, args)
+  local db, changes = open(), {}
+  for name in pairs(work_queue.SETTINGS) do changes[name] = args[name] end
+  if next(changes) == nil then fail.usage("work set needs a limit to set: moongate help work set") end
+  work_queue.open(db, args.name)
+  local settings = work_queue.create(db, args.name, changes):settings()
+  ctx:result({ name = args.name, settings = settings }, ("%s: %s"):format(args.name, limits_of(settings)))
+end
+
+function M.retry(ctx, args)
+  local n = work_queue.open(open(), args.name):retry { failed = args.failed }
+  ctx:result({ name = args.name, retried = n }, ("%s: %s to be sent again"):format(args.name, text.count(n, "prompt")))
+end
+
+function M.drop(ctx, args)
+  local what
+  for _, name in ipairs { "finished", "dead", "all" } do
+    if args[name] then
+      if what then fail.usage("work drop takes one of --finished, --dead and --all") end
+      what = name
+    end
+  end
+  if not what then fail.usage("work drop needs to know which: --finished, --dead or --all") end
+  local n = work_queue.open(open(), args.name):drop(what)
+  ctx:result({ name = args.name, dropped = n }, ("%s: %s dropped"):format(args.name, text.count(n, "prompt")))
+end
+
+return M

@@ -1,0 +1,325 @@
+-- work_queue.lua - prompts that many machines work off together: a queue is rows of the store that they share. How many
+-- requests may be under way, and how many may begin in a second, is counted for all of them under a lock on the queue's
+-- row. For cli/work.lua, `route-prompts --enqueue` and work_queue/worker.lua.
+--
+--   queued   not sent yet                 done     answered
+--   waiting  to be sent (again), later    failed   refused for good: it has a result that says why
+--   running  leased by a worker           dead     given up after so many tries: `moongate work retry`
+--
+-- A prompt has one request id for all its tries, so the gateway sees one effect however often workers come and go.
+-- What a worker writes counts only while the lease is its own. A lease is renewed while the worker lives; that of one
+-- that is gone (its machine can tell) is cut to the grace that what it had sent may need to end.
+
+local errors = require "moongate.error"
+local holder = require "moongate.outbox.holder"
+local json = require "moongate.json"
+
+local M = {}
+
+M.STATES = { "queued", "waiting", "running", "done", "failed", "dead" }
+
+-- Of a queue, what they are when nothing else is said. rate: requests begun in a second, 0: no limit. attempts: tries
+-- of a prompt until it is dead. backoff, lease, grace: seconds.
+M.SETTINGS = { concurrency = 8, rate = 0, attempts = 10, backoff = 1, lease = 30, grace = 1 }
+
+local PIECE = 150 -- rows of one statement
+
+local IDLE, NOW = 0.5, 0.04 -- seconds until a worker that found nothing, or no place, looks again
+
+local Queue = {}
+Queue.__index = Queue
+
+-- ---- queues ----
+
+local function settings_of(text)
+  local out = {}
+  local kept = text and json.decode(text) or {}
+  for name, value in pairs(M.SETTINGS) do out[name] = kept[name] or value end
+  return out
+end
+
+local function handle(db, name) return setmetatable({ db = db, name = name }, Queue) end
+
+-- work_queue.open(db, name) -> queue. Raises when there is none.
+function M.open(db, name)
+  if assert(db:exec("SELECT name FROM queues WHERE name = $1", name))[1] then return handle(db, name) end
+  error(errors.new {
+    code = "not_found", message = ("there is no queue '%s' in this store"):format(name),
+    hint = "moongate work status lists them; route-prompts --enqueue --queue-name makes one",
+  }, 0)
+end
+
+-- work_queue.create(db, name, {concurrency =, rate =, …: what is not nil is set}) -> queue, made if there is none.
+function M.create(db, name, settings)
+  assert(db:transaction(function(tx)
+    assert(tx:exec([[INSERT INTO queues (name, settings_json, state, created_at) VALUES ($1, '{}', 'open', {now})
+      ON CONFLICT (name) DO NOTHING]], name))
+    local all = settings_of(assert(tx:exec("SELECT settings_json FROM queues WHERE name = $1 {lock}", name))[1]
+      .settings_json)
+    for key, value in pairs(settings or {}) do all[key] = value end
+    assert(tx:exec("UPDATE queues SET settings_json = $1 WHERE name = $2", assert(json.encode(all)), name))
+    return true
+  end))
+  return handle(db, name)
+end
+
+-- work_queue.list(db) -> names, sorted
+function M.list(db)
+  local out = {}
+  for i, row in ipairs(assert(db:exec "SELECT name FROM queues ORDER BY name")) do out[i] = row.name end
+  return out
+end
+
+function Queue:settings()
+  local row = assert(self.db:exec("SELECT settings_json FROM queues WHERE name = $1", self.name))[1]
+  return settings_of(row and row.settings_json)
+end
+
+-- ---- putting in ----
+
+-- "($1, $2), ($3, $4)" for n rows of so many values, the first number being `first`.
+local function places(n, width, first, shape)
+  local rows, at = {}, first
+  for i = 1, n do
+    local row = {}
+    for k = 1, width do row[k], at = "$" .. at, at + 1 end
+    rows[i] = shape and shape:format(table.unpack(row)) or "(" .. table.concat(row, ", ") .. ")"
+  end
+  return table.concat(rows, ", ")
+end
+
+local function existing(tx, name, items)
+  local ids, marks = {}, {}
+  for i, item in ipairs(items) do ids[i], marks[i] = item.request_id, "$" .. i + 1 end
+  local found = {}
+  for _, row in ipairs(assert(tx:exec(("SELECT request_id, payload_json FROM queue_items WHERE queue = $1 " ..
+    "AND request_id IN (%s)"):format(table.concat(marks, ", ")), name, table.unpack(ids)))) do
+    found[row.request_id] = row.payload_json
+  end
+  return found
+end
+
+local function check_same(item, payload)
+  if item.payload == payload then return end
+  error(errors.new {
+    code = "conflict", outcome = "not_sent",
+    message = "this run has put another prompt into the queue under the same line number",
+    details = { { field = "line", message = ("is not what it was: %s"):format(item.payload:sub(1, 200)) } },
+    hint = "a run goes on with the file that it began with; without --run-id it is a new one",
+  }, 0)
+end
+
+local function insert(tx, name, items, seq)
+  local values = {}
+  for i, item in ipairs(items) do
+    local at = (i - 1) * 5
+    values[at + 1], values[at + 2], values[at + 3] = seq + i - 1, item.request_id, item.payload
+    values[at + 4], values[at + 5] = item.result and "failed" or "queued", item.result or ""
+  end
+  assert(tx:exec([[INSERT INTO queue_items (queue, seq, request_id, payload_json, state, result_json, attempts,
+    not_before, updated_at) VALUES ]] .. places(#items, 5, 2, "($1, %s, %s, %s, %s, nullif(%s, ''), 0, 0, {now})"),
+    name, table.unpack(values)))
+end
+
+-- Those that are not there yet.
+local function new_ones(tx, name, items)
+  local there, out = existing(tx, name, items), {}
+  for _, item in ipairs(items) do
+    if there[item.request_id] then check_same(item, there[item.request_id]) else out[#out + 1] = item end
+  end
+  return out
+end
+
+-- queue:add(items) -> how many are new. item: {request_id, payload = JSON text [, result = JSON text: it has one
+-- already]}. What is there under its request id is not added again. One transaction: not more than some hundreds.
+function Queue:add(items)
+  return assert(self.db:transaction(function(tx)
+    local row = assert(tx:exec("SELECT next_seq FROM queues WHERE name = $1 {lock}", self.name))[1]
+    if not row then M.open(self.db, self.name) end
+    local seq = row.next_seq
+    for first = 1, #items, PIECE do
+      local new = new_ones(tx, self.name, table.move(items, first, math.min(first + PIECE - 1, #items), 1, {}))
+      if #new > 0 then insert(tx, self.name, new, seq) end
+      seq = seq + #new
+    end
+    assert(tx:exec("UPDATE queues SET next_seq = $2 WHERE name = $1", self.name, seq))
+    return seq - row.next_seq
+  end))
+end
+
+-- ---- a worker's turn ----
+
+-- What came of prompts: {seq, state, result = JSON text | nil, facts = JSON text | nil, wait = seconds | nil,
+-- tries = to be added}. -> how many of them were this worker's still
+local function write_piece(tx, name, who, finished)
+  local values = {}
+  for i, f in ipairs(finished) do
+    local at = (i - 1) * 6
+    values[at + 1], values[at + 2], values[at + 3] = f.seq, f.state, f.result or ""
+    values[at + 4], values[at + 5], values[at + 6] = f.facts or "", math.ceil((f.wait or 0) * 1000), f.tries or 0
+  end
+  return assert(tx:exec(([[UPDATE queue_items SET state = f.column2, result_json = nullif(f.column3, ''),
+    facts_json = nullif(f.column4, ''), not_before = {now} + CAST(f.column5 AS bigint),
+    attempts = attempts + CAST(f.column6 AS bigint), holder = NULL, lease_until = NULL, updated_at = {now}
+    FROM (VALUES %s) AS f WHERE queue = $1 AND seq = CAST(f.column1 AS bigint) AND holder = $2
+    AND queue_items.state = 'running']]):format(places(#finished, 6, 3)), name, who, table.unpack(values))).changes
+end
+
+local function write_finished(tx, name, who, finished)
+  local kept = 0
+  for first = 1, #finished, PIECE do
+    local piece = table.move(finished, first, math.min(first + PIECE - 1, #finished), 1, {})
+    kept = kept + write_piece(tx, name, who, piece)
+  end
+  return kept
+end
+
+-- Leases that have run out: somebody else is to try, but not for ever.
+local function take_back(tx, name, attempts)
+  assert(tx:exec([[UPDATE queue_items SET state = CASE WHEN attempts + 1 >= $2 THEN 'dead' ELSE 'waiting' END,
+    attempts = attempts + 1, not_before = {now}, holder = NULL, lease_until = NULL, updated_at = {now}
+    WHERE queue = $1 AND state = 'running' AND lease_until <= {now}]], name, attempts))
+end
+
+-- How many may begin now by the rate. A tenth of it may be saved up, so that workers which come by some times a second
+-- can use all of it; what comes in is that much less, so that no second sees more.
+local function allowance(row, rate, now)
+  local most = math.max(1, rate // 10)
+  local per_ms = (rate - (most - 1)) / 1000
+  local tokens = row.tokens or 1
+  if row.tokens_at then tokens = math.min(most, tokens + math.max(0, now - row.tokens_at) * per_ms) end
+  return tokens, per_ms
+end
+
+-- MATERIALIZED: PostgreSQL would look for the first n again for each row.
+local CLAIM = [[WITH found (picked) AS MATERIALIZED (SELECT seq FROM queue_items WHERE queue = $1 AND state = '%s' %s
+    ORDER BY not_before, seq LIMIT %d {skip_locked})
+  UPDATE queue_items SET state = 'running', holder = $2, lease_until = {now} + %d, updated_at = {now}
+  FROM found WHERE queue = $1 AND seq = picked RETURNING seq, payload_json, request_id, attempts, facts_json]]
+
+local function claim(tx, name, who, n, s, has_due)
+  local lease, out = math.ceil(s.lease * 1000), {}
+  local function some(state, condition)
+    if #out >= n then return end
+    local rows = assert(tx:exec(CLAIM:format(state, condition, n - #out, lease), name, who))
+    for _, row in ipairs(rows) do out[#out + 1] = row end
+  end
+  if has_due then some("waiting", "AND not_before <= {now}") end
+  some("queued", "")
+  return out
+end
+
+local LOOK = [[SELECT {now} AS now,
+  (SELECT count(*) FROM queue_items WHERE queue = $1 AND state = 'running') AS running,
+  (SELECT min(lease_until) FROM queue_items WHERE queue = $1 AND state = 'running') AS lease_until,
+  (SELECT min(not_before) FROM queue_items WHERE queue = $1 AND state = 'waiting') AS waiting,
+  (SELECT min(not_before) FROM queue_items WHERE queue = $1 AND state = 'queued') AS queued]]
+
+local function look(tx, name) return assert(tx:exec(LOOK, name))[1] end
+
+-- queue:turn(who, finished, want) -> {items = {seq, payload_json, request_id, attempts, facts_json}, kept = how many of
+-- the finished were ours still, left = whether anything is not finished, wait = seconds until there may be something
+-- for us}. One transaction: writes what is finished, gives leases that ran out back, takes at most `want` prompts as
+-- far as the limits of all workers allow.
+function Queue:turn(who, finished, want)
+  return assert(self.db:transaction(function(tx)
+    local name = self.name
+    local row = assert(tx:exec("SELECT settings_json, state, tokens, tokens_at FROM queues WHERE name = $1 {lock}",
+      name))[1]
+    if not row then return { items = {}, kept = 0, left = false, gone = true } end
+    local s = settings_of(row.settings_json)
+    local kept = write_finished(tx, name, who, finished)
+    local seen = look(tx, name)
+    if seen.lease_until and seen.lease_until <= seen.now then
+      take_back(tx, name, s.attempts)
+      seen = look(tx, name)
+    end
+    local n, tokens, per_ms = math.min(want, s.concurrency - seen.running), nil, nil
+    if s.rate > 0 then
+      tokens, per_ms = allowance(row, s.rate, seen.now)
+      n = math.min(n, math.floor(tokens))
+    end
+    local due = seen.waiting and seen.waiting <= seen.now
+    local items = (n > 0 and (due or seen.queued)) and claim(tx, name, who, n, s, due) or {}
+    if tokens then
+      assert(tx:exec("UPDATE queues SET tokens = $2, tokens_at = $3 WHERE name = $1", name, tokens - #items, seen.now))
+    end
+    local wait = IDLE
+    if tokens and tokens - #items < 1 then
+      wait = math.max(NOW, (1 - (tokens - #items)) / per_ms / 1000)
+    elseif seen.queued or due then
+      wait = NOW -- the others have all places: one may come free any time
+    elseif seen.waiting then
+      wait = math.min(wait, math.max(0, seen.waiting - seen.now) / 1000)
+    end
+    return {
+      items = items, kept = kept, wait = wait, settings = s,
+      left = seen.running > 0 or seen.waiting ~= nil or seen.queued ~= nil,
+    }
+  end))
+end
+
+-- queue:renew(who): the worker's leases last from now on again.
+function Queue:renew(who, lease)
+  assert(self.db:exec(([[UPDATE queue_items SET lease_until = {now} + %d WHERE queue = $1 AND state = 'running'
+    AND holder = $2]]):format(math.ceil(lease * 1000)), self.name, who))
+end
+
+-- queue:leave(who, grace): a worker is gone; what it had sent may still be under way.
+function Queue:leave(who, grace)
+  assert(self.db:exec(([[UPDATE queue_items SET lease_until = {now} + %d WHERE queue = $1 AND state = 'running'
+    AND holder = $2 AND lease_until > {now} + %d]]):format(math.ceil(grace * 1000), math.ceil(grace * 1000)),
+    self.name, who))
+end
+
+-- queue:sweep(grace): does so for workers of this machine that are no more.
+function Queue:sweep(grace)
+  for _, row in ipairs(assert(self.db:exec([[SELECT DISTINCT holder FROM queue_items WHERE queue = $1
+    AND state = 'running']], self.name))) do
+    if holder.gone(row.holder) then self:leave(row.holder, grace) end
+  end
+end
+
+-- ---- looking at it ----
+
+-- -> {queued = n, …}, and the workers that have something: list of {process, running}
+function Queue:status()
+  local counts, workers = {}, json.array {}
+  for _, state in ipairs(M.STATES) do counts[state] = 0 end
+  for _, row in ipairs(assert(self.db:exec(
+    "SELECT state, count(*) AS n FROM queue_items WHERE queue = $1 GROUP BY state", self.name))) do
+    counts[row.state] = row.n
+  end
+  for i, row in ipairs(assert(self.db:exec([[SELECT holder, count(*) AS n FROM queue_items WHERE queue = $1
+    AND state = 'running' GROUP BY holder ORDER BY holder]], self.name))) do
+    local process = json.decode(row.holder) or {}
+    workers[i] = { host = process.host, pid = process.pid, running = row.n }
+  end
+  return counts, workers
+end
+
+-- queue:page(after, limit) -> rows {seq, state, attempts, payload_json, result_json}, in the order of the input,
+-- behind the one numbered `after`
+function Queue:page(after, limit)
+  return assert(self.db:exec(([[SELECT seq, state, attempts, request_id, result_json,
+    CASE WHEN result_json IS NULL THEN payload_json END AS payload_json
+    FROM queue_items WHERE queue = $1 AND seq > $2 ORDER BY seq LIMIT %d]]):format(limit), self.name, after))
+end
+
+-- queue:retry{failed = also those that were refused} -> how many begin anew
+function Queue:retry(opts)
+  return assert(self.db:exec(([[UPDATE queue_items SET state = 'queued', attempts = 0, not_before = 0,
+    facts_json = NULL, result_json = NULL, updated_at = {now} WHERE queue = $1 AND (state = 'dead'%s)]]):format(
+    opts.failed and [[ OR (state = 'failed' AND payload_json LIKE '%"prompt":%')]] or ""), self.name)).changes
+end
+
+-- queue:drop("dead" | "finished" | "all") -> how many prompts are gone. "all": the queue, too.
+function Queue:drop(what)
+  local condition = what == "dead" and "AND state = 'dead'"
+    or what == "finished" and "AND state IN ('done', 'failed', 'dead')" or ""
+  local statements = { { "DELETE FROM queue_items WHERE queue = $1 " .. condition, self.name } }
+  if what == "all" then statements[2] = { "DELETE FROM queues WHERE name = $1", self.name } end
+  return assert(self.db:batch(statements))[1].changes
+end
+
+return M
