@@ -1,6 +1,6 @@
 ---@meta moongate.store
 
----What outlives the process: the tables of src/store/schema.c, in SQLite or PostgreSQL. For trusted modules only; every
+---What outlives the process: the tables of src/store/tables.c, in SQLite or PostgreSQL. For trusted modules only; every
 ---call waits off the loop, and needs a task.
 ---
 ---SQL is what both know. Parameters are `$1`, `$2` …: nil, a boolean (0 or 1), a number or a string; structured values go as JSON text.

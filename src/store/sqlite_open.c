@@ -91,7 +91,7 @@ static int prepare_place(struct sqlite_store *s, bool *fresh, struct moon_err *e
 
 static int on_busy(void *ud, int count) {
     const struct sqlite_store *s = ud;
-    static const int delays[] = {1, 1, 2, 3, 5, 8, 12, 20};
+    static const int delays[] = {1, 1, 1, 2, 2, 3, 4, 5}; /* short: the lock is free for moments only */
     const int last = (int)(sizeof delays / sizeof *delays) - 1;
     int slept = 0;
     for (int i = 0; i < count && i <= last; i++)

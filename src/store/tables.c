@@ -1,4 +1,4 @@
-/* schema.c - the tables, as migrations: a version a step, each in one transaction. Times are ms since 1970, *_json is
+/* tables.c - the tables, as migrations: a version a step, each in one transaction. Times are ms since 1970, *_json is
  * JSON text. Who owns a table writes its SQL: see the Lua module named beside it.
  *
  * Only the subset of SQL that SQLite 3.40 and PostgreSQL 15 share; types are text, bigint, double precision. */
