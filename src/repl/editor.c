@@ -290,6 +290,7 @@ enum moon_editor_result moon_editor_read(struct moon_editor *e, const char *prom
     locale_t before = uselocale(e->locale);
     free(e->prompt);
     e->prompt = strdup(prompt);
+    write_out("\r\033[K", 4); /* what was typed while nobody read was echoed here; it is drawn again in its place */
     const char *text = e->prompt && !e->stopped ? el_gets(e->el, &count) : NULL;
     if (!text || count <= 0) {
         result = e->stopped ? MOON_EDITOR_STOPPED : e->interrupted ? MOON_EDITOR_INTERRUPTED : MOON_EDITOR_END;

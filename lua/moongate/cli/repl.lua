@@ -30,8 +30,19 @@ local function failure_in(results)
   return results[1] == nil and errors.is(results[2]) and results[2] or nil
 end
 
+-- A value as --json has it.
+local function document(value)
+  local json = require "moongate.json"
+  if value == nil then return json.null end
+  return json.encode(value) and value or show.value(value)
+end
+
 function Repl:shown(results)
   if results.n == 0 then return end
+  if self.ctx.json then
+    self.results[#self.results + 1] = document(results[1])
+    return
+  end
   local names = function(fn) return self.session:name_of(fn) end
   local failure = failure_in(results)
   if failure then
@@ -95,7 +106,9 @@ end
 function M.run(ctx, args)
   local workflow = require "moongate.workflow"
   local interactive = host.isatty(0)
-  local self = setmetatable({ ctx = ctx, interactive = interactive, input = input.open(interactive) }, Repl)
+  local self = setmetatable({
+    ctx = ctx, interactive = interactive, input = input.open(interactive), results = {},
+  }, Repl)
   local _ <close> = setmetatable({}, { __close = function() self.input:close() end })
   self.session = session.new {
     run = workflow.open(require("moongate.cli.run").session(ctx)), interruptible = interactive,
@@ -109,6 +122,7 @@ function M.run(ctx, args)
   end
   if interactive and not ctx.opts.quiet then banner(ctx) end
   self:loop()
+  if ctx.json then ctx:result({ results = require("moongate.json").array(self.results) }, "") end
   return exit_status.DONE
 end
 

@@ -17,6 +17,15 @@ end
 
 -- ---- values ----
 
+local function sorted(names, prefix, keep)
+  local list = {}
+  for name, value in pairs(names) do
+    if name:sub(1, #prefix) == prefix and (not keep or keep(value)) then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
 -- The table that a value takes its fields and methods from, besides itself.
 local function above(v)
   local mt = host.raw_getmetatable(v)
@@ -45,6 +54,9 @@ local function names_in(session, v)
   local class = type(kind) == "string" and kind:find "^[%w_.]+$" and require("moongate.meta").class("moongate." .. kind)
   for _, field in ipairs(class and class.fields or {}) do
     if out[field.name] == nil then out[field.name] = false end
+  end
+  for _, fn in ipairs(class and class.methods or {}) do
+    if out[fn.name] == nil then out[fn.name] = sorted end -- any function: of an object whose methods can't be seen
   end
   return out
 end
@@ -103,15 +115,6 @@ local function names_of_scope(session)
   return out
 end
 
-local function sorted(names, prefix, keep)
-  local list = {}
-  for name, value in pairs(names) do
-    if name:sub(1, #prefix) == prefix and (not keep or keep(value)) then list[#list + 1] = name end
-  end
-  table.sort(list)
-  return list
-end
-
 local function set(list)
   local names = {}
   for _, name in ipairs(list) do names[name] = true end
@@ -119,7 +122,7 @@ local function set(list)
 end
 
 -- What there is help for.
-local function helped() return set(require("moongate.meta.text").names()) end
+local function helped() return set(require("moongate.cli.api").names()) end
 
 local function files(prefix)
   local folder, base = prefix:match "^(.*/)([^/]*)$"

@@ -19,7 +19,7 @@ Tab completes. Ctrl-C ends the line that runs, Ctrl-D the session. docs/repl.md 
 local function overview()
   local commands = require "moongate.repl.commands"
   local text = require "moongate.cli.text"
-  local pages = require "moongate.meta.text"
+  local pages = require "moongate.cli.api"
   local names = {}
   for i, name in ipairs(pages.public_modules()) do names[i] = pages.short(name) end
   return INTRO:format(table.concat(text.wrap(table.concat(names, ", "), text.WIDTH - 2), "\n  "),
@@ -46,7 +46,7 @@ function M.of(session, v)
   if v == nil then return overview() end
   local path = path_of(session, v)
   if not path then return nil, "" end
-  return require("moongate.meta.text").find(path)
+  return require("moongate.cli.api").find(path)
 end
 
 -- Puts help into the session's globals.

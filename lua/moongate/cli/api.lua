@@ -1,4 +1,4 @@
--- text.lua - what lua/meta says, laid out for a terminal: a module, a function, a class. The same for `moongate help
+-- api.lua - what lua/meta says, laid out for a terminal: a module, a function, a class. The same for `moongate help
 -- http.request` and for help() at the prompt.
 local meta = require "moongate.meta"
 local suggest = require "moongate.suggest"

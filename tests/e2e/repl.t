@@ -1,0 +1,221 @@
+#!/usr/bin/env perl
+# `moongate repl`: as a script from a pipe; and on a terminal, which tmux plays.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use IO::Socket::INET;
+use Moon;
+use Test::More;
+use Time::HiRes qw(time);
+
+# ---- from a pipe ----
+
+sub piped { my ($text, @flags) = @_; moon({ stdin => $text }, 'repl', '--sim', @flags) }
+
+my $r = piped("1 + 1\nlocal x = 20\nfor i = 1, 2 do\n  x = x + i\nend\nx\n_ + 1\n= 'a' .. 'b'\n");
+is($r->{out}, qq(2\n23\n24\n"ab"\n), 'values are shown; locals last; a statement of several lines; _ is the last result');
+is($r->{status}, 0, 'and all is well');
+is($r->{err}, '', 'a pipe gets no prompt');
+
+$r = piped("x = 1\nerror 'no'\nprint 'not reached'\n");
+is($r->{status}, 1, 'the first failure ends it');
+unlike($r->{out}, qr/reached/, 'what follows does not run');
+like($r->{err}, qr/repl:1: no|error: .*no/, 'and it is told');
+is(piped("http.get 'http://127.0.0.1:1/'\nassert(http.get('http://127.0.0.1:1/', { deadline = 0.1 }))\n")->{status},
+    6, "a failure's status is the program's");
+is(piped("for i = 1, 2 do\n")->{status}, 3, 'input that ends inside of a statement');
+is(piped("x = = 1\n")->{status}, 3, 'a syntax error');
+
+$r = piped(<<'LUA');
+t = task.spawn(function() task.sleep(0.01) return 7 end)
+task.sleep(0.05)
+t:join()
+gw:get("index", { vectorStoreId = "s", indexId = "none" })
+{ password = "hunter2-hunter2", n = { 1, { 2, { 3, { 4, { 5, { 6 } } } } } } }
+secret.of "a secret value"
+("x"):rep(5000)
+require("moongate.uuid").is(uuid.v4())
+LUA
+is($r->{status}, 0, 'tasks go on between lines') or diag($r->{err});
+like($r->{out}, qr/^7\nnil\n/, 'a task that an earlier line has spawned is joined; the gateway answers');
+like($r->{out}, qr/password = \*\*\*/, 'what is named like a secret is not shown');
+unlike($r->{out}, qr/hunter2|a secret value/, 'no secret is shown');
+like($r->{out}, qr/\{ \.\.\. \}/, 'what is deep is cut');
+like($r->{out}, qr/ \.\. \(5000 bytes\)/, 'what is long is cut');
+like($r->{out}, qr/\ntrue\n\z/, 'modules are there by require, too');
+
+like(piped("task.spawn(function() error 'lost' end)\ntask.sleep(0.05)\n")->{err}, qr/in the background: .*lost/, 'a failure behind the scenes is told');
+like(piped(":type http.request\n:time 1 + 1\n:help uuid.v4\nhelp(hash.sha256)\n")->{out},
+    qr/function http\.request\(.*2\n.*uuid\.v4\(\).*hash\.sha256\(/s, ':type, :time, :help, help()');
+is(piped(":nonsense\n")->{status}, 2, 'an unknown command');
+like(piped(":trase on\n")->{err}, qr/did you mean ':trace'/, 'with what was meant');
+write_file('helpers.lua', "function double(n) return n * 2 end\nlocal hidden = 1\n");
+is(piped("double(21)\nhidden\n", '-i', 'helpers.lua')->{out}, "42\nnil\n", '-i runs a file first');
+is(piped(":load helpers.lua\ndouble(4)\n")->{out}, "8\n", ':load runs one');
+is(json(moon({ stdin => "1\n{a=1}\n'x','y'\n" }, 'repl', '--sim', '--json')->{out})->{results}[1]{a}, 1, '--json: one document of all results');
+
+# ---- :save ----
+
+$r = piped(<<'LUA');
+-- nothing
+place = { vectorStoreId = "store-1", indexId = "orders" }
+1 + 1
+help(uuid)
+local config = { indexId = "orders", dimensions = 768, similarityMetric = "cosine", embeddingFormat = "float32" }
+config.autoIngestTrigger, config.webhookSyncUrl = true, "https://hooks.example.com/x"
+for name in pairs(config) do
+  assert(name ~= "")
+end
+gw:write("index", place, { content = config, action = "save_test" }).status
+print("wrote", _)
+broken.field = 1
+:save saved.lua
+LUA
+is($r->{status}, 1, 'a line that fails ends the script');
+$r = piped(<<'LUA');
+place = { vectorStoreId = "store-1", indexId = "orders" }
+help(uuid)
+local config = { indexId = "orders", dimensions = 768, similarityMetric = "cosine", embeddingFormat = "float32" }
+config.autoIngestTrigger, config.webhookSyncUrl = true, "https://hooks.example.com/x"
+for name in pairs(config) do
+  assert(name ~= "")
+end
+place
+gw:write("index", place, { content = config, action = "save_test" })
+print("wrote", _.etag ~= nil)
+:save saved.lua
+LUA
+is($r->{status}, 0, ':save writes the session') or diag($r->{err});
+is(moon('check', 'saved.lua')->{status}, 0, 'as a workflow without a fault') or diag(read_file('saved.lua'));
+$r = moon('--sim', 'run', 'saved.lua');
+is($r->{status}, 0, 'that runs') or diag($r->{err}, read_file('saved.lua'));
+like($r->{out}, qr/wrote\ttrue/, 'and does what was done');
+unlike(read_file('saved.lua'), qr/help|^\s*place\s*$/m, 'what only looked at something is not in it');
+like(piped(":dry on\ngw:write('index', { vectorStoreId = 's', indexId = 'i' }, { content = { indexId = 'i', dimensions = 8, "
+      . "similarityMetric = 'cosine', embeddingFormat = 'float32', autoIngestTrigger = true, webhookSyncUrl = 'https://h.example.com' } }).status\n"
+      . "gw:get('index', { vectorStoreId = 's', indexId = 'i' })\n")->{out}, qr/nil\n\z/, ':dry on: nothing is written');
+
+# ---- on a terminal ----
+
+SKIP: {
+    my $version = `tmux -V 2>/dev/null`;
+    skip 'tmux is not installed: the prompt is not tried on a terminal', 1 unless $version;
+    my $socket = "$dir/tmux";
+    my @tmux = ('tmux', '-S', $socket, '-f', '/dev/null');
+    my $screen = sub { scalar run(@tmux, 'capture-pane', '-p', '-t', 'm')->{out} };
+    my $keys = sub { run(@tmux, 'send-keys', '-t', 'm', @_) };
+    my $type = sub { run(@tmux, 'send-keys', '-t', 'm', '-l', @_) };
+
+    # Waits until the screen, without its empty end, looks like this.
+    my $see = sub {
+        my ($want, $name) = @_;
+        my ($end, $text) = (time + 15, '');
+        while (time < $end) {
+            ($text = $screen->()) =~ s/\s+\z//;
+            last if $text =~ $want;
+            select undef, undef, undef, 0.02;
+        }
+        like($text, $want, $name);
+    };
+    my $open = sub {
+        my (%env) = @_;
+        local %ENV = (%ENV, TERM => 'xterm', MOONGATE_STATE => "$dir/repl-state", %env);
+        run(@tmux, 'kill-server');
+        run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "$moongate --sim repl; echo ended: \$?; exec cat");
+        $see->(qr/^moongate \(sim\)>$/m, 'the prompt stands');
+    };
+    my $prompt = qr/moongate \(sim\)>/;
+
+    $open->();
+    $type->("htt\t");
+    $see->(qr/$prompt http$/, 'Tab completes a name') or $keys->('BSpace');
+    $type->(".requ\t");
+    $see->(qr/$prompt http\.request$/, 'and a function of a module');
+    $keys->('C-c');
+    $see->(qr/request\^C\n$prompt$/, 'Ctrl-C takes the line away');
+    $type->("gw:po\t");
+    $see->(qr/poll +post_path\n$prompt gw:po$/, 'Tab lists methods');
+    $keys->('C-c');
+    $type->("require \"moongate.uu\t");
+    $see->(qr/require "moongate\.uuid$/, 'Tab completes a module');
+    $keys->('C-c');
+    write_file('a_file_with_a_name.txt', 'x');
+    $type->("fs.read(\"a_fi\t");
+    $see->(qr/fs\.read\("a_file_with_a_name\.txt$/, 'Tab completes a file');
+    $keys->('C-c');
+    $type->("c = http.client{ base_url = 'http://127.0.0.1:1' }\n");
+    $type->("c:req\t");
+    $see->(qr/$prompt c:request$/, 'Tab completes a method of an object of the program');
+    $keys->('C-c');
+
+    $type->("for i = 1, 2 do\n");
+    $see->(qr/\.\.\.>$/, 'what is not whole goes on');
+    $type->("print('round', i)\nend\n");
+    $see->(qr/round\t?\s*1\nround\t?\s*2\n$prompt$/, 'and runs when it is');
+    $type->("\"gr\xc3\xbc\xc3\x9fe\"\n");
+    $see->(qr/"gr\xc3\xbc\xc3\x9fe"\n"gr\xc3\xbc\xc3\x9fe"\n$prompt$/, 'text of more than ASCII');
+
+    my $silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Timeout => 15) or die $!;
+    my $start = time;
+    $type->('assert(http.get("http://127.0.0.1:' . $silent->sockport . '/", { deadline = 60 }))' . "\n");
+    my $taken = $silent->accept;
+    $keys->('C-c');
+    $see->(qr/\^C\s*interrupted\n$prompt$/, 'Ctrl-C ends a call of 60 seconds');
+    cmp_ok(time - $start, '<', 20, 'at once');
+    $type->("while true do end\n");
+    $keys->('C-c');
+    $see->(qr/while true do end\n\^C\s*interrupted\n$prompt$/, 'and a loop');
+    $type->("i == nil, 1 + 1\n");
+    $see->(qr/true  2\n$prompt$/, 'the session goes on');
+
+    $type->("ticker = task.spawn(function() task.sleep(0.3) print 'tick' log.warn 'a line of the log' end)\n");
+    $type->('half a li');
+    $see->(qr/\ntick\nwarn: a line of the log\n$prompt half a li$/, 'output of a task in the background goes above the line');
+    $keys->('C-c');
+
+    $type->("password = 'correct horse'\n");
+    $type->("auth.bearer('tok-1234567890', 'https://x.example.com') ~= nil\n");
+    $type->("headers = { Authorization = 'Bearer abcdefghijklmnop' }\n");
+    $type->("remembered = 4711\n");
+    $see->(qr/4711\n$prompt$/, 'lines are taken');
+    $keys->('C-d');
+    $see->(qr/ended: 0/, 'Ctrl-D ends the session');
+    my $history = read_file("$dir/repl-state/history");
+    like($history, qr/^remembered = 4711$/m, 'the history holds the lines');
+    like($history, qr/^for i = 1, 2 do print\('round', i\) end$/m, 'one of several as one');
+    unlike($history, qr/correct horse|tok-1234567890|abcdefghijklmnop/, 'and no secret');
+    is((stat "$dir/repl-state/history")[2] & 0777, 0600, 'only the user may read it');
+
+    $open->();
+    $keys->('Up');
+    $see->(qr/$prompt remembered = 4711$/, 'the next session knows them');
+    $keys->('C-c');
+    $keys->('C-r');
+    $type->('half');
+    $keys->('C-c');
+    $type->(":quit\n");
+    $see->(qr/ended: 0/, ':quit ends it');
+
+    $open->(MOONGATE_HISTORY => "$dir/elsewhere");
+    $type->("moved = 1\n:quit\n");
+    $see->(qr/ended: 0/, 'ended');
+    like(read_file("$dir/elsewhere"), qr/^moved = 1$/m, 'MOONGATE_HISTORY moves the file');
+    $open->(MOONGATE_HISTORY => '');
+    $type->("unseen = 1\n:quit\n");
+    $see->(qr/ended: 0/, 'ended');
+    unlike(read_file("$dir/repl-state/history"), qr/unseen/, 'or turns it off');
+
+    $open->(TERM => 'dumb');
+    $type->("1 + 2\n");
+    $see->(qr/> 1 \+ 2\n3\nmoongate \(sim\)>$/, 'a terminal that can do nothing gets plain lines');
+    $keys->('C-c');
+    $see->(qr/\^C\n$prompt$/, 'Ctrl-C there');
+    $type->("task.sleep(60)\n");
+    $keys->('C-c');
+    $see->(qr/interrupted\n$prompt$/, 'and in a call');
+    $keys->('C-d');
+    $see->(qr/ended: 0/, 'and the end');
+    run(@tmux, 'kill-server');
+}
+done_testing;
