@@ -20,6 +20,7 @@ local errors = {}
 ---@field where? string "file:line" of the script, or a JSON Pointer
 ---@field value? any what was raised, when it was neither a string nor an error object
 ---@field traceback? string with -v
+---@field [string] any what else whoever made it has to say
 
 ---Makes an error object with all these fields, and with others if there are any. Raises when `code` or `message` is missing.
 ---@param fields moongate.error

@@ -62,7 +62,7 @@ function host.has_children() end
 ---A task that the current one's end does not end: it goes on until the program ends. Its failure is nobody else's.
 ---@param fn function
 ---@param ... any its arguments
----@return moongate.task
+---@return moongate.task.handle
 function host.background(fn, ...) end
 
 ---This process, in words that another one of the machine can check.

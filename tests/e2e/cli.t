@@ -180,7 +180,7 @@ subtest 'check' => sub {
     is($r->{out}, <<'TEXT', 'every fault of every file') or diag($r->{err});
 lua/a.lua:2:1: unknown global 'prnit' (did you mean 'print'?)
 lua/a.lua:3:27: unknown global 'y'
-lua/b.lua:3: '}' expected (to close '{' at line 1) near <eof>
+lua/b.lua:3:1: '}' expected (to close '{' at line 1) near <eof>
 TEXT
     my $doc = one_document(moon('check', '--json', 'lua'), 'check');
     is_deeply([ map { "$_->{file}:$_->{line}" } @{ $doc->{error}{details} } ], [qw(lua/a.lua:2 lua/a.lua:3 lua/b.lua:3)]);

@@ -131,5 +131,5 @@ t.test("the fields that a table of options may have", function()
   t.eq(meta.fields "table<string, string>", nil)
   t.eq(meta.fields "moongate.audit.fields", nil) -- any name goes
   t.eq(meta.fields "string", nil)
-  t.eq(#meta.fields "moongate.http.error" > 8, true) -- its parent's, too
+  t.eq(meta.fields "moongate.http.error", nil) -- its parent's, too: any name goes
 end)

@@ -1,14 +1,20 @@
--- check.lua - `moongate check FILE...`: syntax errors and unknown globals, all of them, without running anything.
+-- check.lua - `moongate check FILE...`: what is wrong with Lua files, all of it, without running them: syntax, names
+-- that nothing defines, options that are none, permissions that are not declared, steps in loops without an order.
 local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
+local fields = require "moongate.cli.check.fields"
 local fs = require "moongate.fs"
 local globals = require "moongate.cli.check.globals"
 local host = require "moongate.host"
+local needs = require "moongate.cli.check.needs"
 local parse = require "moongate.cli.check.parse"
+local project = require "moongate.cli.project"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
+local steps = require "moongate.cli.check.steps"
 local suggest = require "moongate.suggest"
 local text = require "moongate.cli.text"
+local values = require "moongate.cli.check.values"
 
 local M = {}
 
@@ -23,35 +29,93 @@ function M.script_globals()
   return names
 end
 
--- source -> list of {file, line, column, message}. known: a set of global names.
-function M.faults(source, file, known)
-  local chunk, message = load(source, "@" .. file, "t")
-  if not chunk then
-    local line, what = message:match("^.*:(%d+): (.*)$")
-    return { { file = file, line = tonumber(line), message = what or message } }
+-- Where the compiler stopped: the place in its line of what it names.
+local function syntax_fault(source, file, message)
+  local line, what = message:match "^.*:(%d+): (.*)$"
+  line, what = tonumber(line), what or message
+  local near = what:match "near '(.-)'$"
+  local n, column = 0, nil
+  for source_line in (source .. "\n"):gmatch "([^\n]*)\n" do
+    n = n + 1
+    if n == line and near then column = source_line:find(near, 1, true) end
   end
-  local names = {}
+  return { file = file, line = line, column = line and (column or 1), message = what }
+end
+
+local function unknown_globals(tree, known)
+  local names, faults = {}, {}
   for name in pairs(known) do names[#names + 1] = name end
   table.sort(names)
-  local faults = {}
-  for i, node in ipairs(globals.unknown(parse.chunk(source), known)) do
+  for i, node in ipairs(globals.unknown(tree, known)) do
     faults[i] = {
-      file = file, line = node.line, column = node.column,
+      line = node.line, column = node.column,
       message = ("unknown global '%s'%s"):format(node.name, suggest.hint(node.name, names)),
     }
   end
   return faults
 end
 
-local function check_file(file, known)
-  if file:match("[^/]*$") == "moongate.lua" then
-    local faults, err = host.check_project(file)
-    return faults or { { file = file, message = err.message } }
+-- source -> list of {file, line, column, message}, in the order of their places. known: a set of global names.
+-- has_file(name): whether a module of the script's own is there.
+function M.faults(source, file, known, has_file)
+  local chunk, message = load(source, "@" .. file, "t")
+  if not chunk then return { syntax_fault(source, file, message) } end
+  local tree = parse.chunk(source)
+  local known_values = values.of(tree)
+  local faults = {}
+  for _, list in ipairs {
+    unknown_globals(tree, known), fields.faults(tree, known_values, has_file),
+    steps.faults(tree, known_values, needs.definition(tree, known_values) ~= nil), needs.faults(tree, known_values),
+  } do
+    table.move(list, 1, #list, #faults + 1, faults)
   end
+  for _, f in ipairs(faults) do f.file = file end
+  table.sort(faults, function(a, b)
+    if a.line ~= b.line then return a.line < b.line end
+    if a.column ~= b.column then return a.column < b.column end
+    return a.message < b.message
+  end)
+  return faults
+end
+
+-- A project file is known by its name, or by what it is: one table with nothing but a project's fields.
+local function is_project(file, source)
+  if file:match "[^/]*$" == "moongate.lua" then return true end
+  if not load(source, "=p", "t") then return false end
+  local tree = parse.chunk(source)
+  local last = tree[#tree]
+  local value = last and last.tag == "Return" and last.values[1]
+  if not value or value.tag ~= "Table" or #value.items == 0 then return false end
+  for _, item in ipairs(value.items) do
+    if not project.FIELDS[item.name or ""] then return false end
+  end
+  local foreign = false
+  parse.walk(tree, function(node)
+    foreign = foreign or (node.tag == "Name" and not node.decl and node.name == "require")
+  end)
+  return not foreign
+end
+
+-- Whether `require` in a script of that folder finds a file of its own.
+local function finder(folder)
+  return function(name)
+    if name:find "^%." or name:find "%.$" or name:find "%.%." or name:find "[^%w_.-]" then return false end
+    local base = folder .. "/" .. name:gsub("%.", "/")
+    return fs.stat(base .. ".lua") ~= nil or fs.stat(base .. "/init.lua") ~= nil
+  end
+end
+
+local function check_project(file)
+  local faults, err = host.check_project(file)
+  return faults or { { file = file, message = err.message } }
+end
+
+local function check_file(file, known)
   local source, err = fs.read(file, FILE_MAX)
   if not source then return { { file = file, message = err.message } } end
+  if is_project(file, source) then return check_project(file) end
   if source:sub(1, 1) == "#" then source = "--" .. source end -- a shebang line; columns are in the lines below
-  return M.faults(source, file, known)
+  return M.faults(source, file, known, finder(file:match "^(.*)/[^/]*$" or "."))
 end
 
 -- The .lua files a word stands for.
@@ -66,7 +130,7 @@ local function collect(path, files, depth)
   if not names then error(err, 0) end
   table.sort(names)
   for _, name in ipairs(names) do
-    local below = (path:gsub("/$", "")) .. "/" .. name
+    local below = path == "." and name or (path:gsub("/$", "")) .. "/" .. name
     local kind = fs.stat(below)
     if kind and kind.type == "directory" and name:sub(1, 1) ~= "." then
       collect(below, files, depth + 1)
@@ -78,11 +142,17 @@ end
 
 function M.run(ctx, args)
   local files, known = {}, {}
-  for _, word in ipairs(args.file) do collect(word, files, 0) end
+  local words = args.file
+  if #words == 0 and not args.project_file then words = { "." } end
+  for _, word in ipairs(words) do collect(word, files, 0) end
+  local as_project = {}
+  for _, file in ipairs(args.project_file or {}) do
+    if not as_project[file] then files[#files + 1], as_project[file] = file, true end
+  end
   for _, name in ipairs(M.script_globals()) do known[name] = true end
   local faults, lines = {}, {}
   for _, file in ipairs(files) do
-    for _, f in ipairs(check_file(file, known)) do
+    for _, f in ipairs(as_project[file] and check_project(file) or check_file(file, known)) do
       f.field = fail.place(f)
       faults[#faults + 1] = f
       lines[#lines + 1] = ("%s: %s"):format(fail.place(f), f.message)

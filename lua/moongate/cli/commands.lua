@@ -132,17 +132,6 @@ local sim = {
   },
 }
 
-local check = {
-  name = "check",
-  summary = "find faults in Lua files without running them",
-  description = {
-    "Reports syntax errors and global names that nothing defines, as FILE:LINE:COLUMN, for all files in one",
-    "go. A folder stands for the .lua files in and below it; a project file (moongate.lua) is checked as one.",
-  },
-  args = { { "file", "a Lua file or a folder", repeated = true } },
-  examples = { { "moongate check my_workflow.lua" }, { "moongate check --json scripts" } },
-}
-
 local audit = {
   name = "audit",
   summary = "verify or show the audit log",
@@ -288,7 +277,8 @@ return {
     require "moongate.cli.commands.repl",
     sim,
     require "moongate.cli.commands.test",
-    check, audit, webhook,
+    require "moongate.cli.commands.check",
+    audit, webhook,
     require "moongate.cli.commands.lease",
     require "moongate.cli.commands.outbox",
     require "moongate.cli.commands.work",

@@ -40,6 +40,8 @@ local PROJECT = {
   },
 }
 
+M.FIELDS = PROJECT.fields
+
 local function sorted_keys(t)
   local keys = {}
   for key in pairs(t) do keys[#keys + 1] = key end

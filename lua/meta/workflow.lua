@@ -1,0 +1,222 @@
+---@meta moongate.workflow
+
+---What a workflow is: a declaration that help, the argument parser and the runner read, and a function that does the
+---job. docs/scripting.md walks through one.
+---@class moongate.workflow
+local workflow = {}
+
+---What a workflow may do, beyond what every script may: reading below the working directory, and the hosts of the
+---gateway and of the project file's webhooks.
+---@class moongate.workflow.permissions
+---@field net? string[] hosts: "hooks.example.com", "*.example.com", "10.0.0.7:8443"
+---@field read? string[] files, and folders with all below them
+---@field write? string[] the same, to write
+---@field env? string[] variables of the environment
+
+---An argument is `{ name, what it is }`, a flag too, and these.
+---@class moongate.workflow.argument
+---@field optional? boolean
+---@field repeated? boolean the last one alone; a list comes out
+
+---@class moongate.workflow.flag
+---@field type? "string"|"boolean"|"integer"|"number"|"duration" default "string"; a duration ("90s") comes out in seconds
+---@field letter? string "p": -p is the same
+---@field value? string what help calls the value
+---@field nargs? integer 2: two words, a list comes out
+---@field env? string a variable that gives it when the flag is not there
+---@field default? any
+---@field choices? string[]
+---@field required? boolean
+---@field repeated? boolean a list comes out
+---@field min? number
+---@field max? number
+
+---@class moongate.workflow.definition
+---@field name string lower-case words joined by "-"
+---@field summary string one line
+---@field description? string|string[] text, or its lines
+---@field author? string
+---@field categories? string[] "read", "write", "destructive"
+---@field args? moongate.workflow.argument[]
+---@field flags? moongate.workflow.flag[]
+---@field permissions? moongate.workflow.permissions
+---@field examples? string[][] `{ command, what it does }` each
+---@field run fun(run: moongate.workflow.run, args: table): any the job. `args` holds arguments and flags, "-" in names as
+---  "_". What it returns is the result: a table, whose fields `text` and `exit_status` are not part of the document
+---@field offline? fun(values: table): boolean whether these arguments need no gateway, and so no credentials
+
+---Makes a workflow. A field that does not exist raises, with the script's file and line.
+---@param definition moongate.workflow.definition
+---@return moongate.workflow.definition definition
+function workflow.define(definition) end
+
+---@param v any
+---@return boolean is whether `workflow.define` made it
+function workflow.is(v) end
+
+---The session that a run is part of. Every field is optional.
+---@class moongate.workflow.session
+---@field dry_run? boolean
+---@field queue? boolean
+---@field json? boolean
+---@field simulated? boolean
+---@field project? table the project file's table
+---@field deadline? number seconds for one call of the gateway
+---@field progress? function
+---@field report? function
+---@field note? function
+---@field stream? function
+---@field step? function
+---@field gateway? function
+---@field audit? table
+---@field metrics? table
+---@field store? any where webhooks' messages are kept
+---@field journal? table
+
+---Runs a workflow in the current task. Raises what it raises.
+---@param definition moongate.workflow.definition
+---@param values table arguments and flags as they are parsed
+---@param session moongate.workflow.session
+---@return {data: any, lines: string[], exit_status: integer} outcome
+function workflow.execute(definition, values, session) end
+
+---A run that no workflow has: what a prompt works with.
+---@param session moongate.workflow.session
+---@return moongate.workflow.run run
+function workflow.open(session) end
+
+---An error object as plain data, for a result.
+---@param err moongate.error
+---@return table data
+function workflow.error_data(err) end
+
+---The program's exit status for a failure.
+---@param err moongate.error
+---@return integer status
+function workflow.exit_status(err) end
+
+---What a workflow's function works with.
+---@class moongate.workflow.run
+---@field name string the workflow's
+---@field id? string what `moongate runs` knows it by; nil in a dry run, or where nothing is kept of it
+---@field args table arguments, "-" in names as "_"
+---@field flags table
+---@field dry_run boolean
+---@field queue boolean
+---@field json boolean
+---@field simulated boolean --sim
+---@field deadline? number seconds for one call of the gateway
+---@field gateway any the gateway, opened when it is first used
+---@field project table the project file; empty without one
+---@field limits table its limits
+---@field audit moongate.audit
+---@field log moongate.log
+---@field metrics any the run's registry
+---@field journal any where its steps are recorded
+local run = {}
+
+---Options of the gateway's HTTP client, before `run.gateway` is used.
+---@param options moongate.http.client_options
+function run:client(options) end
+
+---One more line of what is printed without --json.
+---@param format string as for string.format
+---@param ... any
+function run:say(format, ...) end
+
+---What differs. The changes become lines of the result, and its `changes`.
+---@param from any nil: nothing there
+---@param to any
+---@param title? string a line above them
+---@return table[] changes
+function run:diff(from, to, title) end
+
+---@class moongate.workflow.step_options
+---@field reconcile? fun(intent: any): any what it returned, found out by looking; nil: it did not happen
+---@field intent? any plain data that is kept when the step begins
+---@field idempotent? boolean doing it twice does no harm
+---@field webhook? fun(result: any): string, any, table event, data and options of `run:webhook`: told when it is done
+
+---A part of the job that has a name and is done once: a run that is taken up again gets what it returned, plain data,
+---from the journal. One that was cut off in the middle is gone through again, but sends nothing that must not be sent
+---twice.
+---@param name string
+---@param fn function
+---@param options? moongate.workflow.step_options
+---@return any ... what fn returns
+function run:step(name, fn, options) end
+
+---A look at what is there, for what is told of it later: a run that is taken up again sees what it saw then.
+---@param name string
+---@param fn function
+---@return any ... what fn returns
+function run:read(name, fn) end
+
+---Sleeps until a time that is kept: a run that is taken up again sleeps what is left of it.
+---@param seconds number
+function run:sleep(seconds) end
+
+---Raises `timeout` when fn has not returned by then. The deadline is kept: being cut off does not move it.
+---@param seconds number
+---@param fn function
+---@return any ... what fn returns
+function run:timeout(seconds, fn) end
+
+---No other process writes these resources until the run ends; all of them or none. Raises `conflict` when another one
+---holds one of them.
+---@param list table[] `{ kind, args }` each
+function run:hold(list) end
+
+---A place in the run's trace, below the span that it is called in.
+---@param name string
+---@param attributes? table<string, any>
+---@param fn fun(span: table): any
+---@return any ... what fn returns
+function run:span(name, attributes, fn) end
+
+---@class moongate.workflow.model_call
+---@field model string
+---@field provider? string
+---@field operation? string default "chat"
+---@field temperature? number
+---@field top_p? number
+---@field max_tokens? integer
+
+---A span that OpenTelemetry's conventions for generative AI describe.
+---@param what moongate.workflow.model_call
+---@param fn fun(call: table): any
+---@return any ... what fn returns
+function run:model_call(what, fn) end
+
+---How far long work is, told on a terminal as a bar, elsewhere as lines.
+---@param total? integer how many there will be
+---@param noun? string what they are
+---@return {advance: function, expect: function, done: function} progress `advance(n, what)`
+function run:progress(total, noun) end
+
+---Tells of a failure that does not end the run.
+---@param err moongate.error
+---@param what? string what it befell
+function run:report(err, what) end
+
+---A line for people, on standard error, now.
+---@param line string
+function run:note(line) end
+
+---For results that are too many to be returned, written as they come.
+---@return fun(text: string): boolean?, moongate.error? write
+function run:stream() end
+
+---@class moongate.workflow.webhook_options
+---@field headers? table<string, string> more of them
+---@field also? table<string, table> more webhooks, as the project file has them
+
+---Tells the project file's webhooks that want the event. One that can't be told is in the result, in the audit log and on
+---standard error; it never fails the run.
+---@param event string
+---@param data any
+---@param options? moongate.workflow.webhook_options
+---@return table[] told `{name, delivered, id, status, attempts, error}` each
+function run:webhook(event, data, options) end
+
+return workflow
