@@ -44,31 +44,42 @@ end
 
 -- ---- one configuration ----
 
+-- What reading it back says, as plain data: {etag}, or an error's fields.
 local function confirm(run, config, entry, result)
-  batch.confirm(run, entry, {
+  local ok, now = pcall(batch.confirm, run, entry, {
     action = "configuration_confirm", fields = { audit_id = result.audit_id, model_id = entry.model_id },
     read = function() return configuration.confirm(run.gateway, config, result) end,
   })
+  if ok then return { etag = now.etag } end
+  if not errors.is(now) then error(now, 0) end
+  return workflow.error_data(now)
 end
 
 local function apply(run, args, item, entry)
   if item.failure then error(item.failure, 0) end
   local live = configuration.get(run.gateway, item.config)
-  local result = run:step("put " .. entry.name, function()
-    return configuration.put(run.gateway, item.config, live, {
+  local result, doubt = run:step("put " .. entry.name, function()
+    local result = configuration.put(run.gateway, item.config, live, {
       audit_id = item.audit_id, dry_run = args.check or nil,
     })
-  end)
+    batch.note(entry, result)
+    return result, CHANGED[result.status] and confirm(run, result.content, entry, result) or nil
+  end, {
+    -- It is in force, whatever reading it back says.
+    webhook = function(result)
+      if not CHANGED[result.status] then return nil end
+      return "llm_config_change", {
+        audit_log = result.audit_log, configuration_snapshot = configuration.snapshot(result.content),
+      }
+    end,
+    told = batch.told(entry),
+  })
   batch.note(entry, result)
   if args.check then entry.status = result.status == "unchanged" and "in_sync" or "drifted" end
   if not CHANGED[result.status] then return end
   entry.audit_id, entry.compliance_mode = result.audit_id, result.content.compliance_mode
-  -- It is in force, whatever reading it back says.
-  local ok, err = pcall(confirm, run, result.content, entry, result)
-  batch.tell(run, entry, "llm_config_change", {
-    audit_log = result.audit_log, configuration_snapshot = configuration.snapshot(result.content),
-  })
-  if not ok then error(err, 0) end
+  if doubt.code then error(errors.new(doubt), 0) end
+  entry.confirmed, entry.etag = true, doubt.etag or entry.etag
 end
 
 -- ---- what is counted and recorded of it ----

@@ -24,33 +24,48 @@ local function note_write(entry, result)
   entry.retrieval_precision, entry.sync_event_id = result.retrievalPrecision, result.syncEventId
 end
 
-local function confirm(run, config, entry, result)
+-- What is told of the index when it is read back: plain data.
+local function confirm(run, entry, result)
   local now = batch.confirm(run, entry, {
     action = "index_confirm", fields = { indexId = entry.index_id, vector_store_id = entry.vector_store_id },
-    read = function() return index.confirm(run.gateway, run.flags, config, result) end,
+    read = function() return index.confirm(run.gateway, run.flags, result.content, result) end,
   })
-  entry.index_status = now.status or entry.index_status
-  entry.last_update = now.body.updatedAt or entry.last_update
+  return { status = now.status, updated_at = now.body.updatedAt, etag = now.etag }
 end
 
-local function tell(run, config, entry)
-  batch.tell(run, entry, "index_update", {
+local function note_confirmed(entry, seen)
+  entry.confirmed, entry.etag = true, seen.etag or entry.etag
+  entry.index_status = seen.status or entry.index_status
+  entry.last_update = seen.updated_at or entry.last_update
+end
+
+local function announcement(entry, config)
+  return "index_update", {
     indexId = entry.index_id, vectorStoreId = entry.vector_store_id, status = entry.status,
     dimensions = config.dimensions, similarityMetric = config.similarityMetric,
     retrievalPrecision = entry.retrieval_precision, updatedAt = entry.last_update, latencyMs = entry.latency_ms,
     correlationId = entry.correlation_id,
-  })
+  }
 end
 
 local function deploy(run, item, entry)
   local live = index.get(run.gateway, run.flags, item.config, { for_write = true })
-  local result = run:step("put " .. entry.index_id, function()
-    return index.put(run.gateway, run.flags, item.config, live)
-  end)
-  note_write(entry, result)
-  if not CHANGED[result.status] then return end
-  confirm(run, result.content, entry, result)
-  tell(run, result.content, entry)
+  local function note(result, seen)
+    note_write(entry, result)
+    if seen then note_confirmed(entry, seen) end
+  end
+  note(run:step("put " .. entry.index_id, function()
+    local result = index.put(run.gateway, run.flags, item.config, live)
+    note(result)
+    if CHANGED[result.status] then return result, confirm(run, entry, result) end
+    return result
+  end, {
+    webhook = function(result, seen)
+      note(result, seen)
+      if seen then return announcement(entry, result.content) end
+    end,
+    told = batch.told(entry),
+  }))
 end
 
 -- Where each index stands. An unchanged one keeps the time that was read with it, if any.

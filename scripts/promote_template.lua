@@ -75,18 +75,31 @@ local function note_write(entry, result, status)
   entry.gateway_status = type(result.body) == "table" and result.body.status or nil
 end
 
--- Tells the prompt registry, and whoever else wants to know. webhook_synced: everybody who wanted to know does.
-local function tell(run, entry, event, document)
-  local notes = run:webhook(event, {
+-- What the prompt registry is told, and whoever else wants to know.
+local function announcement(entry, document)
+  return {
     templateId = entry.template_id, version = entry.version, auditId = entry.audit_id,
     status = document and "PROMOTED" or "ROLLBACK_ENDED",
     latencyMs = entry.latency_ms, correlationId = entry.correlation_id, payloadHash = entry.payload_hash,
     rollbackDirective = document and document.rollbackDirective, previousVersion = entry.live_version,
     abTestingTrigger = document and document.abTestingTrigger, estimatedContextTokens = entry.estimated_tokens,
-  })
-  entry.webhook_synced = #notes > 0
-  for _, note in ipairs(notes) do entry.webhook_synced = entry.webhook_synced and note.delivered end
-  if #notes > 0 then entry.webhooks = json.array(notes) end
+  }
+end
+
+-- The options of a step that writes: when it has changed something, `event` goes with its end. note(result): into the
+-- entry. webhook_synced: everybody who wanted to know does.
+local function announcing(entry, event, document, note)
+  return {
+    webhook = function(result)
+      note(result)
+      if CHANGED[entry.status] then return event, announcement(entry, document) end
+    end,
+    told = function(notes)
+      entry.webhook_synced = #notes > 0
+      for _, told in ipairs(notes) do entry.webhook_synced = entry.webhook_synced and told.delivered end
+      batch.told(entry)(notes)
+    end,
+  }
 end
 
 -- The audit event of a promotion, whether it succeeded or failed.
@@ -101,18 +114,19 @@ local function audit(run, entry, document, err)
   })
 end
 
--- work() -> the result of a write; tells of it, and writes the audit event in any case, with the time it took.
-local function recorded(run, entry, document, event, status, work)
+-- A step whose work() -> the result of a write; tells of it, and writes the audit event in any case, with the time it
+-- took. what: {step = name, event, status}
+local function recorded(run, entry, document, what, work)
   local started = time.monotonic()
   entry.audit_id = uuid.v7()
-  local ok, result = pcall(work)
+  local function note(result) note_write(entry, result, what.status) end
+  local ok, result = pcall(run.step, run, what.step, work, announcing(entry, what.event, document, note))
   if ok then
-    note_write(entry, result, status)
+    note(result)
     if not CHANGED[entry.status] then
       entry.audit_id = nil -- nothing to audit
       return
     end
-    tell(run, entry, event, document)
   elseif errors.is(result) then
     entry.latency_ms = result.latency_ms or math.floor((time.monotonic() - started) * 10000 + 0.5) / 10
     entry.correlation_id = result.correlation_id
@@ -141,11 +155,9 @@ local function roll_back(run, item, entry, version)
   local seen = template.look(run.gateway, item.template_id, version)
   local document = template.rollback_document(item.template_id, version, seen, item.template and item.template.document)
   describe(entry, document, seen)
-  recorded(run, entry, document, "template_rolled_back", "rolled_back", function()
-    return run:step("roll back " .. item.template_id, function()
-      return template.rollback(run.gateway, document, seen, { audit_id = entry.audit_id })
-    end)
-  end)
+  recorded(run, entry, document, {
+    step = "roll back " .. item.template_id, event = "template_rolled_back", status = "rolled_back",
+  }, function() return template.rollback(run.gateway, document, seen, { audit_id = entry.audit_id }) end)
 end
 
 local function promote(run, item, entry)
@@ -154,21 +166,20 @@ local function promote(run, item, entry)
   entry.threshold, entry.warnings = item.template.threshold, item.template.warnings
   local seen = template.look(run.gateway, item.template_id, item.version)
   describe(entry, document, seen)
-  recorded(run, entry, document, "template_promoted", "promoted", function()
-    return run:step("promote " .. item.template_id, function()
-      return template.promote(run.gateway, item.template, seen, { audit_id = entry.audit_id })
-    end)
-  end)
+  recorded(run, entry, document, {
+    step = "promote " .. item.template_id, event = "template_promoted", status = "promoted",
+  }, function() return template.promote(run.gateway, item.template, seen, { audit_id = entry.audit_id }) end)
 end
 
 local function end_rollback(run, item, entry)
   entry.version = nil
-  local result = run:step("end rollback of " .. item.template_id, function()
+  local function note(result)
+    note_write(entry, result)
+    if result.status == "deleted" then entry.status = "rollback_ended" end
+  end
+  note(run:step("end rollback of " .. item.template_id, function()
     return template.end_rollback(run.gateway, item.template_id)
-  end)
-  note_write(entry, result)
-  if result.status == "deleted" then entry.status = "rollback_ended" end
-  if CHANGED[entry.status] then tell(run, entry, "template_rollback_ended") end
+  end, announcing(entry, "template_rollback_ended", nil, note)))
 end
 
 local function render(_, item, entry, values)

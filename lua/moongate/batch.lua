@@ -83,10 +83,11 @@ function M.confirm(run, entry, opts)
   return now
 end
 
--- batch.tell(run, entry, event, data): tells the webhooks; what became of it goes into the entry.
-function M.tell(run, entry, event, data)
-  local notes = run:webhook(event, data)
-  if #notes > 0 then entry.webhooks = json.array(notes) end
+-- batch.told(entry) -> the option `told` of run:step: what became of the webhooks' messages goes into the entry.
+function M.told(entry)
+  return function(notes)
+    if #notes > 0 then entry.webhooks = json.array(notes) end
+  end
 end
 
 -- ---- the result ----

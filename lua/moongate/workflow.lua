@@ -169,7 +169,9 @@ end
 --   reconcile   function(intent) -> what it returned, found out by looking; nil: it did not happen. intent: plain data
 --               that was kept when it was begun
 --   idempotent  true: doing it twice does no harm
--- webhook: function(what fn returned) -> event, data [, options of run:webhook]: told when it is done, and never lost.
+-- webhook: function(what fn returned) -> event, data [, options of run:webhook]; nil: nobody is told. The messages are
+-- kept in the transaction that says that the step is done, and then delivered. told: function(notes), what became of
+-- them, as run:webhook gives it; also when the run is taken up behind the step.
 function Run:step(name, fn, opts)
   local n = (self._steps[name] or 0) + 1
   self._steps[name] = n
@@ -278,11 +280,11 @@ local function plain_step(run, name, n, fn, opts)
   run.log.info("step %s#%d %s in %.0f ms", name, n, results[1] and "done" or "failed",
     (time.monotonic() - started) * 1000)
   if not results[1] then error(results[2], 0) end
-  local event, data, more
   if not run.journal and opts and opts.webhook then
-    event, data, more = opts.webhook(table.unpack(results, 2, results.n))
+    local event, data, more = opts.webhook(table.unpack(results, 2, results.n))
+    local notes = event ~= nil and run:webhook(event, data, more) or {}
+    if opts.told then opts.told(notes) end
   end
-  if event ~= nil then run:webhook(event, data, more) end
   return table.unpack(results, 2, results.n)
 end
 

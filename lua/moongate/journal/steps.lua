@@ -25,7 +25,9 @@ local function unknown(rec, err)
   return stop
 end
 
-local OPTIONS = { reconcile = "function", webhook = "function", idempotent = "boolean", intent = "any" }
+local OPTIONS = {
+  reconcile = "function", webhook = "function", told = "function", idempotent = "boolean", intent = "any",
+}
 
 local function check_options(opts)
   for key, value in pairs(opts) do
@@ -72,7 +74,10 @@ function M.step(run, name, fn, opts)
   local rec = j:visit("step", name)
   if rec.state == "done" then
     local outbox = require "moongate.outbox"
-    if rec:told() and not j.checking then journal.quietly(outbox.replayed, run, outbox.step(rec)) end
+    if rec:told() and not j.checking then
+      local notes = journal.quietly(outbox.replayed, run, outbox.step(rec))
+      if opts.told then opts.told(notes) end
+    end
     return unpack_kept(rec.result_json)
   end
   if j.checking then
@@ -85,7 +90,8 @@ function M.step(run, name, fn, opts)
     return unpack_kept(rec.result_json)
   end
   perform(run, rec, fn, opts)
-  journal.quietly(require("moongate.outbox").committed, run, rec)
+  local notes = journal.quietly(require("moongate.outbox").committed, run, rec)
+  if opts.told then opts.told(notes) end
   return unpack_kept(rec.result_json)
 end
 
