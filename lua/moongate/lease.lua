@@ -16,7 +16,7 @@ local words = require "moongate.lease.words"
 local M = {}
 
 M.TTL = 30            -- seconds a lease lasts, unless it is renewed; renewed after a third of it
-local POLL, POLL_MAX = 0.1, 2 -- seconds between two tries of one who waits
+local POLL, POLL_MAX = 0.05, 0.5 -- seconds between two tries of one who waits
 
 local Leases = {} -- what this process holds in one store: {db, me, ttl, held = name -> entry}
 Leases.__index = Leases
@@ -81,8 +81,9 @@ function Leases:_others(names)
   return live, gone
 end
 
--- One try for the names that this process does not hold: true; or nil, err ("conflict": told who holds them).
-function Leases:_take(names, opts)
+-- One try for the names that this process does not hold: true; or nil, err ("conflict": told who holds them). look:
+-- read first whether it is of any use: those who wait in line write nothing.
+function Leases:_take(names, opts, look)
   local missing = {}
   for _, name in ipairs(names) do
     local entry = self.held[name]
@@ -93,6 +94,12 @@ function Leases:_take(names, opts)
   for key, value in pairs(opts.info or {}) do info[key] = value end
   local by = { holder = self.me, run_id = opts.run_id, info = info, ttl = math.ceil(self.ttl * 1000) }
   local gone = {}
+  if look then
+    local live, dead = self:_others(missing)
+    if not live then return nil, dead end
+    if #live > 0 then return nil, words.taken(live) end
+    gone = dead
+  end
   for _ = 1, 3 do -- a second time without those who are gone, a third for one who gave up meanwhile
     local before = time.monotonic()
     local fences, err = rows.take(self.db, missing, by, gone)
@@ -133,19 +140,19 @@ function Scope:take(names)
   if #wanted == 0 then return true end
   local wait, pause, told = time.monotonic() + (self.opts.wait or 0), POLL, false
   while true do
-    local ok, err = leases.gate:with(leases._enter, leases, wanted, self)
+    local ok, err = leases.gate:with(leases._enter, leases, wanted, self, told)
     if ok then return true end
     local left = wait - time.monotonic()
     if err.code ~= "conflict" or left <= 0 then return nil, err end
     if not told and self.opts.note then self.opts.note("waiting: " .. err.message) end
-    told = true
+    told = true -- and look before the next try
     task.sleep(math.min(left, pause * (0.5 + math.random())))
     pause = math.min(pause * 2, POLL_MAX)
   end
 end
 
-function Leases:_enter(names, scope)
-  local ok, err = self:_take(names, scope.opts)
+function Leases:_enter(names, scope, again)
+  local ok, err = self:_take(names, scope.opts, again)
   if not ok then return nil, err end
   for _, name in ipairs(names) do
     local entry = self.held[name]

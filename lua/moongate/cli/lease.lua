@@ -28,13 +28,13 @@ local function data(row)
   }
 end
 
-local UNTIL = { held = "runs out in %s unless renewed", expired = "ran out %s ago", gone = "its holder is gone" }
-
 local function line(ctx, row)
-  local state, left = words.state(row), row.expires_at - row.now
-  local mark = state == "held" and "green" or "dim"
-  return ("%s\n  %s by %s since %s; %s"):format(row.name, ctx:paint(1, mark, state), words.holder(row),
-    words.clock(row.acquired_at), UNTIL[state]:format(words.span(math.abs(left))))
+  local state, left = words.state(row), words.span(math.abs(row.expires_at - row.now))
+  local who, since = words.holder(row), words.clock(row.acquired_at)
+  local said = ("held by %s since %s; runs out in %s unless renewed"):format(who, since, left)
+  if state == "gone" then said = ("left by %s, which is gone; it had it since %s"):format(who, since) end
+  if state == "expired" then said = ("ran out %s ago; it was held by %s since %s"):format(left, who, since) end
+  return ("%s\n  %s"):format(row.name, ctx:paint(1, state == "held" and "green" or "dim", said))
 end
 
 function M.list(ctx)
