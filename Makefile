@@ -147,8 +147,9 @@ bench: ## the speed table of docs/design.md on this machine
 	@tests/bench/run
 	@tests/bench/route
 
-soak: all ## the long form of the end-to-end test of route-prompts: 100,000 prompts
+soak: all ## the long forms of the end-to-end tests of route-prompts (100,000 prompts) and of queues (20,000)
 	@PROMPTS=$${PROMPTS:-100000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/route.t
+	@PROMPTS=$${QUEUED:-20000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/work.t
 
 demo: ## build, run all five workflows against the simulated gateway, show what each did
 	@.ci/deps build

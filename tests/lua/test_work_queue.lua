@@ -1,5 +1,5 @@
 -- A queue of prompts that several workers work off: limits for all together, leases, tries again, dead letters, results
--- in order. On SQLite, and on PostgreSQL where one is given (MOONGATE_TEST_POSTGRES).
+-- in order. Runs on both forms (tests/e2e/postgres.t).
 local bundled = require "moongate.cli.bundled"
 local holder = require "moongate.outbox.holder"
 local http = require "moongate.http"

@@ -14,6 +14,7 @@ local json = require "moongate.json"
 local models = require "moongate.sim.models"
 local rng = require "moongate.sim.rng"
 local task = require "moongate.task"
+local time = require "moongate.time"
 local uuid = require "moongate.uuid"
 
 local M = { name = "prompts" }
@@ -83,19 +84,36 @@ local function counts_of(self, model)
   return counts
 end
 
+-- How many are answered at once, and how many came in any one second.
+local function came(self, now)
+  local flow, times = self.flow, self.times
+  flow.now = flow.now + 1
+  flow.most_at_once = math.max(flow.most_at_once, flow.now)
+  times[#times + 1] = now
+  while now - times[self.oldest] >= 1 do self.oldest = self.oldest + 1 end
+  flow.most_in_a_second = math.max(flow.most_in_a_second, #times - self.oldest + 1)
+  if self.oldest > 1000 then
+    self.times, self.oldest = table.move(times, self.oldest, #times, 1, {}), 1
+  end
+end
+
 function M.show(self)
   local out = {}
   for id, counts in pairs(self.models) do
     out[id] = {}
     for name, n in pairs(counts) do out[id][name] = n end
   end
-  return { models = out, without_id = self.without_id }
+  return {
+    models = out, without_id = self.without_id, most_at_once = self.flow.most_at_once,
+    most_in_a_second = self.flow.most_in_a_second,
+  }
 end
 
 function M.new(gw)
   local self = {
     models = {}, without_id = 0, ids = {}, order = {}, first = 1, streams = {},
     profiles = M.profiles(gw.options.prompts),
+    flow = { now = 0, most_at_once = 0, most_in_a_second = 0 }, times = {}, oldest = 1,
   }
   gw.stats.parts.prompts = function() return M.show(self) end
   return self
@@ -185,7 +203,7 @@ local function again(call, counts, entry)
   return { headers = { ["X-Genesys-Replayed"] = "true" }, json = entry.answer }
 end
 
-local function route(gw, call)
+local function answer(gw, call)
   local refused = bad_headers(call) or checked.body(call, schema, "prompt")
   if refused then return refused end
   local body = call.body
@@ -224,6 +242,13 @@ local function route(gw, call)
     return { close = true }
   end
   return response
+end
+
+local function route(gw, call)
+  local flow = gw.prompts.flow
+  came(gw.prompts, time.monotonic())
+  local _ <close> = setmetatable({}, { __close = function() flow.now = flow.now - 1 end })
+  return answer(gw, call)
 end
 
 M.routes = {
