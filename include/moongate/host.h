@@ -77,8 +77,9 @@ bool moon_host_interrupt_line(struct moon_host *host);
 struct moon_host *moon_host_of(lua_State *L); /* never NULL inside a host's VM */
 const struct moon_services *moon_host_services(const struct moon_host *host);
 struct moon_host_stats {
-    size_t tasks;  /* alive */
-    size_t memory; /* bytes of Lua memory in use */
+    size_t tasks;      /* alive */
+    size_t background; /* of them, those that outlast the task that began them */
+    size_t memory;     /* bytes of Lua memory in use */
 };
 struct moon_host_stats moon_host_stats(const struct moon_host *host);
 lua_State *moon_host_state(struct moon_host *host); /* the main state; for set-up code in protected calls only */

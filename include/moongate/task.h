@@ -43,7 +43,8 @@ struct moon_task {
     bool cancelled; /* asked to end */
     bool joined;    /* somebody has seen its outcome */
     bool is_root;
-    uint64_t span; /* of a trace: what it does is part of; its children's to begin with. 0: none */
+    bool background; /* outlasts the task that began it; so are the tasks that it spawns */
+    uint64_t span;   /* of a trace: what it does is part of; its children's to begin with. 0: none */
 
     /* Its place in a run, see lua/moongate/journal.lua; children take over all but the shield. The context, a Lua
      * value, is the third user value. */

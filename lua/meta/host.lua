@@ -95,7 +95,9 @@ function host.isatty(fd) end
 ---@return integer? columns of the terminal
 function host.width(fd) end
 
----@return {tasks: integer, memory: integer} live tasks, bytes of Lua memory
+---What lives now: tasks, those of them that outlast the task that began them, HTTP calls, jobs of the thread pool; and
+---bytes of Lua memory.
+---@return {tasks: integer, background: integer, transfers: integer, works: integer, memory: integer} stats
 function host.stats() end
 
 ---@return table<string, table>

@@ -189,15 +189,16 @@ static void count(lua_State *L, const char *name, size_t n) {
     lua_setfield(L, -2, name);
 }
 
-/* host.stats() -> {tasks, transfers, works, memory}: what lives now */
+/* host.stats() -> {tasks, background, transfers, works, memory}: what lives now */
 static int l_stats(lua_State *L) {
     struct moon_host_stats s = moon_host_stats(moon_host_of(L));
     const struct moon_services *services = moon_host_services(moon_host_of(L));
     struct moon_http_stats http = {0};
     if (services->http)
         moon_http_stats(services->http, &http);
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     count(L, "tasks", s.tasks);
+    count(L, "background", s.background);
     count(L, "transfers", http.live_calls);
     count(L, "works", moon_loop_works(services->loop));
     count(L, "memory", s.memory);

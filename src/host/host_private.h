@@ -49,7 +49,7 @@ struct moon_host {
     struct host_slot *slots;
     uint32_t n_slots, cap_slots, free_slot, n_idle; /* free_slot, next_free: UINT32_MAX ends the list */
     int threads_ref, handles_ref;                   /* registry: slot + 1 -> coroutine, task */
-    size_t live;
+    size_t live, background;                        /* tasks; those of them that outlast the task that began them */
     struct moon_task *ready, **ready_tail;
     size_t n_ready;
     struct moon_defer turn;

@@ -154,6 +154,7 @@ static void finish(lua_State *L, struct moon_task *t) {
     host_slot_release(L, host, t->slot);
     lua_pop(L, 1); /* the handle */
     host->live--;
+    host->background -= t->background;
 }
 
 /* Undoes a wait that lies in the task itself: one it was cancelled in, or one that an error has cut short. */

@@ -129,6 +129,8 @@ static struct moon_task *spawn(lua_State *L, int nargs, struct moon_task *parent
     t->parent = parent;
     if (parent) {
         t->span = parent->span;
+        t->background = parent->background;
+        host->background += t->background;
         inherit_context(L, t, parent);
         t->next_sibling = parent->children;
         t->prev_sibling = &parent->children;
@@ -158,6 +160,8 @@ struct moon_task *moon_task_spawn_background(lua_State *L, int nargs) {
     t = spawn(L, nargs, root);
     t->span = 0;
     t->joined = true;
+    t->background = true;
+    t->host->background++;
     return t;
 }
 

@@ -96,7 +96,7 @@ lua_State *moon_host_state(struct moon_host *host) {
 }
 
 struct moon_host_stats moon_host_stats(const struct moon_host *host) {
-    return (struct moon_host_stats){host->live, host->memory.used};
+    return (struct moon_host_stats){host->live, host->background, host->memory.used};
 }
 
 /* ---- main ---- */

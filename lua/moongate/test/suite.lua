@@ -10,7 +10,7 @@ local task = require "moongate.task"
 local M = {}
 
 local SEPARATOR = " > "
-local LEFT = { "tasks", "transfers", "works" } -- of host.stats(): what a test may not leave behind
+local LEFT = { "tasks", "transfers", "works" } -- what a test may not leave behind
 
 local sink, wanted, random -- wanted(name): whether the test is to run; random(n): 1 to n, or nil: in the order written
 local root, block          -- block: the one whose describe runs now
@@ -74,11 +74,18 @@ end
 
 -- ---- running ----
 
+-- What lives now; the program's own tasks in the background don't count.
+local function living()
+  local now = host.stats()
+  now.tasks = now.tasks - now.background
+  return now
+end
+
 -- What lives now and did not before, after a little time to go.
 local function leftovers(before)
   local left
   for _ = 1, 100 do
-    local now = host.stats()
+    local now = living()
     left = nil
     for _, k in ipairs(LEFT) do
       if now[k] > before[k] then left = ("%d %s left over"):format(now[k] - before[k], k) end
@@ -115,7 +122,7 @@ local function run_test(name, body)
   if not wanted(name) then return end
   running = name
   sink.started(name)
-  local before = host.stats()
+  local before = living()
   local err = attempt(body)
   if err and err.value == SKIP then return ended(name, "skipped", nil, SKIP.why) end
   local left = not err and leftovers(before)
