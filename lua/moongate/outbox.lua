@@ -15,6 +15,7 @@ local clock = require "moongate.gateway.clock"
 local delivery = require "moongate.outbox.delivery"
 local errors = require "moongate.error"
 local holder = require "moongate.outbox.holder"
+local journal = require "moongate.journal"
 local notify = require "moongate.webhooks.notify"
 local profile = require "moongate.webhooks.profile"
 local rows = require "moongate.outbox.rows"
@@ -25,13 +26,7 @@ local task = require "moongate.task"
 local time = require "moongate.time"
 local webhooks = require "moongate.webhooks"
 
-local has_journal, journal = pcall(require, "moongate.journal")
-
 local M = {}
-
-local function current()
-  if has_journal then return journal.current() end
-end
 
 -- outbox.env{db, audit, log, metrics, webhooks = the project file's, simulated} -> what deliveries work with
 function M.env(parts)
@@ -235,7 +230,7 @@ end
 -- outbox.tell(run, event, data, opts) -> notes, as run:webhook gives them: in a step they go with its end. nil: the run
 -- has no store, or one that can't be used, which is logged.
 function M.tell(run, event, data, opts)
-  local j, rec = current()
+  local j, rec = journal.current()
   if j and run.journal and not run.dry_run then
     if rec then return M.add(run, rec, event, data, opts) end
     return record_of_its_own(run, j, event, data, opts)
