@@ -21,34 +21,17 @@ static struct pg_store *of(struct moon_store *s) {
 
 /* ---- the end of a transaction ---- */
 
-static const char touch[] = "UPDATE moongate_commits SET n = $2, at = floor(extract(epoch FROM now()) * 1000)::bigint "
-                            "WHERE id = $1";
+/* Fails (division by zero), and with it the COMMIT behind it, where a newer connection of ours has shut this one out.
+ */
+static const char touch[] = "WITH mine AS (UPDATE moongate_commits SET n = $3, at = floor(extract(epoch FROM now()) * "
+                            "1000)::bigint WHERE id = $1 AND fence = $2 RETURNING 1) SELECT 1 / count(*) FROM mine";
 
-/* Did the COMMIT whose answer is missing happen? FOR UPDATE waits until the old connection's transaction is over. 0:
- * yes; MOON_STORE_AGAIN: no. */
+/* Did the COMMIT whose answer is missing happen? 0: yes; MOON_STORE_AGAIN: no, and it won't. */
 static int ask_later(struct pg_store *s, struct moon_err *err) {
-    const char *values[] = {s->session};
-    PGresult *res = NULL;
-    int rc = 0;
-    for (int i = 0; i < TRIES; i++) {
-        if ((rc = pg_ensure(s, err)) != 0)
-            break;
-        rc = pg_send(s, "SELECT n FROM moongate_commits WHERE id = $1 FOR UPDATE", 1, values, err);
-        if (rc == 0)
-            rc = pg_sync(s);
-        if (rc == 0)
-            rc = pg_receive(s, &res, "SELECT n FROM moongate_commits", err);
-        if (rc != PG_LOST && pg_receive_sync(s) != 0)
-            rc = PG_LOST;
-        if (rc == 0) {
-            bool there = s->pq.PQntuples(res) == 1;
-            bool done = there && strtoll(s->pq.PQgetvalue(res, 0, 0), NULL, 10) == s->commits;
-            s->pq.PQclear(res);
-            if (there)
-                return done ? 0 : MOON_STORE_AGAIN;
-        }
-    }
-    struct moon_err why = *err;
+    struct moon_err why;
+    s->lost = true;
+    if (pg_ensure(s, &why) == 0)
+        return s->committed == s->commits ? 0 : MOON_STORE_AGAIN;
     return moon_err_set(err, MOON_ESTORE,
                         "the connection to the state %s was lost while it committed, and whether it did can't be found "
                         "out (%.200s)",
@@ -57,12 +40,13 @@ static int ask_later(struct pg_store *s, struct moon_err *err) {
 
 /* 0, a code or MOON_STORE_AGAIN; never PG_LOST. */
 static int commit(struct pg_store *s, struct moon_err *err) {
-    char number[24];
-    const char *values[] = {s->session, number};
+    char fence[24], number[24];
+    const char *values[] = {s->session, fence, number};
     PGresult *res = NULL;
     bool sent = false, committed = false;
+    snprintf(fence, sizeof fence, "%" PRId64, s->fence);
     snprintf(number, sizeof number, "%" PRId64, ++s->commits);
-    int rc = pg_send(s, touch, 2, values, err);
+    int rc = pg_send(s, touch, 3, values, err);
     if (rc == 0)
         rc = pg_send(s, "COMMIT", 0, NULL, err);
     if (rc == 0) {
@@ -87,7 +71,7 @@ static int commit(struct pg_store *s, struct moon_err *err) {
 
 static void rollback(struct pg_store *s) {
     struct moon_err ignored;
-    if (s->conn && s->pq.PQstatus(s->conn) == CONNECTION_OK && s->pq.PQtransactionStatus(s->conn) != PQTRANS_IDLE)
+    if (pg_alive(s) && s->pq.PQtransactionStatus(s->conn) != PQTRANS_IDLE)
         pg_ask(s, (const char *const[]){"ROLLBACK"}, 1, NULL, &ignored);
 }
 
@@ -236,7 +220,7 @@ static int form_exec(struct moon_store *base, struct moon_store_call *call, int6
     struct pg_store *s = of(base);
     (void)now_ms;
     /* A new connection would not be in the transaction. */
-    if (!s->conn || s->pq.PQstatus(s->conn) != CONNECTION_OK || s->pq.PQtransactionStatus(s->conn) == PQTRANS_IDLE) {
+    if (!pg_alive(s) || s->pq.PQtransactionStatus(s->conn) == PQTRANS_IDLE) {
         pg_lost(s, &call->err);
         return MOON_STORE_AGAIN;
     }
@@ -251,7 +235,7 @@ static int form_exec(struct moon_store *base, struct moon_store_call *call, int6
 static int form_commit(struct moon_store *base, struct moon_err *err) {
     struct pg_store *s = of(base);
     int rc = MOON_STORE_AGAIN;
-    if (s->conn && s->pq.PQstatus(s->conn) == CONNECTION_OK && s->pq.PQtransactionStatus(s->conn) != PQTRANS_IDLE)
+    if (pg_alive(s) && s->pq.PQtransactionStatus(s->conn) != PQTRANS_IDLE)
         rc = commit(s, err);
     else
         pg_lost(s, err);

@@ -1,6 +1,7 @@
 /* postgres_connect.c - a connection: made, made again when it is lost, and the schema behind it. */
 #include "postgres_private.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,9 @@
 static const char schema_lock[] = "SELECT pg_advisory_xact_lock(1836019566)"; /* "moon" */
 static const char *const own_tables[] = {
     "CREATE TABLE IF NOT EXISTS moongate_schema (version bigint NOT NULL)",
-    /* Whether a COMMIT whose answer was lost has happened: each connection's owner counts its own here. */
-    "CREATE TABLE IF NOT EXISTS moongate_commits (id text NOT NULL PRIMARY KEY, n bigint NOT NULL, at bigint NOT NULL)",
+    /* Whether a COMMIT whose answer was lost has happened: each process counts its own here. */
+    "CREATE TABLE IF NOT EXISTS moongate_commits (id text NOT NULL PRIMARY KEY, fence bigint NOT NULL, "
+    "n bigint NOT NULL, at bigint NOT NULL)",
     NULL,
 };
 /* A transaction must not outlive who began it for long, nor wait for ever, and a commit must be on the disk. */
@@ -58,8 +60,10 @@ static PGconn *start(const struct pg_store *s) {
 
 static int connect_once(struct pg_store *s, struct moon_err *err) {
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-    s->pq.PQfinish(s->conn);
+    if (s->conn)
+        s->pq.PQfinish(s->conn);
     s->conn = start(s);
+    s->lost = false;
     if (!s->conn)
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     for (int waited = 0; s->pq.PQstatus(s->conn) != CONNECTION_BAD && state != PGRES_POLLING_OK; waited += SLICE_MS) {
@@ -162,17 +166,24 @@ static int check_schema(struct pg_store *s, struct moon_err *err) {
     return rc == 0 && version < store_schema_version() ? migrate(s, err) : rc;
 }
 
-/* Our row among the commits: from now on a transaction that is under way holds it locked. */
+/* Our row among the commits: waits for a COMMIT of our last connection that is under way, and shuts out one that has
+ * not got that far; then what stands there is final. */
 static int register_session(struct pg_store *s, struct moon_err *err) {
-    const char *values[] = {s->session};
-    int rc = pg_send(s,
-                     "INSERT INTO moongate_commits (id, n, at) VALUES ($1, 0, floor(extract(epoch FROM now()) * "
-                     "1000)::bigint) ON CONFLICT (id) DO NOTHING",
-                     1, values, err);
+    static const char sql[] =
+        "INSERT INTO moongate_commits (id, fence, n, at) VALUES ($1, $2, 0, floor(extract(epoch FROM now()) * "
+        "1000)::bigint) ON CONFLICT (id) DO UPDATE SET fence = excluded.fence RETURNING n";
+    char number[24];
+    const char *values[] = {s->session, number};
+    PGresult *res = NULL;
+    snprintf(number, sizeof number, "%" PRId64, ++s->fence);
+    int rc = pg_send(s, sql, 2, values, err);
     if (rc == 0 && pg_sync(s) != 0)
         rc = pg_lost(s, err);
     if (rc == 0)
-        rc = pg_receive(s, NULL, "INSERT INTO moongate_commits", err);
+        rc = pg_receive(s, &res, sql, err);
+    if (rc == 0)
+        s->committed = strtoll(s->pq.PQgetvalue(res, 0, 0), NULL, 10);
+    s->pq.PQclear(res);
     return rc != PG_LOST && pg_receive_sync(s) != 0 ? pg_lost(s, err) : rc;
 }
 
@@ -180,10 +191,7 @@ static int make_ready(struct pg_store *s, struct moon_err *err) {
     int rc = check_schema(s, err);
     if (rc == 0)
         rc = pg_ask(s, settings, NSETTINGS, NULL, err);
-    if (rc == 0 && !s->registered)
-        rc = register_session(s, err);
-    s->registered |= rc == 0;
-    return rc;
+    return rc == 0 ? register_session(s, err) : rc;
 }
 
 /* ---- connecting, with patience ---- */
@@ -196,10 +204,11 @@ static bool passing(const struct pg_store *s) {
 }
 
 int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err) {
+    const bool was_there = patience_ms >= LATER_MS;
     int pause = 50, rc;
     for (;;) {
         rc = connect_once(s, err);
-        bool again = rc != 0 && (patience_ms >= LATER_MS || passing(s));
+        bool again = rc != 0 && (was_there || passing(s));
         if (rc == 0) {
             rc = make_ready(s, err);
             if (rc == 0)
@@ -215,8 +224,11 @@ int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err) {
     }
 }
 
+bool pg_alive(const struct pg_store *s) {
+    return s->conn && !s->lost && s->pq.PQstatus(s->conn) == CONNECTION_OK &&
+           s->pq.PQpipelineStatus(s->conn) == PQ_PIPELINE_ON;
+}
+
 int pg_ensure(struct pg_store *s, struct moon_err *err) {
-    if (s->conn && s->pq.PQstatus(s->conn) == CONNECTION_OK && s->pq.PQpipelineStatus(s->conn) == PQ_PIPELINE_ON)
-        return 0;
-    return pg_connect(s, LATER_MS, err);
+    return pg_alive(s) ? 0 : pg_connect(s, LATER_MS, err);
 }

@@ -32,9 +32,11 @@ struct pg_store {
     char *url, *shown;
     const atomic_bool *stop;
     struct moon_rng rng;
-    char session[33];     /* our row in moongate_commits ... */
-    int64_t commits;      /* ... and the number of the last COMMIT that was tried, which it holds when that happened */
-    bool registered;      /* the row is there */
+    bool lost;            /* conn is of no use any more */
+    char session[33];     /* our row in moongate_commits; in it, ... */
+    int64_t fence;        /* ... the number of our connection: one with an older number commits no more */
+    int64_t commits;      /* ... and of the last COMMIT that was tried, if that happened: */
+    int64_t committed;    /* what stood there when we connected */
     int collisions;       /* transactions rolled back in a row by what others did */
     struct moon_buf text; /* scratch: a statement's text, and its numbers as text */
 };
@@ -46,6 +48,7 @@ int pg_library_load(struct pg_library *pq, struct moon_err *err);
 
 /* Connects, as often and for as long as patience_ms says; brings the schema up to date. 0 or a code. */
 int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err);
+bool pg_alive(const struct pg_store *s);
 /* Connects again if the connection is gone. */
 int pg_ensure(struct pg_store *s, struct moon_err *err);
 /* Waits, unless it is to stop. */
@@ -66,7 +69,7 @@ int pg_receive_sync(struct pg_store *s);
 /* One statement or more without parameters, each for itself; *number: the first column of the last one's first row, -1
  * for none. */
 int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, struct moon_err *err);
-int pg_lost(const struct pg_store *s, struct moon_err *err);
+int pg_lost(struct pg_store *s, struct moon_err *err);
 /* Waits for the socket at most ms; false when it is to stop. */
 bool pg_wait(struct pg_store *s, short events, int ms);
 

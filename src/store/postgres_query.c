@@ -15,9 +15,10 @@ enum { T_BOOL = 16, T_INT8 = 20, T_INT2 = 21, T_INT4 = 23, T_FLOAT4 = 700, T_FLO
 
 /* ---- errors ---- */
 
-int pg_lost(const struct pg_store *s, struct moon_err *err) {
+int pg_lost(struct pg_store *s, struct moon_err *err) {
     const char *message = s->conn ? s->pq.PQerrorMessage(s->conn) : "";
     moon_err_set(err, MOON_ESTORE, "%.*s", (int)strcspn(message, "\n"), *message ? message : "the connection is gone");
+    s->lost = true;
     return PG_LOST;
 }
 
@@ -73,7 +74,7 @@ bool pg_wait(struct pg_store *s, short events, int ms) {
 }
 
 int pg_send(struct pg_store *s, const char *sql, int n, const char *const values[], struct moon_err *err) {
-    if (!s->conn || !s->pq.PQsendQueryParams(s->conn, sql, n, NULL, values, NULL, NULL, 0))
+    if (!s->conn || s->lost || !s->pq.PQsendQueryParams(s->conn, sql, n, NULL, values, NULL, NULL, 0))
         return pg_lost(s, err);
     return 0;
 }
@@ -109,13 +110,13 @@ int pg_send_statement(struct pg_store *s, const struct moon_store_call *c, const
 }
 
 int pg_sync(struct pg_store *s) {
-    int more;
-    if (!s->conn || !s->pq.PQpipelineSync(s->conn))
-        return PG_LOST;
-    while ((more = s->pq.PQflush(s->conn)) == 1)
-        if (!pg_wait(s, POLLIN | POLLOUT, -1) || !s->pq.PQconsumeInput(s->conn))
-            return PG_LOST;
-    return more == 0 ? 0 : PG_LOST;
+    int more = -1;
+    if (s->conn && !s->lost && s->pq.PQpipelineSync(s->conn))
+        while ((more = s->pq.PQflush(s->conn)) == 1)
+            if (!pg_wait(s, POLLIN | POLLOUT, -1) || !s->pq.PQconsumeInput(s->conn))
+                break;
+    s->lost |= more != 0;
+    return s->lost ? PG_LOST : 0;
 }
 
 /* ---- receiving ---- */
@@ -141,8 +142,10 @@ int pg_receive(struct pg_store *s, PGresult **result, const char *what, struct m
         rc = MOON_STORE_AGAIN; /* one before it has failed, and has told why */
     } else {
         rc = fail(s, res, what, err);
-        if (s->pq.PQstatus(s->conn) == CONNECTION_BAD)
+        if (rc == PG_LOST || s->pq.PQstatus(s->conn) == CONNECTION_BAD) {
+            s->lost = true;
             rc = PG_LOST;
+        }
     }
     if (rc == 0 && result)
         *result = res;
@@ -155,9 +158,9 @@ int pg_receive(struct pg_store *s, PGresult **result, const char *what, struct m
 
 int pg_receive_sync(struct pg_store *s) {
     PGresult *res = s->conn ? next_result(s) : NULL;
-    int rc = s->pq.PQresultStatus(res) == PGRES_PIPELINE_SYNC ? 0 : PG_LOST;
+    s->lost |= s->pq.PQresultStatus(res) != PGRES_PIPELINE_SYNC;
     s->pq.PQclear(res);
-    return rc;
+    return s->lost ? PG_LOST : 0;
 }
 
 static int add_value(struct moon_store_call *c, Oid type, const char *text, int len) {
