@@ -166,4 +166,35 @@ LUA
     like $r->{out}, qr{^# inner/tests/a_test\.lua:4: got 1, expected 2}m, 'and places are told from where we are' or diag $r->{out};
 };
 
+subtest 'a new workflow passes its own tests, and is left alone from then on' => sub {
+    my $d = folder();
+    my $r = moon({ dir => $d }, 'new', 'two-words');
+    is $r->{status}, 0;
+    is $r->{out}, join('', map {"two-words/$_\n"} qw(moongate.lua workflows/two_words.lua tests/two_words_test.lua sample.json));
+    my $check = moon({ dir => "$d/two-words" }, 'check');
+    is $check->{out}, "3 files without a fault\n", 'check';
+    my $t = tests("$d/two-words");
+    is $t->{status}, 0, 'test' or diag $t->{out};
+    like $t->{out}, qr/^1\.\.5$/m;
+    cmp_ok $r->{elapsed} + $check->{elapsed} + $t->{elapsed}, '<', 2, 'in less than two seconds';
+    is tests($d, 'two-words')->{status}, 0, 'and from above';
+    like moon({ dir => "$d/two-words" }, '--sim', 'run', 'workflows/two_words.lua', 'sample.json')->{out}, qr/^sample: created/, 'it runs';
+    write_file("$d/two-words/sample.json", 'mine');
+    $r = moon({ dir => $d }, 'new', 'two-words');
+    is $r->{status}, 5, 'not twice';
+    is read_file("$d/two-words/sample.json"), 'mine', 'nothing was written';
+    is moon({ dir => $d }, 'new', $_)->{status}, 2, "no name: '$_'" for 'Demo', 'a/b', '../x', '-x', 'x-', 'a--b', '', 'a b', 'deploy-index', 'run', 'x' x 65;
+    is_deeply [ glob "$d/*" ], ["$d/two-words"];
+};
+
+subtest 'check knows a project file by what it is' => sub {
+    my $d = folder('staging.lua' => "return { gateway = { regoin = 'x' } }", 'odd.lua' => "return { gatway = {} }",
+        'module.lua' => "return { limits = require 'moongate.json' }", 'a_test.lua' => '');
+    my $r = moon({ dir => $d }, 'check');
+    is $r->{status}, 3;
+    like $r->{out}, qr/^staging\.lua:1: gateway\.regoin: unknown field \(did you mean 'region'\?\)$/m;
+    unlike $r->{out}, qr/odd|module/, 'others are not';
+    like moon({ dir => $d }, 'check', '--project-file', 'odd.lua')->{out}, qr/^odd\.lua:1: gatway: unknown field/m, '--project-file';
+};
+
 done_testing;

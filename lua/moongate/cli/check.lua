@@ -143,10 +143,10 @@ end
 function M.run(ctx, args)
   local files, known = {}, {}
   local words = args.file
-  if #words == 0 and not args.project_file then words = { "." } end
+  if #words == 0 and #args.project_file == 0 then words = { "." } end
   for _, word in ipairs(words) do collect(word, files, 0) end
   local as_project = {}
-  for _, file in ipairs(args.project_file or {}) do
+  for _, file in ipairs(args.project_file) do
     if not as_project[file] then files[#files + 1], as_project[file] = file, true end
   end
   for _, name in ipairs(M.script_globals()) do known[name] = true end

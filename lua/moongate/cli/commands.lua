@@ -278,6 +278,7 @@ return {
     sim,
     require "moongate.cli.commands.test",
     require "moongate.cli.commands.check",
+    require "moongate.cli.commands.new",
     audit, webhook,
     require "moongate.cli.commands.lease",
     require "moongate.cli.commands.outbox",

@@ -7,7 +7,9 @@ local host = require "moongate.host"
 local M = {}
 
 -- Commands that talk to no gateway, or are one.
-local WITHOUT = { sim = true, check = true, help = true, version = true, test = true, audit = true, webhook = true }
+local WITHOUT = {
+  sim = true, check = true, help = true, version = true, test = true, new = true, audit = true, webhook = true,
+}
 
 -- Specs of faults as flag gave them -> rules. Every fault in them is a usage error at once.
 function M.rules(flag, specs)
