@@ -129,8 +129,8 @@ local ORDER = { "created", "updated", "reconciled", "unchanged", "planned", "in_
 
 local function final_line(entry)
   local add, done = batch.line(entry, entry.name)
-  add("model %s", entry.model or entry.model_id)
   add("as %d", entry.queue_id)
+  add("model %s", entry.model or entry.model_id)
   add("etag %s", entry.etag)
   if CHANGED[entry.status] then add("%s ms", entry.latency_ms) end
   add("correlation %s", entry.correlation_id)

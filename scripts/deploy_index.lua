@@ -93,8 +93,9 @@ local ORDER = { "created", "updated", "reconciled", "unchanged", "planned", "fai
 
 local function final_line(entry)
   local add, done = batch.line(entry, entry.index_id)
-  if not entry.failure then add("%s", entry.index_status) end
   add("as %d", entry.queue_id)
+  if entry.status == "queued" then return done() end
+  if not entry.failure then add("%s", entry.index_status) end
   add("precision %s", entry.retrieval_precision)
   add("etag %s", entry.etag)
   if CHANGED[entry.status] then add("%s ms", entry.latency_ms) end

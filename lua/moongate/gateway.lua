@@ -37,6 +37,7 @@ end
 local OPTIONS = {
   dialect = true, kinds = true, client = true, limits = true, audit = true, log = true, cache = true, dry_run = true,
   on_conflict = true, deadline = true, clock = true, metrics = true, leases = true, queue = true,
+  store = true,
 }
 
 local POLICIES = { fail = true, rebase = true, overwrite = true }
@@ -68,6 +69,7 @@ function M.open(opts)
     deadline = opts.deadline or 30,
     leases = opts.leases,
     queue = opts.queue or false,
+    store = opts.store, -- nil: the session's; for what is queued
     _unread = {}, -- paths that could not be read when a write was to build on them
   }, Gateway)
 end

@@ -118,8 +118,9 @@ function M.list(db, opts)
   local where, gateway = "state = 'queued'", opts and opts.gateway
   if opts and opts.all then where = "1 = 1" end
   if gateway then where = where .. " AND gateway = $1" end
+  local params = gateway and { gateway } or {}
   return decoded(checked(db:exec(("SELECT %s FROM queued_writes WHERE %s ORDER BY id"):format(COLUMNS, where),
-    gateway)))
+    table.unpack(params))))
 end
 
 -- M.get(db, id) -> the row, or nil. Raises.

@@ -25,7 +25,8 @@ local function resource_of(w)
   return lease_name(w) or ("resource %s at %s"):format(w.path, w.gw._client.base_url or "?")
 end
 
-local function session_store()
+local function store_of(gw)
+  if gw.store then return gw.store end
   local db, err = require("moongate.store").session()
   if not db then error(err, 0) end
   return db
@@ -68,7 +69,7 @@ local function enqueue(w, reason)
     reason.hint = ("it can't be queued: %s"):format(why)
     error(reason, 0)
   end
-  local entry = require("moongate.queued_writes").add(session_store(), {
+  local entry = require("moongate.queued_writes").add(store_of(w.gw), {
     gateway = w.gw._client.base_url, resource = resource_of(w), kind = w.kind.name, args = w.args or {},
     method = w.method, content = w.content, base = base_of(w), options = options_of(w),
     idempotency_key = w.idempotency_key, after = w.after and w.after.queue_id or nil,
@@ -105,9 +106,9 @@ end
 
 -- M.replace(w): what is queued for the resource was wanted before this write: it must not be sent after it.
 function M.replace(w)
-  if w.gw.leases == false or w.dry_run then return end
+  if w.gw.leases == false and not w.gw.store or w.dry_run then return end
   if w.method ~= "PUT" and w.method ~= "DELETE" then return end
-  local ids = require("moongate.queued_writes").supersede(session_store(), resource_of(w), w.from_queue)
+  local ids = require("moongate.queued_writes").supersede(store_of(w.gw), resource_of(w), w.from_queue)
   if #ids > 0 then
     w.gw.log.warn("%s: replaces what was queued for it (%s)", w.path, table.concat(ids, ", "))
   end

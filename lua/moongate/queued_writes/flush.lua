@@ -119,8 +119,8 @@ function M.run(gw, db, rows, opts)
     if not row then break end
     local entry
     entry, state[row.id] = send(gw, db, row, opts)
-    if not opts.dry_run then audit(gw, row, entry) end
     if entry.failure and queue_stage.is_away(entry.failure) then away = entry.failure end
+    if not opts.dry_run and not (away and away.outcome ~= "unknown") then audit(gw, row, entry) end
     entries[#entries + 1] = entry
     if opts.each then opts.each(entry) end
   end
