@@ -74,6 +74,10 @@ local function keep(env, hook, event, data, headers, step)
     env.made[id] = { note = notify.try(env, hook, event, nil, id, err) }
     return id
   end
+  if not target.may_keep(hook) then
+    env.made[id] = { hook = hook, message = message, event = event }
+    return id
+  end
   local url, ref, kept_headers = target.store(hook, headers)
   env.made[message.id] = { hook = hook, headers = headers }
   return message.id, rows.insert {
@@ -122,6 +126,7 @@ local function deliver(env, id)
   local made, mode = env.made[id], { first = true, taken = time.now() }
   env.made[id] = nil
   if made and made.note then return made.note end
+  if made and made.message then return (notify.try(env, made.hook, made.event, made.message, id)) end
   local row = rows.claim(env.db, id, holder.token(), env.token)
   if not row then
     row = assert(rows.get(env.db, id))

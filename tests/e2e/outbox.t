@@ -165,6 +165,19 @@ subtest 'exit statuses, show, retry, drop' => sub {
     is(sprintf('%o', (stat '.moongate/state.db')[2] & 0777), '600', 'which is closed to others');
 };
 
+subtest 'what a script may not send, nobody sends in its stead' => sub {
+    clear('204');
+    write_file('script.lua', <<"LUA");
+local workflow = require "moongate.workflow"
+return workflow.define { name = "script", summary = "tells somebody", run = function(run)
+  return { notes = run:webhook("told", {}, { also = { mine = { url = "http://192.0.2.1:9/hook" } } }) }
+end }
+LUA
+    my $r = moon('run', 'script.lua');
+    like($r->{out}, qr/192\.0\.2\.1:9 is not allowed to this script/, 'denied');
+    ok(!(grep { $_->{webhook} eq 'mine' } @{ outbox()->{messages} }), 'and not kept');
+};
+
 subtest 'a watch goes on until it is told to end' => sub {
     clear('400');
     my $w = start(qr/(watching the outbox)/, $moongate, 'outbox', 'flush', '--watch') or return fail('no watch');

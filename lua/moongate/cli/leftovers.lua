@@ -30,11 +30,13 @@ function M.send(ctx, opts)
   if ctx.opts.dry_run then return end
   local counts = require("moongate.outbox.sender").empty()
   local job = host.background(function()
+    local has_project, project = pcall(require("moongate.cli.settings").project)
+    if not has_project then return end -- which others tell of
     local ok, err = pcall(function()
       local db = assert(require("moongate.store").session())
       require("moongate.outbox").leftovers(db, {
         audit = require "moongate.audit", log = log, metrics = opts.metrics, simulated = ctx.opts.sim,
-        webhooks = require("moongate.cli.settings").project().webhooks,
+        webhooks = project.webhooks,
       }, { limit = AT_MOST, counts = counts, apart_from = opts.apart_from })
     end)
     if not ok then log.warn("webhooks of earlier runs: %s", tostring(err)) end

@@ -24,7 +24,12 @@ local function verdict(row, err, mode, random)
   if err.code == "webhook_disabled" or err.code == "invalid" or err.code == "not_found" then
     return { state = "dead", reason = err.message }
   end
-  if err.code == "secret" then return { state = "pending" } end
+  if err.code == "denied" and mode.first then -- the script has no permission: nobody sends it in its stead
+    return { state = "dead", counted = true, reason = err.message }
+  end
+  if err.code == "secret" or err.code == "denied" then
+    return { state = "pending", wait = row.next_at <= mode.now and schedule.ELSEWHERE or nil }
+  end
   if postponed(err) then return { state = "pending", wait = schedule.postponed(err.retry_after) } end
   if mode.early and row.next_at > mode.now then -- by hand, before its time: the schedule goes on as it was
     local floor = tonumber(err.retry_after)

@@ -10,6 +10,8 @@ local JITTER = 0.1        -- of a wait, either way: what failed together does no
 local FLOOR_MAX = 86400   -- seconds: the longest that a receiver's Retry-After can ask for
 local NOT_TRIED = 5       -- seconds until another look at what could not be tried
 
+M.ELSEWHERE = 60 -- seconds until another look at what can't go out from here
+
 M.TRIES = #WAITS + 1
 
 -- tries: how many there were, this one included. random: 0 to 1. retry_after: seconds that the receiver asked for.

@@ -5,6 +5,7 @@
 -- secret_ref: "project", "env:NAME,NAME", "none" (unsigned), or "run": only the run that made the message had it.
 
 local errors = require "moongate.error"
+local host = require "moongate.host"
 local json = require "moongate.json"
 local secret = require "moongate.secret"
 local sim_webhooks = require "moongate.sim.webhooks"
@@ -50,6 +51,19 @@ function M.shown_url(url)
 end
 
 -- ---- to the store ----
+
+local PORTS = { http = ":80", https = ":443" }
+
+-- Whether a message for the webhook may outlive the run: what is sent later is sent without the script's permissions,
+-- so that a script must not put in what it may not send itself.
+function M.may_keep(hook)
+  if hook.configured then return true end
+  local scheme, authority = hook.url:match "^(%a+)://([^/?#]*)"
+  if not scheme then return false end
+  authority = authority:gsub("^.*@", "")
+  if not authority:find ":%d+$" then authority = authority .. (PORTS[scheme:lower()] or "") end
+  return host.allows("net", authority) == true
+end
 
 local function secret_ref(hook)
   local keys = hook.secret
