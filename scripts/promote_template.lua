@@ -151,8 +151,17 @@ local function describe(entry, document, seen)
   end
 end
 
+-- What the gateway holds of it before anything is changed: a run that is taken up again still compares with that.
+local function look(run, item, version)
+  return run:read("look at " .. item.template_id, function()
+    local seen = template.look(run.gateway, item.template_id, version)
+    for i, state in ipairs(seen.versions) do seen.versions[i] = { version = state.version, status = state.status } end
+    return seen
+  end)
+end
+
 local function roll_back(run, item, entry, version)
-  local seen = template.look(run.gateway, item.template_id, version)
+  local seen = look(run, item, version)
   local document = template.rollback_document(item.template_id, version, seen, item.template and item.template.document)
   describe(entry, document, seen)
   recorded(run, entry, document, {
@@ -164,7 +173,7 @@ local function promote(run, item, entry)
   local document = item.template.document
   if document.rollbackDirective then return roll_back(run, item, entry, item.version) end
   entry.threshold, entry.warnings = item.template.threshold, item.template.warnings
-  local seen = template.look(run.gateway, item.template_id, item.version)
+  local seen = look(run, item, item.version)
   describe(entry, document, seen)
   recorded(run, entry, document, {
     step = "promote " .. item.template_id, event = "template_promoted", status = "promoted",

@@ -137,14 +137,30 @@ end
 
 -- The first thing that is wrong with the registered model, or nil. Both are looked at in any case.
 local function verify(m)
-  local fault = m.args.synthetic and test_endpoint(m) or nil
-  local sick = check_health(m)
-  return fault or sick
+  local seen = m.run:step("verify " .. m.entry.name, function()
+    local fault = m.args.synthetic and test_endpoint(m) or nil
+    local sick = check_health(m)
+    fault = fault or sick
+    return {
+      validation = m.entry.validation, health = m.entry.health, state = m.state,
+      fault = fault and workflow.error_data(fault) or nil,
+    }
+  end, { idempotent = true })
+  m.entry.validation, m.entry.health, m.state = seen.validation, seen.health, seen.state
+  return seen.fault and errors.new(seen.fault) or nil
+end
+
+-- The model of the same name and content that is registered already, or nil. Raises where the name is taken.
+local function look(m)
+  return m.run:read("find " .. m.entry.name, function()
+    local there, taken = model.find(m.run.gateway, m.item.registration, { among = m.args.listed })
+    if taken and not m.args.allow_duplicate_name then error(taken, 0) end
+    return there and { id = there.id } or nil
+  end)
 end
 
 local function register(m)
-  local there, taken = model.find(m.run.gateway, m.item.registration, { among = m.args.listed })
-  if taken and not m.args.allow_duplicate_name then error(taken, 0) end
+  local there = look(m)
   if there then
     m.entry.status, m.entry.model_id = "unchanged", there.id
   elseif m.run.dry_run then

@@ -74,6 +74,10 @@ bool moon_host_stop(struct moon_host *host);
  * moon_host_interrupt may be called. */
 bool moon_host_interrupt_line(struct moon_host *host);
 
+/* Requests that a task's guard has refused, since the start. */
+void moon_host_note_refused(struct moon_host *host);
+unsigned moon_host_refused(const struct moon_host *host);
+
 struct moon_host *moon_host_of(lua_State *L); /* never NULL inside a host's VM */
 const struct moon_services *moon_host_services(const struct moon_host *host);
 struct moon_host_stats {

@@ -30,6 +30,12 @@ struct moon_task_watch {
     struct moon_task_watch *next, **prev; /* private; prev != NULL while waiting */
 };
 
+enum moon_task_guard {
+    MOON_GUARD_NONE,
+    MOON_GUARD_ONCE,   /* what must not be sent twice is not sent at all */
+    MOON_GUARD_OFFLINE /* nothing is sent */
+};
+
 struct moon_task {
     struct moon_host *host;
     lua_State *co; /* NULL when ended */
@@ -48,7 +54,8 @@ struct moon_task {
 
     /* Its place in a run, see lua/moongate/journal.lua; children take over all but the shield. The context, a Lua
      * value, is the third user value. */
-    bool has_context, guarded; /* guarded: what must not be sent twice is not sent at all */
+    bool has_context;
+    enum moon_task_guard guard;
     uint32_t ordinal, spawned; /* it is its parent's nth child; children it has spawned in its context */
     uint32_t depth;            /* levels up to the task that was given the context; 0: itself */
     uint32_t shield;           /* > 0: what it does is finished before a cancellation is heeded */

@@ -156,6 +156,13 @@ function host.access(path) end
 ---@return string?
 function host.getenv(name) end
 
+---@return string? path of the working directory
+function host.cwd() end
+
+---@param path string
+---@return boolean done
+function host.chdir(path) end
+
 ---@return table<string, string> versions of moongate and of what it is built on
 function host.version() end
 

@@ -10,8 +10,8 @@ function scope.get() end
 ---Puts the current task into a context; tasks that it spawns begin there and are counted anew.
 ---@param context any
 ---@param shielded boolean a cancellation waits until `leave`, or `shield(0)`
----@param guarded? boolean requests that must not be sent twice are refused, here and in the tasks spawned here;
----default: as before
+---@param guarded? boolean|"offline" requests that must not be sent twice ("offline": all) are refused, here and in the
+---tasks spawned here; default: as before
 ---@return any before
 ---@return integer state
 function scope.enter(context, shielded, guarded) end
@@ -32,6 +32,9 @@ function scope.numbers() end
 
 ---@return string? where "file:line" of the innermost line of a script
 function scope.where() end
+
+---@return integer count of requests that were refused, since the start
+function scope.refused() end
 
 ---The current task is what the first signal cancels.
 function scope.stoppable() end

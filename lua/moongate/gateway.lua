@@ -37,7 +37,7 @@ end
 local OPTIONS = {
   dialect = true, kinds = true, client = true, limits = true, audit = true, log = true, cache = true, dry_run = true,
   on_conflict = true, deadline = true, clock = true, metrics = true, leases = true, queue = true,
-  store = true,
+  store = true, journal = true,
 }
 
 local POLICIES = { fail = true, rebase = true, overwrite = true }
@@ -58,6 +58,7 @@ function M.open(opts)
   return setmetatable({
     _client = opts.client or error("gateway.open: client is missing", 2),
     _kinds = kinds.load(opts.dialect or "genesys", opts.kinds, opts.limits),
+    _journal = opts.journal,
     _cache = opts.cache or memory_cache(),
     _originals = setmetatable({}, { __mode = "k" }), -- resource -> the text it was read from
     audit = opts.audit or require "moongate.audit",
@@ -92,9 +93,31 @@ local function add_hint(err, kind, access)
   return err
 end
 
+-- gateway.seen_as(request) -> what a run's journal calls the request's answer.
+function M.seen_as(request)
+  local name = ("%s %s"):format(request.method or "GET", request.path)
+  for _, part in ipairs { request.params or false, request.query or false } do
+    if part and next(part) ~= nil then name = ("%s %s"):format(name, json.encode(part) or "?") end
+  end
+  return name
+end
+
+-- The answer to a read goes along into the run's journal, for `moongate runs check`.
+local function note_seen(j, request, response, err)
+  if request.method ~= "GET" then return end
+  j:saw(M.seen_as(request), response and {
+    status = response.status, body = response.body, etag = response.headers["etag"],
+    correlation_id = response.correlation_id,
+  } or {
+    error = { code = err.code, message = err.message, status = err.status, gateway_code = err.gateway_code,
+      method = err.method, path = err.path, outcome = err.outcome },
+  })
+end
+
 -- One request of the client -> response | nil, err. A redirect is a failure: it is not followed.
 function Gateway:_call(request)
   local response, err = self._client:request(request)
+  if self._journal then note_seen(self._journal, request, response, err) end
   if not response or response.status < 300 then return response, err end
   for _, status in ipairs(request.ok_status or {}) do
     if status == response.status then return response end

@@ -213,12 +213,24 @@ function Journal:needs(what)
   error(errors.new { code = "check_end", message = "not looked at any further: " .. what }, 0)
 end
 
+-- Whether a path lies inside of a record that was not gone through again, because it was done.
+function Journal:_inside_of_done(path)
+  local outer, at = path:match "^(.*):(%d+)[%d.]*$"
+  if not outer then return false end
+  local rec = self:_path(outer).records[math.tointeger(at)]
+  return rec ~= nil and rec.state ~= "started" or self:_inside_of_done(outer)
+end
+
 -- Records that the run has not come to, in the order of the journal.
 function Journal:unvisited()
-  local list = {}
-  for path, state in pairs(self.paths) do
-    for at = state.at + 1, #state.records do
-      list[#list + 1] = { path = path, at = at, record = state.records[at] }
+  local list, paths = {}, {}
+  for path in pairs(self.paths) do paths[#paths + 1] = path end
+  for _, path in ipairs(paths) do
+    local state = self.paths[path]
+    if not self:_inside_of_done(path) then
+      for at = state.at + 1, #state.records do
+        list[#list + 1] = { path = path, at = at, record = state.records[at] }
+      end
     end
   end
   table.sort(list, function(a, b) return a.record.seq < b.record.seq end)

@@ -40,8 +40,8 @@ function M.id_fault(id)
   if not id:find "^[%w][%w._:@/-]*$" then return "must be letters, digits and . _ : @ / - (a letter or digit first)" end
 end
 
--- "20261120-103908-3k9fq2": in the order of time, and short enough to be typed.
-local function new_id()
+-- M.new_id() -> "20261120-103908-3k9fq2": in the order of time, and short enough to be typed.
+function M.new_id()
   local at = time.iso():gsub("[-:]", ""):gsub("T", "-"):sub(1, 15)
   local bits, tail = uuid.v4():gsub("%X", ""), {}
   local alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -115,17 +115,15 @@ local function row_of(id, what)
   }
 end
 
--- M.begin(db, {id | nil, workflow, script, script_hash, words, options, gateway}) -> journal; or nil, run: the id that
--- was given is that of a run that there is already. Raises.
+-- M.begin(db, {id, workflow, script, script_hash, words, options, gateway}) -> journal; or nil, run: there is one of
+-- that id already. Raises.
 function M.begin(db, what)
-  while true do
-    local id = what.id or new_id()
-    local rows, err = db:batch { row_of(id, what) }
-    if rows then return journal.open(db, id, { salt = what.options.salt }) end
-    if err.code ~= "conflict" then error(err, 0) end
-    local run = M.get(db, id)
-    if what.id and run then return nil, run end
-  end
+  local run = M.get(db, what.id)
+  if run then return nil, run end
+  local rows, err = db:batch { row_of(what.id, what) }
+  if rows then return journal.open(db, what.id, { salt = what.options.salt }) end
+  if err.code ~= "conflict" then error(err, 0) end
+  return nil, M.get(db, what.id)
 end
 
 -- M.take_up(db, run) -> journal, with what the run has done. Raises.
@@ -179,6 +177,15 @@ local function seq_of(db, run, step)
   }, 0)
 end
 
+-- M.before(db, run, step) -> the records that a fork from the step begins with.
+function M.before(db, run, step)
+  local seq, kept = seq_of(db, run, step), {}
+  for _, rec in ipairs(M.records(db, run.id)) do
+    if rec.seq < seq and rec.state == "done" then kept[#kept + 1] = rec end
+  end
+  return kept
+end
+
 -- M.fork(db, run, step) -> run: a new one that has done what the old one had done before the step.
 function M.fork(db, run, step)
   local seq = seq_of(db, run, step)
@@ -186,7 +193,7 @@ function M.fork(db, run, step)
     workflow = run.workflow, script = run.script, script_hash = run.script_hash, words = run.words,
     options = run.options, gateway = run.gateway, parent = run.id, parent_step = step,
   }
-  local id = new_id()
+  local id = M.new_id()
   local statements = {
     row_of(id, what),
     { [[INSERT INTO steps (run_id, seq, path, name, n, kind, state, intent_json, result_json, error_json, place,
@@ -225,9 +232,9 @@ function M.export(db, run)
   return { form = "moongate run 1", run = shown, salt = salt, steps = json.array(steps), values = json.array(values) }
 end
 
--- M.prune(db, {before = ms since 1970, status = name | nil, id = of one | nil}) -> the ids of the runs that were
--- removed. One that can be taken up again is removed only by its status or id.
-function M.prune(db, which)
+-- M.prunable(db, {before = ms since 1970, status = name | nil, id = of one | nil}) -> ids. A run that can be taken up
+-- again is among them only by its status or id.
+function M.prunable(db, which)
   local where, parameters = { "updated_at < $1" }, { "", which.before }
   if which.id then
     parameters[#parameters + 1] = which.id
@@ -240,13 +247,19 @@ function M.prune(db, which)
   end
   parameters[1] = "SELECT id FROM runs WHERE " .. table.concat(where, " AND ")
   local ids = json.array {}
-  for _, row in ipairs(assert(db:exec(table.unpack(parameters)))) do
+  for i, row in ipairs(assert(db:exec(table.unpack(parameters)))) do ids[i] = row.id end
+  return ids
+end
+
+-- M.prune(db, as for prunable) -> the ids of the runs that were removed.
+function M.prune(db, which)
+  local ids = M.prunable(db, which)
+  for _, id in ipairs(ids) do
     assert(db:batch {
-      { "DELETE FROM run_values WHERE run_id = $1", row.id },
-      { "DELETE FROM steps WHERE run_id = $1", row.id },
-      { "DELETE FROM runs WHERE id = $1", row.id },
+      { "DELETE FROM run_values WHERE run_id = $1", id },
+      { "DELETE FROM steps WHERE run_id = $1", id },
+      { "DELETE FROM runs WHERE id = $1", id },
     })
-    ids[#ids + 1] = row.id
   end
   return ids
 end

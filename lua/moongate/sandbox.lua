@@ -1,6 +1,7 @@
 -- sandbox.lua - the environment of a user's script: Lua's own library as copies, `load` for text, `require` for public
 -- modules and the script's folder. Nothing in it leads to trusted globals, to the tables that trusted code uses, or to
 -- finalizers.
+local drawn = require "moongate.journal.drawn"
 local host = require "moongate.host"
 
 local M = {}
@@ -60,6 +61,7 @@ function M.new(folder, globals)
   for _, name in ipairs(plain) do env[name] = _G[name] end
   for _, name in ipairs { "coroutine", "table", "string", "math", "utf8" } do env[name] = copy(_G[name]) end
   for name, value in next, globals or {} do env[name] = value end
+  env.math.random = drawn.random(math.random)
   env._G = env
   env.print = print_out
   env.collectgarbage = collect
@@ -104,6 +106,7 @@ function M.new(folder, globals)
     local m = require(name)
     if type(m) ~= "table" then return m end
     local c = copy(m) -- what a script changes in its copy, trusted code does not see
+    drawn.module(name, c)
     local mt = host.raw_getmetatable(m)
     return mt and host.raw_setmetatable(c, mt) or c
   end

@@ -287,11 +287,15 @@ static int fail_before(lua_State *L, struct l_http_call *c, const struct moon_er
 }
 
 /* In a guarded task: raised, so that a script which does not look at the result does not go on as if it had one. */
-static int refuse(lua_State *L, struct l_http_call *c) {
+static int refuse(lua_State *L, struct l_http_call *c, enum moon_task_guard guard) {
     const struct moon_http_request *rq = moon_http_call_request(c->call);
     struct moon_err err;
     const char *url = rq->url.data ? rq->url.data : "";
-    moon_err_set(&err, MOON_EUNKNOWN, "%s carries no idempotency key", rq->method);
+    if (guard == MOON_GUARD_OFFLINE)
+        moon_err_set(&err, MOON_EDENIED, "%s is not sent: nothing goes out here", rq->method);
+    else
+        moon_err_set(&err, MOON_EUNKNOWN, "%s carries no idempotency key", rq->method);
+    moon_host_note_refused(moon_host_of(L));
     lua_pushstring(L, rq->method);
     lua_pushlstring(L, url, strcspn(url, "?#"));
     fail_before(L, c, &err);
@@ -323,8 +327,9 @@ int l_http_request(lua_State *L, int client, const char *method, int target, int
         moon_http_call_request(c->call)->method = moon_http_method(method, strlen(method));
     if (read_options(L, c->call, lc->c, base + 2, target, &err) != 0)
         return fail_before(L, c, &err);
-    if (moon_task_current(L)->guarded && !moon_http_call_replayable(c->call))
-        return refuse(L, c);
+    enum moon_task_guard guard = moon_task_current(L)->guard;
+    if (guard == MOON_GUARD_OFFLINE || (guard && !moon_http_call_replayable(c->call)))
+        return refuse(L, c, guard);
     lua_toclose(L, base); /* a task that is closed takes its call with it */
     if (moon_http_start(c->call, on_done, c, &err) != 0)
         return fail_before(L, c, &err);

@@ -32,10 +32,10 @@ static int safe_point(lua_State *L, struct moon_task *me, int n) {
     return lua_yieldk(L, 0, n, nothing_k);
 }
 
-/* What enter changes and leave puts back, as one integer: spawned, depth, shield, guarded. */
+/* What enter changes and leave puts back, as one integer: spawned, depth, shield, guard. */
 static lua_Integer packed(const struct moon_task *t) {
     return (lua_Integer)((uint64_t)t->spawned | (uint64_t)(t->depth & 0x3ff) << 32 |
-                         (uint64_t)(t->shield & 0xff) << 48 | (uint64_t)t->guarded << 56);
+                         (uint64_t)(t->shield & 0xff) << 48 | (uint64_t)t->guard << 56);
 }
 
 static void set_context(lua_State *L, struct moon_task *me, int idx) {
@@ -69,8 +69,10 @@ static int l_enter(lua_State *L) {
     me->spawned = 0;
     me->depth = 0;
     me->shield += lua_toboolean(L, 2) ? 1u : 0u;
-    if (!lua_isnil(L, 3))
-        me->guarded = lua_toboolean(L, 3);
+    if (lua_type(L, 3) == LUA_TSTRING)
+        me->guard = MOON_GUARD_OFFLINE;
+    else if (!lua_isnil(L, 3) && me->guard != MOON_GUARD_OFFLINE)
+        me->guard = lua_toboolean(L, 3) ? MOON_GUARD_ONCE : MOON_GUARD_NONE;
     lua_pushinteger(L, state);
     return 2;
 }
@@ -84,7 +86,7 @@ static int l_leave(lua_State *L) {
     me->spawned = (uint32_t)state;
     me->depth = (uint32_t)(state >> 32) & 0x3ff;
     me->shield = (uint32_t)(state >> 48) & 0xff;
-    me->guarded = (state >> 56 & 1) != 0;
+    me->guard = (enum moon_task_guard)(state >> 56 & 3);
     return safe_point(L, me, 0);
 }
 
@@ -134,6 +136,12 @@ static int l_where(lua_State *L) {
     return 0;
 }
 
+/* scope.refused() -> how many requests a guard has refused */
+static int l_refused(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)moon_host_refused(moon_host_of(L)));
+    return 1;
+}
+
 /* scope.stoppable(): the first signal cancels the current task, at its next safe point */
 static int l_stoppable(lua_State *L) {
     moon_host_stoppable(current(L, "scope.stoppable"));
@@ -142,7 +150,8 @@ static int l_stoppable(lua_State *L) {
 
 static const luaL_Reg funcs[] = {
     {"get", l_get},     {"enter", l_enter},     {"leave", l_leave},         {"shield", l_shield},
-    {"where", l_where}, {"numbers", l_numbers}, {"stoppable", l_stoppable}, {NULL, NULL}};
+    {"where", l_where}, {"numbers", l_numbers}, {"stoppable", l_stoppable}, {"refused", l_refused},
+    {NULL, NULL}};
 
 int luaopen_moongate_scope(lua_State *L);
 int luaopen_moongate_scope(lua_State *L) {

@@ -239,6 +239,21 @@ static int l_use_gateway(lua_State *L) {
 
 /* ---- the rest ---- */
 
+/* host.cwd() -> the working directory | nil */
+static int l_cwd(lua_State *L) {
+    char path[4096];
+    if (!getcwd(path, sizeof path))
+        return 0;
+    lua_pushstring(L, path);
+    return 1;
+}
+
+/* host.chdir(path) -> whether it could be done */
+static int l_chdir(lua_State *L) {
+    lua_pushboolean(L, chdir(luaL_checkstring(L, 1)) == 0);
+    return 1;
+}
+
 /* host.getenv(name) -> string | nil */
 static int l_getenv(lua_State *L) {
     lua_pushstring(L, getenv(luaL_checkstring(L, 1)));
@@ -281,8 +296,10 @@ static int l_may_interrupt(lua_State *L) {
 }
 
 static const luaL_Reg funcs[] = {{"access", l_access},
+                                 {"chdir", l_chdir},
                                  {"check_project", l_check_project},
                                  {"credentials", l_credentials},
+                                 {"cwd", l_cwd},
                                  {"getenv", l_getenv},
                                  {"may_interrupt", l_may_interrupt},
                                  {"options", l_options},

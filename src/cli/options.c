@@ -16,6 +16,7 @@ const struct moon_option moon_options_table[] = {
     {"sim-fault", 0, MOON_OPTION_LIST, AT(sim_fault), NULL},
     {"json", 0, MOON_OPTION_BOOL, AT(json), NULL},
     {"dry-run", 0, MOON_OPTION_BOOL, AT(dry_run), NULL},
+    {"run-id", 0, MOON_OPTION_STRING, AT(run_id), "MOONGATE_RUN_ID"},
     {"queue", 0, MOON_OPTION_BOOL, AT(queue), NULL},
     {"wait", 0, MOON_OPTION_DURATION, AT(wait), "MOONGATE_WAIT"},
     {"verbose", 'v', MOON_OPTION_COUNT, AT(verbose), NULL},

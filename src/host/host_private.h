@@ -64,6 +64,7 @@ struct moon_host {
     atomic_int line_interrupts;   /* that nobody has answered yet */
     struct moon_task *run;        /* what a stop cancels; NULL: none */
     atomic_bool has_run, stopped; /* stopped: asked for */
+    unsigned refused;             /* requests, by a guard */
     bool unshielded;              /* no shield holds any more */
     _Atomic(lua_State *) running; /* the coroutine that runs Lua now: where a signal puts its hook */
 };

@@ -85,7 +85,7 @@ void host_slot_release(lua_State *L, struct moon_host *host, uint32_t slot) {
 /* The child's handle is at the top. Does not raise. */
 static void inherit_context(lua_State *L, struct moon_task *t, struct moon_task *parent) {
     t->ordinal = ++parent->spawned;
-    t->guarded = parent->guarded;
+    t->guard = parent->guard;
     if (!parent->has_context)
         return;
     t->has_context = true;

@@ -95,6 +95,14 @@ lua_State *moon_host_state(struct moon_host *host) {
     return host->L;
 }
 
+void moon_host_note_refused(struct moon_host *host) {
+    host->refused++;
+}
+
+unsigned moon_host_refused(const struct moon_host *host) {
+    return host->refused;
+}
+
 struct moon_host_stats moon_host_stats(const struct moon_host *host) {
     return (struct moon_host_stats){host->live, host->background, host->memory.used};
 }

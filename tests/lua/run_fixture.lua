@@ -51,7 +51,9 @@ function M.live(db, definition, opts)
   if run then
     j = runs.take_up(db, run)
   else
-    j = assert(runs.begin(db, { id = opts.id, workflow = definition.name, words = {}, options = {}, script = "test" }))
+    j = assert(runs.begin(db, {
+      id = opts.id or runs.new_id(), workflow = definition.name, words = {}, options = {}, script = "test",
+    }))
   end
   for k, v in pairs(opts.journal or {}) do j[k] = v end
   local session = { journal = j, audit = fake.audit(), project = {} }

@@ -35,6 +35,11 @@ function M.load(name)
   return chunk()
 end
 
+-- What the workflow's source is known by.
+function M.hash(name)
+  return require("moongate.hash").sha256(host.embedded(file_of(name)))
+end
+
 function M.list_names(list)
   local names = {}
   for _, entry in ipairs(list) do names[#names + 1] = entry.name end

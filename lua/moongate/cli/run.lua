@@ -77,28 +77,59 @@ function M.session(ctx, registry)
   }
 end
 
--- words: the script's own. Returns the exit status.
-local function run_workflow(ctx, definition, name, words)
+-- M.values(ctx, definition, name, words [, kept = what the environment gave an earlier life of the run]) -> the values
+-- of its arguments and flags, and what the environment gave. Raises every fault, and what it is not allowed.
+function M.values(ctx, definition, name, words, kept)
   flags.check(definition, commands.globals)
-  if ctx.opts.help then return ctx:text(help.of(name, definition)) end
-  local own = bundled.exists(name)
+  local own, env = bundled.exists(name), {}
   local getenv, check_environment = permissions.environment()
-  local values, faults =
-    flags.parse(definition, words, { getenv = own and host.getenv or getenv, globals = commands.globals })
+  if own then getenv = host.getenv end
+  if kept then getenv = function(variable) return kept[variable] end end
+  local values, faults = flags.parse(definition, words, { globals = commands.globals, getenv = function(variable)
+    env[variable] = getenv(variable)
+    return env[variable]
+  end })
   check_environment(", or give the flag itself")
   if not own then permissions.check(ctx, definition.name, definition.permissions) end
-  if not values then
-    fail.usage_faults(bundled.exists(name) and "help " .. name or ("run %s --help"):format(name), faults)
-  end
-  if not (definition.offline and definition.offline(values)) then
-    require("moongate.cli.settings").check_credentials(ctx)
-  end
+  if values then return values, env end
+  fail.usage_faults(own and "help " .. name or ("run %s --help"):format(name), faults)
+end
+
+-- M.carry_out(ctx, definition, values, within) -> exit status. within(execute(journal | nil) -> outcome) -> outcome.
+function M.carry_out(ctx, definition, values, within)
   local outcome = observe.run(ctx, definition.name, function(registry)
-    require("moongate.cli.leftovers").send(ctx, { metrics = registry })
-    return require("moongate.workflow").execute(definition, values, M.session(ctx, registry))
+    return within(function(j)
+      require("moongate.cli.leftovers").send(ctx, { metrics = registry, apart_from = j and j.id })
+      local session = M.session(ctx, registry)
+      session.journal = j
+      return require("moongate.workflow").execute(definition, values, session)
+    end)
   end)
   ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
   return outcome.exit_status
+end
+
+-- The gateway that a run is against, as its record names it.
+function M.gateway(ctx)
+  return ctx.opts.sim and "sim" or require("moongate.auth").info().api_url
+end
+
+-- words: the script's own. source() -> {script, hash, bundled}; nil: it could not be found again.
+local function run_workflow(ctx, definition, name, words, source)
+  if ctx.opts.help then
+    flags.check(definition, commands.globals)
+    return ctx:text(help.of(name, definition))
+  end
+  local values, env = M.values(ctx, definition, name, words)
+  if not (definition.offline and definition.offline(values)) then
+    require("moongate.cli.settings").check_credentials(ctx)
+  end
+  return M.carry_out(ctx, definition, values, function(execute)
+    local journaled = require "moongate.cli.journaled"
+    if not source or not journaled.wanted(ctx, definition, values) then return execute(nil) end
+    local what = { definition = definition, words = words, source = source(), env = env, gateway = M.gateway(ctx) }
+    return journaled.begin(ctx, what, execute)
+  end)
 end
 
 -- The script's words without the "--" that kept moongate's hands off them.
@@ -111,10 +142,10 @@ function M.plain_words(words)
 end
 
 -- chunk: the loaded script. The first result of a plain one, if there is any, is shown.
-function M.start(ctx, chunk, name, words)
+function M.start(ctx, chunk, name, words, source)
   local result = chunk(table.unpack(M.plain_words(words)))
   if type(result) == "table" and type(result.run) == "function" and require("moongate.workflow").is(result) then
-    return run_workflow(ctx, result, name, words)
+    return run_workflow(ctx, result, name, words, source)
   end
   if ctx.opts.help then return ctx:text("This script is no workflow: it does not say what it takes.") end
   ctx:result(result, M.shown(result))
@@ -129,7 +160,16 @@ end
 
 -- A bundled workflow by its name.
 function M.workflow(ctx, name, words)
-  return run_workflow(ctx, bundled.load(name), name, words)
+  return run_workflow(ctx, bundled.load(name), name, words, function()
+    return { script = name, hash = bundled.hash(name), bundled = true }
+  end)
+end
+
+-- A script's file, as a run's record names it.
+function M.source(path)
+  local text = require("moongate.fs").read(path)
+  local full = path:sub(1, 1) == "/" and path or ("%s/%s"):format(host.cwd(), path)
+  return { script = full, hash = text and require("moongate.hash").sha256(text) }
 end
 
 function M.run(ctx, args)
@@ -143,7 +183,7 @@ function M.run(ctx, args)
     end
     error(err, 0)
   end
-  return M.start(ctx, chunk, script, args.args)
+  return M.start(ctx, chunk, script, args.args, function() return M.source(script) end)
 end
 
 return M

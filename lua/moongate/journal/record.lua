@@ -4,7 +4,8 @@
 --               "done"; "failed"
 --   rec:start(intent)          durable: what is about to be done
 --   rec:done(results, more)    durable: it is done; more: statements of the same transaction
---   rec:fail(err)              durable: it failed, and is done anew when the run is taken up again
+--   rec:fail(err)              durable: it failed. When the run is taken up it is done anew, unless the script had gone
+--                              on to other records of its path: then it fails as it did
 --   rec:remember(results)      done without a start: goes along with the next batch
 --   rec:results()              what was kept of it
 --   rec:inside(opts, fn)       fn() in the record's own scope, finished before a stop is heeded
@@ -17,11 +18,6 @@ local M = {}
 
 local Record = {}
 Record.__index = Record
-
-local ERROR_FIELDS = {
-  "code", "message", "status", "gateway_code", "method", "path", "correlation_id", "attempts", "outcome", "hint",
-  "where",
-}
 
 -- M.new(journal, {path, name, n, kind, place}, its place in the path) -> record
 function M.new(journal, fields, at)
@@ -64,15 +60,14 @@ function M.decode(text)
   return table.unpack(list, 1, n)
 end
 
--- An error as it is kept.
+-- An error as it is kept: all of it that is plain data.
 function M.error_text(err)
+  if not errors.is(err) then return json.encode { code = "script", message = tostring(err) } end
   local out = {}
-  if errors.is(err) then
-    for _, name in ipairs(ERROR_FIELDS) do out[name] = err[name] end
-  else
-    out.code, out.message = "script", tostring(err)
+  for name, value in pairs(err) do
+    if name ~= "traceback" and json.encode(value) then out[name] = value end
   end
-  return json.encode(out) or json.encode { code = "script", message = "a failure whose words have no JSON form" }
+  return assert(json.encode(out))
 end
 
 function Record:results()
@@ -94,6 +89,13 @@ function Record:id()
     self.journal.next_seq = self.seq + 1
   end
   return tostring(self.seq)
+end
+
+-- Whether it failed, and the script went on to something else: it goes on to that again.
+function Record:failed_for_good()
+  if self.state ~= "failed" then return false end
+  local j = self.journal
+  return j.checking or (#j:_path(self.path).records > self.at and not (j.redo and j.redo[self.name]))
 end
 
 -- Raises the failure that was kept of it.

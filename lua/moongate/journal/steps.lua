@@ -80,10 +80,8 @@ function M.step(run, name, fn, opts)
     end
     return unpack_kept(rec.result_json)
   end
-  if j.checking then
-    if rec.state == "failed" then rec:raise() end
-    j:needs(("step '%s' was begun and not ended"):format(name))
-  end
+  if rec:failed_for_good() then rec:raise() end
+  if j.checking then j:needs(("step '%s' was begun and not ended"):format(name)) end
   if rec.state == "started" and j.redo and j.redo[name] then rec.state = "failed" end
   if rec.state == "started" and j.skip and j.skip[name] then
     rec:done { n = 0 }
@@ -141,6 +139,7 @@ function M.timeout(run, seconds, fn)
   local rec = j:visit("timeout", "timeout")
   if rec.state == "done" then return unpack_kept(rec.result_json) end
   if j.checking then return rec:inside({ passing = true, open = true }, fn) end
+  if rec:failed_for_good() then rec:raise() end
   local deadline = deadline_of(rec, seconds)
   local ok, results = pcall(rec.inside, rec, { passing = true, open = true }, function()
     local outcome, err
@@ -186,23 +185,20 @@ local function between(next_number, low, high)
   end
 end
 
--- M.random(plain) -> math.random for a script: in a run, outside of its steps, it gives the same when the run is taken
--- up. plain: math.random
-function M.random(plain)
-  return function(...)
-    local j = journal.current()
-    local numbers = j and j:numbers(stream)
-    if not numbers then return plain(...) end
-    local low, high = ...
-    if low == nil then return (numbers() >> 11) * 2.0 ^ -53 end
-    if high == nil then
-      if low == 0 then return numbers() end
-      low, high = 1, low
-    end
-    local first, last = math.tointeger(low), math.tointeger(high)
-    if not first or not last or first > last then return plain(...) end -- which says what is wrong
-    return between(numbers, first, last)
+-- M.random(plain, …) -> math.random(…) for a script: in a run, outside of its steps, it gives the same when the run is
+-- taken up. plain: math.random
+function M.random(plain, ...)
+  local numbers = journal.current():numbers(stream)
+  if not numbers then return plain(...) end
+  local low, high = ...
+  if low == nil then return (numbers() >> 11) * 2.0 ^ -53 end
+  if high == nil then
+    if low == 0 then return numbers() end
+    low, high = 1, low
   end
+  local first, last = math.tointeger(low), math.tointeger(high)
+  if not first or not last or first > last then return plain(...) end -- which says what is wrong
+  return between(numbers, first, last)
 end
 
 return M

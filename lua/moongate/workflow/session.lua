@@ -23,7 +23,7 @@ function M.gateway(run, options)
   return gateway.open {
     client = client, metrics = run.metrics, dialect = declared.dialect, kinds = declared.kinds,
     limits = run.limits, audit = run.audit, dry_run = run.dry_run, on_conflict = run.flags.on_conflict,
-    deadline = run.deadline, queue = run.queue, leases = function() return hold.scope(run) end,
+    journal = run.journal, deadline = run.deadline, queue = run.queue, leases = function() return hold.scope(run) end,
     cache = others and others:cache(client_options.base_url) or nil,
   }
 end

@@ -1,0 +1,227 @@
+-- runs.lua - `moongate runs list|show|resume|cancel|fork|export|check|prune`.
+local bundled = require "moongate.cli.bundled"
+local errors = require "moongate.error"
+local exit_status = require "moongate.cli.exit_status"
+local host = require "moongate.host"
+local json = require "moongate.json"
+local log = require "moongate.log"
+local runs = require "moongate.runs"
+local store = require "moongate.store"
+local text = require "moongate.cli.text"
+local time = require "moongate.time"
+
+local M = {}
+
+local function open()
+  return assert(store.session())
+end
+
+-- ---- list, show ----
+
+local FIELDS = { "id", "workflow", "script", "status", "exit_status", "gateway", "parent", "parent_step", "host",
+  "records" }
+
+local function data(run)
+  local out = { words = json.array(run.words) }
+  for _, name in ipairs(FIELDS) do out[name] = run[name] end
+  for _, name in ipairs { "created_at", "updated_at", "finished_at" } do
+    out[name] = run[name] and time.iso(run[name] / 1000) or nil
+  end
+  out.cwd, out.script_hash = run.options.cwd, run.script_hash
+  return out
+end
+
+local COLORS = { done = "green", failed = "red", stopped = "red", interrupted = "bold", running = "bold",
+  cancelled = "dim" }
+
+local function line(ctx, run)
+  local words = table.concat(run.words, " ")
+  return ("%s  %s  %s%s"):format(run.id, ctx:paint(1, COLORS[run.status] or "dim", ("%-11s"):format(run.status)),
+    run.workflow or "?", words ~= "" and " " .. words or "")
+end
+
+function M.list(ctx, args)
+  local list, out, lines = runs.list(open(), args), json.array {}, {}
+  for i, run in ipairs(list) do
+    out[i], lines[i] = data(run), line(ctx, run)
+  end
+  ctx:result({ runs = out }, #lines > 0 and table.concat(lines, "\n") or "no runs are kept here")
+end
+
+local STATES = { started = "begun, not known to be done" }
+
+local function record_line(rec)
+  local place = rec.path ~= "" and ("[%s] "):format(rec.path) or ""
+  local name = (rec.kind == "step" and "" or rec.kind .. " ") .. rec.name .. (rec.n > 1 and "#" .. rec.n or "")
+  local parts = { ("%4d  %s%s"):format(rec.seq, place, name), STATES[rec.state] or rec.state }
+  if rec.finished_at and rec.started_at and rec.finished_at > rec.started_at then
+    parts[#parts + 1] = ("%d ms"):format(rec.finished_at - rec.started_at)
+  end
+  local err = rec.state == "failed" and rec.error_json and json.decode(rec.error_json)
+  if err then parts[#parts + 1] = tostring(err.message) end
+  return table.concat(parts, "  ")
+end
+
+local function record_data(rec)
+  local out = {}
+  for _, name in ipairs { "seq", "path", "name", "n", "kind", "state", "place" } do out[name] = rec[name] end
+  for _, name in ipairs { "intent", "result", "error" } do
+    out[name] = rec[name .. "_json"] and json.decode(rec[name .. "_json"]) or nil
+  end
+  for _, name in ipairs { "started_at", "finished_at" } do
+    out[name] = rec[name] and time.iso(rec[name] / 1000) or nil
+  end
+  return out
+end
+
+function M.show(ctx, args)
+  local db = open()
+  local run = runs.find(db, args.run)
+  local records = runs.records(db, run.id)
+  local out, lines = data(run), { line(ctx, run) }
+  local function add(fmt, value)
+    if value ~= nil then lines[#lines + 1] = "  " .. fmt:format(value) end
+  end
+  add("script %s", run.script)
+  add("against %s", run.gateway)
+  add("in %s", run.options.cwd)
+  add("begun %s", out.created_at)
+  add("ended %s", out.finished_at)
+  add("by %s", run.host)
+  if run.parent then add("forked from %s", ("%s before %s"):format(run.parent, run.parent_step or "?")) end
+  add("exit status %d", run.exit_status)
+  if run.error then add("error: %s", run.error.message) end
+  out.steps, out.result, out.error = json.array {}, run.result and run.result.data, run.error
+  for i, rec in ipairs(records) do
+    out.steps[i] = record_data(rec)
+    lines[#lines + 1] = record_line(rec)
+  end
+  ctx:result(out, table.concat(lines, "\n"))
+end
+
+function M.export(ctx, args)
+  local db = open()
+  local document = runs.export(db, runs.find(db, args.run))
+  ctx:result(document, assert(json.encode(document)))
+end
+
+-- ---- resume, fork, cancel ----
+
+-- The definition of a run's script as it is now, and what its source is.
+local function script_of(run, path)
+  local cli_run = require "moongate.cli.run"
+  if run.options.bundled and not path then
+    local definition = bundled.load(run.script)
+    if definition then return definition, { hash = bundled.hash(run.script) } end
+  end
+  local file = path or run.script
+  local chunk, err = require("moongate.sandbox").load_script(file, cli_run.globals(file, run.words))
+  if not chunk then
+    if err.code == "not_found" then err.hint = "say where the script is now: --script FILE" end
+    error(err, 0)
+  end
+  local definition = chunk(table.unpack(cli_run.plain_words(run.words)))
+  if not require("moongate.workflow").is(definition) then
+    error(errors.new { code = "invalid", message = ("%s is no workflow any more"):format(file) }, 0)
+  end
+  return definition, cli_run.source(file)
+end
+
+local function set_of(list)
+  if not list then return nil end
+  local set = {}
+  for _, name in ipairs(list) do set[name] = true end
+  return set
+end
+
+-- Words name files from where the run was begun.
+local function go_there(run)
+  local cwd = run.options.cwd
+  if not cwd or cwd == host.cwd() then return end
+  if not host.chdir(cwd) then
+    log.warn("run %s was begun in %s, which is not here: its files are looked for in %s", run.id, cwd, host.cwd())
+  end
+end
+
+-- A changed script is compared with the journal first, as far as that can be done without the gateway.
+local function check_changed(ctx, db, run, source, definition)
+  if source.hash == run.script_hash then return end
+  log.warn("run %s: its script has changed since", run.id)
+  local verdict = require("moongate.cli.runs_check").one(ctx, definition, runs.export(db, run))
+  if verdict.mismatches[1] then error(verdict.mismatches[1], 0) end
+end
+
+local function go_on(ctx, db, run, args)
+  local cli_run, journaled = require "moongate.cli.run", require "moongate.cli.journaled"
+  if run.status == "done" then
+    local outcome = journaled.recorded(ctx, run)
+    ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
+    return outcome.exit_status
+  end
+  if run.options.secret then
+    error(errors.new {
+      code = "usage", message = ("run %s was begun with a secret among its words, which is not kept"):format(run.id),
+      hint = ("give the whole command again, with --run-id %s"):format(run.id),
+    }, 0)
+  end
+  go_there(run)
+  local definition, source = script_of(run, args.script)
+  require("moongate.cli.settings").check_credentials(ctx)
+  journaled.check_gateway(run, cli_run.gateway(ctx))
+  check_changed(ctx, db, run, source, definition)
+  ctx.opts.deadline = ctx.opts.deadline or run.options.deadline
+  ctx.opts.queue = ctx.opts.queue or run.options.queue
+  local name = run.options.bundled and run.script or source.script
+  local values = cli_run.values(ctx, definition, name, run.words, run.options.env or {})
+  local opts = { redo = set_of(args.redo), skip = set_of(args.skip) }
+  return cli_run.carry_out(ctx, definition, values, function(execute)
+    return journaled.resume(ctx, db, run, opts, execute)
+  end)
+end
+
+function M.resume(ctx, args)
+  local db = open()
+  return go_on(ctx, db, runs.find(db, args.run), args)
+end
+
+function M.fork(ctx, args)
+  local db = open()
+  local run = runs.find(db, args.run)
+  if ctx.opts.dry_run then
+    local kept = runs.before(db, run, args.from)
+    return ctx:result({ parent = run.id, from = args.from, records = #kept },
+      ("it would begin with %s of run %s"):format(text.count(#kept, "record"), run.id))
+  end
+  local fork = runs.fork(db, run, args.from)
+  ctx:note("run %s is forked from %s before %s", fork.id, run.id, args.from)
+  return go_on(ctx, db, fork, {})
+end
+
+function M.cancel(ctx, args)
+  local db = open()
+  local run = runs.find(db, args.run)
+  runs.cancel(db, run)
+  ctx:result({ id = run.id, status = "cancelled" }, ("run %s is cancelled"):format(run.id))
+end
+
+-- ---- check, prune ----
+
+function M.check(ctx, args)
+  return require("moongate.cli.runs_check").run(ctx, args, open)
+end
+
+function M.prune(ctx, args)
+  local db = open()
+  local which = { status = args.status, before = assert(db:now()) + 1 }
+  if args.id then
+    which.id = runs.find(db, args.id).id
+  else
+    which.before = which.before - math.floor(args.older_than * 1000)
+  end
+  local ids = ctx.opts.dry_run and runs.prunable(db, which) or runs.prune(db, which)
+  ctx:result({ runs = ids }, ("%s %s"):format(text.count(#ids, "run"),
+    ctx.opts.dry_run and "would be forgotten" or "forgotten"))
+  return exit_status.DONE
+end
+
+return M
