@@ -6,7 +6,8 @@
 ---@class moongate.auth
 local auth = {}
 
----@class moongate.auth.handle prints as "credential for https://… (***)"
+---Prints as "credential for https://… (***)".
+---@class moongate.auth.handle
 
 ---The credential of the session's gateway, from flags, environment, project file or gc profile. The same handle each
 ---time, so that a session mints one token.

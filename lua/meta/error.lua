@@ -5,8 +5,46 @@
 ---@class moongate.error.module
 local errors = {}
 
+---What went wrong, by a name that stays. Scripts may use others.
+---@alias moongate.error.code
+---| "out_of_memory"
+---| "invalid" an input or an answer is not as it must be
+---| "parse" a text can't be read
+---| "range" a number is out of range
+---| "io" a disk or a terminal
+---| "not_found"
+---| "exists"
+---| "denied" the system's permissions, or moongate's
+---| "unauthorized" no credential, or none that the gateway takes
+---| "connect" nothing was sent
+---| "network" the connection was lost
+---| "tls"
+---| "timeout"
+---| "cancelled" the task was
+---| "http" an answer with a status of 400 or more
+---| "conflict" somebody else wrote, or holds it
+---| "breaker_open" the gateway has failed too often just now; nothing was sent
+---| "retry_budget" too many calls of this host are tries again already
+---| "unknown_outcome" whether it took effect is not known
+---| "too_large"
+---| "corrupt" a file is damaged
+---| "closed"
+---| "interrupted" Ctrl-C
+---| "protocol" the other side does not keep to the protocol
+---| "verify" a signature, or what was written, is not as it must be
+---| "script" a script raised something that is no error object
+---| "bug" moongate's own fault
+---| "store" the state can't be used
+---| "busy"
+---| "usage" the command line is wrong
+---| "failed" the gateway says that its job has failed
+---| "webhook_disabled" the receiver wants no more of it
+---| "journal_mismatch" the script is no longer the one that the run was of
+---| "lost" a lease was taken over by another process
+---| "check_end" `runs check` is over
+
 ---@class moongate.error
----@field code string stable name: "timeout", "not_found", "denied", "unauthorized", "conflict", "script", …
+---@field code moongate.error.code|string
 ---@field message string
 ---@field status? integer HTTP status
 ---@field gateway_code? string the gateway's own error code

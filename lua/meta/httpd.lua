@@ -1,23 +1,23 @@
----@meta
+---@meta moongate.httpd
 -- httpd: an HTTP/1.1 server for simulated services and receivers of webhooks. Each request is a task of its own.
 -- A server lives no longer than the task that called serve.
 
----@class httpd
+---@class moongate.httpd
 local httpd = {}
 
----@class httpd.Options
+---@class moongate.httpd.options
 ---@field host? string         numeric IPv4 or IPv6 address, or "localhost"; default "127.0.0.1"
 ---@field port? integer        0..65535; default 0: a free one
 ---@field tls? {cert: string, key: string} PEM text, or the paths of PEM files; TLS 1.2 and later
----@field handler fun(req: httpd.Request): httpd.Response|string|nil  a string is a 200 with that text, nil a 204
----@field accept? fun(req: httpd.Request): "close"|httpd.Response|nil called when the headers have come
+---@field handler fun(req: moongate.httpd.request): moongate.httpd.response|string|nil  a string is a 200 with that text, nil a 204
+---@field accept? fun(req: moongate.httpd.request): "close"|moongate.httpd.response|nil called when the headers have come
 ---  and before the body is read (req.body is nil): nil goes on to handler with the same req, "close" ends the
 ---  connection, a response is sent at once
 ---@field max_body? integer    bytes, 1..2147483647; default 64 MiB. Beyond it the server answers 413 itself
 ---@field max_connections? integer default 10000
 ---@field idle_timeout? integer    seconds, 1..86400; default 60: a connection silent for this long is closed
 
----@class httpd.Request
+---@class moongate.httpd.request
 ---@field method string
 ---@field target string        path and query as they were sent
 ---@field path string          the path as it was sent: still percent-encoded (see httpd.unescape)
@@ -30,10 +30,10 @@ local request = {}
 
 -- The body as JSON.
 ---@return any value nil when it is none
----@return error.Error? err
+---@return moongate.error? err
 function request:json() end
 
----@class httpd.Response
+---@class moongate.httpd.response
 ---@field status? integer      200..599; default 200
 ---@field headers? table<string, string|number|string[]> Content-Length and Transfer-Encoding are the server's own. A
 ---  name that is no token, or a control character in a value, is an error
@@ -43,7 +43,7 @@ function request:json() end
 ---@field truncate? integer    fault: send this many bytes of the body, then end the connection
 ---@field drip? {bytes: integer, interval: number} fault: send this many bytes every interval seconds
 
----@class httpd.Server
+---@class moongate.httpd.server
 ---@field port integer
 ---@field url string           "http://127.0.0.1:8080", without a slash at the end
 ---@field live integer         requests that have begun and are not over
@@ -51,9 +51,9 @@ local server = {}
 
 -- Starts a server. Only inside a task. An error in a handler, or a response that is none, is a 500 for the client and a
 -- line in the log. A client that leaves does not end the handler; its answer goes nowhere.
----@param options httpd.Options
----@return httpd.Server? server
----@return error.Error? err "connect": the port can't be had; "invalid": an address or a TLS pair that can't be used;
+---@param options moongate.httpd.options
+---@return moongate.httpd.server? server
+---@return moongate.error? err "connect": the port can't be had; "invalid": an address or a TLS pair that can't be used;
 ---  "not_found", "denied", "io": a PEM file
 function httpd.serve(options) end
 

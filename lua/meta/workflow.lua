@@ -106,12 +106,12 @@ function workflow.exit_status(err) end
 ---@field json boolean
 ---@field simulated boolean --sim
 ---@field deadline? number seconds for one call of the gateway
----@field gateway any the gateway, opened when it is first used
+---@field gateway moongate.gateway.handle opened when it is first used
 ---@field project table the project file; empty without one
 ---@field limits table its limits
 ---@field audit moongate.audit
 ---@field log moongate.log
----@field metrics any the run's registry
+---@field metrics moongate.metrics.registry the run's own
 ---@field journal any where its steps are recorded
 local run = {}
 
