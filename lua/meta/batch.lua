@@ -31,11 +31,9 @@ function batch.note(entry, result) end
 ---@return table resource as read back
 function batch.confirm(run, entry, options) end
 
----@param run moongate.workflow.run
 ---@param entry table
----@param event string
----@param data table
-function batch.tell(run, entry, event, data) end
+---@return fun(notes: table[]) told the option of run:step: what became of the messages goes into the entry
+function batch.told(entry) end
 
 ---@param entry table
 ---@param name string

@@ -21,6 +21,7 @@ local gateway = {}
 ---@field metrics? moongate.metrics.registry
 ---@field journal? table
 ---@field leases? any
+---@field store? any where what is queued is kept (default: the session's)
 ---@field queue? any keep what the gateway can't take now
 
 ---A gateway on an HTTP client. Workflows need not call this: see run.gateway.
@@ -34,6 +35,7 @@ function gateway.open(options) end
 ---@field deadline number seconds
 ---@field audit table
 ---@field log table
+---@field _client moongate.http.client for modules of the program
 local handle = {}
 
 ---What was read. `content` may be changed in place and written.

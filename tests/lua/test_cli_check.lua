@@ -127,7 +127,8 @@ return workflow.define {
 }]], "3:15: moongate.workflow.define has no option 'sumary' (did you mean 'summary'?)\n"
     .. "3:45: moongate.workflow.define: permissions has no option 'nett' (did you mean 'net'?)\n"
     .. "4:25: moongate.workflow.define: flags has no option 'typ' (did you mean 'type'?)\n"
-    .. "5:27: moongate.workflow.run has no method 'setp' (did you mean 'step'?)")
+    .. "5:27: moongate.workflow.run has no method 'setp' (did you mean 'step'?)\n"
+    .. "5:72: moongate.gateway.handle has no method 'anything'")
 end)
 
 t.test("no false alarm about modules", function()

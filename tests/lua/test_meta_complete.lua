@@ -107,6 +107,9 @@ t.test("methods of the objects that Lua modules give", function()
       t.ok(methods[name], class_name .. ":" .. name .. " is not described")
     end
     for name in source(path):gmatch("\n" .. variable .. "%.(%l[%w_]*) = ") do defined[name] = true end
+    for list in source(path):gmatch("ipairs (%b{}) do\n%s*" .. variable .. "%[name%] = ") do
+      for name in list:gmatch '"([%w_]+)"' do defined[name] = true end
+    end
     for name in pairs(methods) do
       t.ok(defined[name], ("%s:%s is described, but not there"):format(class_name, name))
     end
