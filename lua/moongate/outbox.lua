@@ -28,6 +28,20 @@ local webhooks = require "moongate.webhooks"
 
 local M = {}
 
+-- What runs work with; not in the run itself, which is in the script's hands.
+local envs = setmetatable({}, { __mode = "k" })
+local stores = setmetatable({}, { __mode = "k" })
+
+-- outbox.use(run, store): where the messages of a run without a journal are kept: a store, or a function that opens it.
+function M.use(run, store)
+  stores[run] = store
+end
+
+-- outbox.state(run) -> what is remembered of its webhooks (moongate.webhooks.state); nil: nothing is kept
+function M.state(run)
+  return envs[run] and envs[run].state
+end
+
 -- outbox.env{db, audit, log, metrics, webhooks = the project file's, simulated} -> what deliveries work with
 function M.env(parts)
   return {
@@ -48,18 +62,18 @@ end
 -- The run's; nil: it has no store, and its messages live as long as itself. made: id -> {hook, headers} of those that
 -- this process made, whose secrets may be known to nobody else.
 local function env_of(run)
-  local env = run._outbox
+  local env = envs[run]
   if env then return env end
-  local db = run.journal and run.journal.db or run._session.store
+  local db = run.journal and run.journal.db or stores[run]
   if type(db) == "function" then db = open(run, db) end
   if not db then return nil end
-  if run._outbox then return run._outbox end -- another task was first, while this one waited
+  if envs[run] then return envs[run] end -- another task was first, while this one waited
   env = M.env {
     db = db, audit = run.audit, log = run.log, metrics = run.metrics, webhooks = run.project.webhooks,
     simulated = run.simulated,
   }
   env.run_id = run.id
-  run._outbox, run._webhooks = env, env.state
+  envs[run] = env
   return env
 end
 
@@ -195,7 +209,7 @@ function M.add(run, record, event, data, opts)
   table.move(statements, 1, #statements, #held.statements + 1, held.statements)
   local notes = {}
   for i, id in ipairs(ids) do
-    local made = run._outbox.made[id]
+    local made = envs[run].made[id]
     notes[i] = made.note or { name = made.hook.name, id = id, delivered = false, attempts = 0 }
     held.ids[#held.ids + 1], held.notes[#held.notes + 1] = id, notes[i]
   end
@@ -243,7 +257,7 @@ function M.tell(run, event, data, opts)
   local statements, ids = M.rows(run, event, data, opts)
   if not statements then return nil end
   if #statements > 0 then
-    local kept, err = run._outbox.db:batch(statements)
+    local kept, err = envs[run].db:batch(statements)
     if not kept then
       run.log.error("webhooks' messages can't be kept: %s", err.message)
       return nil

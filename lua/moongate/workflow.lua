@@ -324,7 +324,7 @@ local function new_run(definition, values, session)
   local run
   local hooks = default_session(function() return run end)
   for key in pairs(hooks) do hooks[key] = session[key] or hooks[key] end
-  hooks.audit, hooks.metrics, hooks.store = session.audit, session.metrics, session.store
+  hooks.audit, hooks.metrics = session.audit, session.metrics
   local project = session.project or {}
   run = setmetatable({
     name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),
@@ -334,6 +334,7 @@ local function new_run(definition, values, session)
     journal = session.journal, id = session.journal and session.journal.id,
     _session = hooks, _client_options = {}, _lines = {}, _changes = {}, _steps = {},
   }, Run)
+  if session.store then require("moongate.outbox").use(run, session.store) end
   return run
 end
 
@@ -361,7 +362,6 @@ end
 
 -- Webhooks that were not told belong to the result, whatever the workflow says of them itself.
 local function add_undelivered(run, data, lines)
-  if not run._webhooks then return data end
   local list, more = require("moongate.webhooks.notify").undelivered(run)
   if not list then return data end
   table.move(more, 1, #more, #lines + 1, lines)

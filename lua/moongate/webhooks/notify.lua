@@ -114,14 +114,18 @@ function M.hooks(run, event, opts)
   return hooks
 end
 
+local memory = setmetatable({}, { __mode = "k" }) -- of runs without a store
+
 -- run:webhook without a store, see workflow.lua.
 function M.all(run, event, data, opts)
   opts = opts or {}
   local hooks = M.hooks(run, event, opts)
   if #hooks == 0 or run.dry_run then return {} end
-  run._webhooks = run._webhooks or state.memory()
-  local env = { audit = run.audit, log = run.log, state = run._webhooks, headers = opts.headers,
-    metrics = run.metrics }
+  memory[run] = memory[run] or state.memory()
+  local env = {
+    audit = run.audit, log = run.log, state = require("moongate.outbox").state(run) or memory[run],
+    headers = opts.headers, metrics = run.metrics,
+  }
   return assert(task.map(hooks, #hooks, function(hook) return (M.one(env, hook, event, data)) end))
 end
 
@@ -129,7 +133,9 @@ local SHOWN_LINES = 5
 
 -- What the run's result says of what was not delivered: a list for --json, lines for people. Nothing: nil.
 function M.undelivered(run)
-  local counts, first = run._webhooks:undelivered()
+  local known = require("moongate.outbox").state(run) or memory[run]
+  if not known then return nil end
+  local counts, first = known:undelivered()
   if counts.total == 0 then return nil end
   local lines = {}
   for i = 1, math.min(#first, SHOWN_LINES) do
