@@ -77,6 +77,12 @@ bool moon_host_interrupt_line(struct moon_host *host);
 /* Requests that a task's guard has refused, since the start. */
 void moon_host_note_refused(struct moon_host *host);
 unsigned moon_host_refused(const struct moon_host *host);
+/* The time that a run may take is over: as moon_host_interrupt, and moon_host_main gives MOON_ETIMEOUT. */
+void moon_host_time_up(struct moon_host *host);
+/* An interrupt of any kind has not been answered yet. Any thread. */
+bool moon_host_interrupt_pending(const struct moon_host *host);
+/* Changes each time a script gets the floor or gives it back; odd while one has it. Any thread. */
+uint64_t moon_host_beat(const struct moon_host *host);
 
 struct moon_host *moon_host_of(lua_State *L); /* never NULL inside a host's VM */
 const struct moon_services *moon_host_services(const struct moon_host *host);

@@ -13,7 +13,7 @@
 #define MANY_FILES 65536
 
 /* A signal handler gets no argument: the one exception to "no globals". Set before the handlers are, cleared after. */
-static struct moon_host *signalled;
+static struct moon_session *signalled;
 static pthread_t main_thread;
 
 /* The first signal stops a run where it can be resumed, or else ends what runs in order; the second ends the process.
@@ -24,20 +24,29 @@ static void on_signal(int sig) {
         pthread_kill(main_thread, sig);
         return;
     }
-    if (sig == SIGINT && moon_host_interrupt_line(signalled))
+    moon_watchdog_interrupted(signalled->watchdog);
+    if (sig == SIGINT && moon_host_interrupt_line(signalled->host))
         return;
     if (seen++)
         _exit(130);
-    if (!moon_host_stop(signalled))
-        moon_host_interrupt(signalled);
+    if (!moon_host_stop(signalled->host))
+        moon_host_interrupt(signalled->host);
 }
 
-static void catch_signals(struct moon_host *host) {
-    struct sigaction sa = {.sa_handler = host ? on_signal : SIG_DFL};
+/* --max-time is over: the watchdog says so, and hooks can be set by this thread only. */
+static void on_time_up(int sig) {
+    (void)sig;
+    moon_host_time_up(signalled->host);
+}
+
+static void catch_signals(struct moon_session *session) {
+    struct sigaction sa = {.sa_handler = session ? on_signal : SIG_DFL};
+    struct sigaction time_up = {.sa_handler = session ? on_time_up : SIG_IGN};
     sigemptyset(&sa.sa_mask);
     main_thread = pthread_self();
-    if (host)
-        signalled = host;
+    if (session)
+        signalled = session;
+    sigaction(MOON_WATCHDOG_SIGNAL, &time_up, NULL);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
 }
@@ -88,7 +97,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     if (moon_session_open(&session, &options, &err) == 0) {
-        catch_signals(session.host);
+        catch_signals(&session);
         status = moon_session_run(&session);
         catch_signals(NULL);
     } else {

@@ -289,14 +289,19 @@ int moon_session_fail(const struct moon_session *s, const struct moon_err *err) 
 int moon_session_run(struct moon_session *s) {
     struct moon_err err = {0};
     int status = 1;
+    if (s->options->max_time > 0 && moon_watchdog_start(&s->watchdog, s->host, s->options->max_time, &err) != 0)
+        return moon_session_fail(s, &err);
     int rc = moon_host_main(s->host, "moongate.cli", s->options->argc, s->options->argv, &status, &err);
     clear_line(s);
+    if (rc == MOON_ETIMEOUT)
+        moon_err_set(&err, rc, "the run took longer than --max-time %.6gs, and was ended", s->options->max_time);
     if (rc == 0 || (rc == MOON_EINTERRUPT && s->may_interrupt))
         return rc == 0 ? status : 0;
     return moon_session_fail(s, &err);
 }
 
 void moon_session_close(struct moon_session *s) {
+    moon_watchdog_stop(s->watchdog);
     moon_host_free(s->host);
     moon_store_queue_free(s->store, NULL, NULL);
     if (s->audit)

@@ -5,6 +5,7 @@
 
 #include "options.h"
 #include "project.h"
+#include "watchdog.h"
 
 #include "moongate/audit_queue.h"
 #include "moongate/clock.h"
@@ -40,6 +41,7 @@ struct moon_session {
     struct moon_permit *permit;
     struct moon_err permit_err; /* code 0, or what is wrong with the permissions of flags and project file */
     bool permit_filled;
+    struct moon_watchdog *watchdog; /* NULL: no limit, and no script so far */
     struct moon_host *host;
     struct moon_screen screen; /* a prompt */
     bool line_shown;           /* a progress line stands on the terminal */

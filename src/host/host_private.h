@@ -59,6 +59,8 @@ struct moon_host {
 
     pthread_t thread;
     atomic_int interrupted;
+    atomic_bool timed_out;           /* that is why */
+    _Atomic(uint64_t) beat;          /* see moon_host_beat */
     struct moon_task *prompt, *line; /* whose lines an interrupt ends, and the one in the foreground; NULL: none */
     atomic_bool has_prompt;
     atomic_int line_interrupts;   /* that nobody has answered yet */

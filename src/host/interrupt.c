@@ -80,6 +80,20 @@ void moon_host_interrupt(struct moon_host *host) {
     look_up(host);
 }
 
+void moon_host_time_up(struct moon_host *host) {
+    atomic_store(&host->timed_out, true);
+    moon_host_interrupt(host);
+}
+
+uint64_t moon_host_beat(const struct moon_host *host) {
+    return atomic_load_explicit(&host->beat, memory_order_relaxed);
+}
+
+bool moon_host_interrupt_pending(const struct moon_host *host) {
+    return atomic_load(&host->interrupted) || atomic_load(&host->line_interrupts) ||
+           (atomic_load(&host->has_run) && atomic_load(&host->stopped));
+}
+
 bool moon_host_stop(struct moon_host *host) {
     if (!atomic_load(&host->has_run))
         return false;

@@ -88,6 +88,11 @@ static void stress_gc(lua_State *L, struct moon_host *host) {
         lua_gc(L, LUA_GCCOLLECT);
 }
 
+static void beat(struct moon_host *host) { /* nobody else writes it */
+    uint64_t n = atomic_load_explicit(&host->beat, memory_order_relaxed);
+    atomic_store_explicit(&host->beat, n + 1, memory_order_relaxed);
+}
+
 static void step(lua_State *L, struct moon_host *host, struct moon_task *t) {
     int status, n = 0;
     if ((t->cancelled && !moon_task_shielded(t)) || atomic_load_explicit(&host->interrupted, memory_order_relaxed)) {
@@ -117,8 +122,11 @@ static void step(lua_State *L, struct moon_host *host, struct moon_task *t) {
 static int run_ready(lua_State *L) {
     struct moon_host *host = moon_host_of(L);
     struct moon_task *t;
-    for (size_t n = host->n_ready + EXTRA_STEPS; n && (t = next_ready(host)); n--)
+    for (size_t n = host->n_ready + EXTRA_STEPS; n && (t = next_ready(host)); n--) {
+        beat(host);
         step(L, host, t);
+        beat(host);
+    }
     return 0;
 }
 
@@ -133,6 +141,8 @@ static void on_turn(void *ud) {
         lua_pop(L, 1);
         host->current = NULL;
         atomic_store(&host->running, NULL);
+        if (moon_host_beat(host) % 2)
+            beat(host);
     }
     host->in_turn = false;
     if (host->ready)

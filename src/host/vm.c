@@ -224,7 +224,8 @@ int moon_host_main(struct moon_host *host, const char *module, int argc, char *c
     }
     rc = protect(host->L, main_outcome, &a, a.err);
     if (atomic_load(&host->interrupted))
-        return moon_err_set(a.err, MOON_EINTERRUPT, "interrupted");
+        return atomic_load(&host->timed_out) ? moon_err_set(a.err, MOON_ETIMEOUT, "the time it may take is over")
+                                             : moon_err_set(a.err, MOON_EINTERRUPT, "interrupted");
     if (stuck)
         return moon_err_set(a.err, MOON_ESCRIPT,
                             "deadlock: every task waits for another, and nothing can wake them%s%s",
