@@ -18,7 +18,7 @@ static int l_restrict(lua_State *L) {
     struct moon_err err;
     struct moon_session *s = session_of(L);
     if (moon_permissions_enforce(s, luaL_optstring(L, 1, NULL), &err) == 0 &&
-        (s->watchdog || moon_watchdog_start(&s->watchdog, s->host, 0, &err) == 0))
+        (s->watchdog || moon_watchdog_start(&s->watchdog, s->host, 0, s->options->json, &err) == 0))
         return 0;
     moon_error_push(L, &err);
     return lua_error(L);

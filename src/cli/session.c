@@ -289,7 +289,8 @@ int moon_session_fail(const struct moon_session *s, const struct moon_err *err) 
 int moon_session_run(struct moon_session *s) {
     struct moon_err err = {0};
     int status = 1;
-    if (s->options->max_time > 0 && moon_watchdog_start(&s->watchdog, s->host, s->options->max_time, &err) != 0)
+    if (s->options->max_time > 0 &&
+        moon_watchdog_start(&s->watchdog, s->host, s->options->max_time, s->options->json, &err) != 0)
         return moon_session_fail(s, &err);
     int rc = moon_host_main(s->host, "moongate.cli", s->options->argc, s->options->argv, &status, &err);
     clear_line(s);

@@ -31,28 +31,35 @@ struct moon_watchdog {
     int wake;
     atomic_bool interrupted, stop;
     double max_time;
+    bool json;
     int64_t limit_at; /* NEVER: no limit */
     bool told;        /* the limit was reached, and the main thread knows */
     uint64_t beat;    /* of the scheduler, when it was last seen to change ... */
     int64_t beat_at;  /* ... and when that was; 0: nobody has looked yet */
 };
 
-static void end_process(const char *message, int status) {
-    size_t len = strlen(message);
-    if (write(STDERR_FILENO, message, len) != (ssize_t)len) {
+static void put(int fd, const char *text) {
+    size_t len = strlen(text);
+    if (write(fd, text, len) != (ssize_t)len) {
         /* nowhere left to say so */
     }
+}
+
+static void end_process(const struct moon_watchdog *w, const char *code, const char *message, int status) {
+    char text[600];
+    snprintf(text, sizeof text, "moongate: %s: the script was in a function that can't be interrupted\n", message);
+    put(STDERR_FILENO, text);
+    snprintf(text, sizeof text, "{\"error\":{\"code\":\"%s\",\"exit_status\":%d,\"message\":\"%s\"}}\n", code, status,
+             message);
+    if (w->json)
+        put(STDOUT_FILENO, text);
     _exit(status); /* allow: _exit, because the main thread can't be reached any more */
 }
 
 static void end_for_time(const struct moon_watchdog *w) {
     char message[200];
-    snprintf(
-        message, sizeof message,
-        "moongate: error: timeout: ended by force, %.3g s after --max-time %.6gs: the script was in a function that "
-        "can't be interrupted\n",
-        (double)GRACE / 1e9, w->max_time);
-    end_process(message, 1);
+    snprintf(message, sizeof message, "the run took longer than --max-time %.6gs, and was ended by force", w->max_time);
+    end_process(w, "timeout", message, 1);
 }
 
 /* Watches for a script that has the floor and does not give it back. */
@@ -62,8 +69,7 @@ static void look_at_beat(struct moon_watchdog *w, int64_t now) {
         w->beat = beat;
         w->beat_at = now;
     } else if (now - w->beat_at >= GRACE) {
-        end_process("moongate: interrupted: ended by force: the script was in a function that can't be interrupted\n",
-                    130);
+        end_process(w, "interrupted", "interrupted, and ended by force", 130);
     }
 }
 
@@ -116,7 +122,8 @@ static int start_thread(struct moon_watchdog *w) {
     return rc;
 }
 
-int moon_watchdog_start(struct moon_watchdog **out, struct moon_host *host, double max_time, struct moon_err *err) {
+int moon_watchdog_start(struct moon_watchdog **out, struct moon_host *host, double max_time, bool json,
+                        struct moon_err *err) {
     struct moon_watchdog *w = calloc(1, sizeof *w);
     *out = NULL;
     if (!w)
@@ -125,6 +132,7 @@ int moon_watchdog_start(struct moon_watchdog **out, struct moon_host *host, doub
     w->main = pthread_self();
     w->clock = moon_clock_system(); /* limits are of real time, also where a test turns the clock */
     w->max_time = max_time;
+    w->json = json;
     w->limit_at = max_time > 0 && max_time < 1e9 ? moon_mono_ns(&w->clock) + (int64_t)(max_time * 1e9) : NEVER;
     w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake < 0 || start_thread(w) != 0) {

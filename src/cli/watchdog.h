@@ -6,14 +6,17 @@
 #include "moongate/err.h"
 
 #include <signal.h>
+#include <stdbool.h>
 
 struct moon_host;
 struct moon_watchdog;
 
 #define MOON_WATCHDOG_SIGNAL SIGALRM /* to the main thread, when the time is up: moon_host_time_up */
 
-/* To be called on the main thread. max_time: seconds from now; 0: no limit. MOON_EIO: no thread to be had. */
-int moon_watchdog_start(struct moon_watchdog **out, struct moon_host *host, double max_time, struct moon_err *err);
+/* To be called on the main thread. max_time: seconds from now; 0: no limit. json: its last word is a
+ * document, too. MOON_EIO: no thread to be had. */
+int moon_watchdog_start(struct moon_watchdog **out, struct moon_host *host, double max_time, bool json,
+                        struct moon_err *err);
 /* An interrupt has come. For signal handlers; NULL-safe. */
 void moon_watchdog_interrupted(struct moon_watchdog *w);
 /* Before the host is freed. NULL-safe. */
