@@ -166,6 +166,36 @@ LUA
     like $r->{out}, qr{^# inner/tests/a_test\.lua:4: got 1, expected 2}m, 'and places are told from where we are' or diag $r->{out};
 };
 
+subtest 'lines that ran' => sub {
+    my $d = folder('helper.lua' => <<'LUA', 'tests/a_test.lua' => 'it("x", function() end)', 'b_test.lua' => <<'TEST', 'c_test.lua' => <<'TEST');
+#!/usr/bin/env moongate
+local M = {}
+
+function M.sign(n)
+  if n > 0 then return "+" end
+  if n < 0 then
+    local text = "-"
+    return text
+  end
+  return ""
+end
+
+return M
+LUA
+local helper = require "helper"
+it("x", function() expect(helper.sign(1)):to_be "+" end)
+TEST
+local helper = require "helper"
+it("x", function() expect(helper.sign(0)):to_be "" end)
+it("has lines of its own", function() expect(pcall(helper.sign)):to_be(false) end)
+TEST
+    my $r = tests($d, '--coverage', '--coverage-file', 'lcov.info');
+    is $r->{status}, 0;
+    like $r->{out}, qr/^# file        lines   hit      %  not run\n# helper\.lua      8     6   75\.0  7-8\n# all             8     6   75\.0$/m or diag $r->{out};
+    is read_file("$d/lcov.info"), "TN:\nSF:helper.lua\nDA:2,2\nDA:4,2\nDA:5,3\nDA:6,1\nDA:7,0\nDA:8,0\nDA:10,1\nDA:13,2\nLF:8\nLH:6\nend_of_record\n", 'lcov';
+    is json(tests($d, '--coverage', '--json')->{out})->{coverage}[0]{percent}, 75, '--json';
+};
+
 subtest 'a new workflow passes its own tests, and is left alone from then on' => sub {
     my $d = folder();
     my $r = moon({ dir => $d }, 'new', 'two-words');

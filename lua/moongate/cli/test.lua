@@ -1,5 +1,6 @@
 -- test.lua - `moongate test [PATHS]`: finds the files, runs each in a process of its own (cli/test/worker.lua), several
 -- at once, and reports what became of their tests, in the files' order.
+local coverage = require "moongate.cli.test.coverage"
 local errors = require "moongate.error"
 local files = require "moongate.cli.test.files"
 local fs = require "moongate.fs"
@@ -134,8 +135,21 @@ local function summary_of(list, opts, seconds)
   return s
 end
 
+-- The table of lines that ran, and the file of them.
+local function note_coverage(list, args, summary)
+  local total = {}
+  for _, file in ipairs(list) do coverage.add(total, file.coverage, file.home) end
+  summary.coverage = json.array((coverage.summary(total)))
+  if args.coverage then
+    local lines = coverage.table(total)
+    table.move(lines, 1, #lines, #summary.notes + 1, summary.notes)
+  end
+  if args.coverage_file then assert(fs.write(args.coverage_file, coverage.lcov(total))) end
+end
+
 local function document(list, s)
   local out = {
+    coverage = s.coverage,
     passed = s.passed, failed = s.failed, skipped = s.skipped, total = s.total, seconds = s.seconds, seed = s.seed,
     tests = json.array {},
   }
@@ -202,7 +216,8 @@ function M.run(ctx, args)
   for i, path in ipairs(paths) do list[i] = new_file(path, clock) end
   local opts = {
     seed = seed_of(ctx, args), filter = args.filter, shuffle = args.shuffle, update_snapshots = args.update_snapshots,
-    coverage = args.coverage, timeout = args.timeout, globals = ctx.opts, folder = process.temporary(),
+    coverage = args.coverage or args.coverage_file ~= nil, timeout = args.timeout, globals = ctx.opts,
+    folder = process.temporary(),
   }
   if opts.shuffle then shuffled(list, opts.seed) end
   local started = time.monotonic()
@@ -212,6 +227,7 @@ function M.run(ctx, args)
   if not ok then error(err, 0) end
   local summary = summary_of(list, opts, time.monotonic() - started)
   if summary.total == 0 then nothing(args.filter and "no test's name has the text of --filter" or "no tests found") end
+  if args.coverage or args.coverage_file then note_coverage(list, args, summary) end
   reporter:finished(summary)
   if args.junit then assert(fs.write(args.junit, junit.document(list, summary))) end
   ctx:result(document(list, summary))

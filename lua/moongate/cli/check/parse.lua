@@ -7,7 +7,7 @@
 --   Index {object, name | key}   Call {fn, args}   Method {object, name, args}
 -- Statements: Local {decls, values}   Assign {targets, values}   Do {body}   While {condition, body}
 --   Repeat {body, condition}   If {conditions, bodies}   ForNumber {decl, values, body}   ForIn {decls, values, body}
---   Return {values}   and Call and Method. A body is a list of statements.
+--   Return {values}   and Call and Method. A body is a list of statements; each has starts = {at, line}.
 -- decl: {name, line, column, value = what it is declared as | nil, index = which of its results, assigned = written
 -- again, param = it is a parameter, fn = the function it is one of}
 local lexer = require "moongate.cli.lexer"
@@ -235,7 +235,10 @@ end
 function Parser:block(stop)
   local list = {}
   while self:kind() ~= "end" and not (self:kind() == "keyword" and BLOCK_END[self.tokens[self.at].text]) do
-    list[#list + 1] = self:statement()
+    local token = self.tokens[self.at]
+    local statement = self:statement()
+    if statement.tag ~= "Empty" then statement.starts = { at = token.at, line = token.line } end
+    list[#list + 1] = statement
   end
   if stop then self:accept(stop) end
   return list

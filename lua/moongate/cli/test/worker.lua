@@ -1,6 +1,7 @@
 -- worker.lua - one file of tests, run in this process. What happens is written to standard output as records, each a
 -- byte 0x1e, one line of JSON: `moongate test` (cli/test.lua) reads them and tells people. What tests print themselves
 -- goes there, too, between the records.
+local coverage = require "moongate.cli.test.coverage"
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
 local host = require "moongate.host"
@@ -93,6 +94,7 @@ function M.run(file, opts)
   test.set_folder(opts.folder)
   -- Until a test starts a simulated gateway there is none: no test reaches a real one by accident.
   assert(host.use_gateway("http://127.0.0.1:1", "no-gateway", "no-gateway"))
+  if opts.coverage then coverage.start() end
   local chunk, err = sandbox.load_test(file)
   if chunk then
     local t = task.spawn(function()
@@ -108,7 +110,7 @@ function M.run(file, opts)
   end
   local snapshots = snapshot.finish(not opts.filter and not err)
   remove(opts.folder)
-  record { event = "finished", snapshots = snapshots }
+  record { event = "finished", snapshots = snapshots, coverage = opts.coverage and coverage.counted() or nil }
   return counts.failed and 1 or 0
 end
 
