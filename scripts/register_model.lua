@@ -98,10 +98,10 @@ end
 
 -- ---- one model: what others are told ----
 
-local function tell(m)
+local function announcement(m)
   local entry, test = m.entry, m.entry.validation or {}
   local latency = test.latency or {}
-  local notes = m.run:webhook("llm_model_registration_updated", {
+  return "llm_model_registration_updated", {
     timestamp = time.iso(), modelId = entry.model_id or json.null, status = m.state or "REGISTERED", name = entry.name,
     jobId = entry.job_id, payloadHash = entry.payload_hash,
     metrics = {
@@ -109,8 +109,7 @@ local function tell(m)
       responseCode = test.response_code, payloadSizeBytes = test.payload_size_bytes, samples = test.samples,
       latencyP50Ms = latency.p50, latencyP95Ms = latency.p95, latencyP99Ms = latency.p99,
     },
-  })
-  if #notes > 0 then entry.webhooks = json.array(notes) end
+  }
 end
 
 local function record(m, fault)
@@ -135,8 +134,12 @@ local function plan(m)
   m.entry.registration = m.item.registration
 end
 
--- The first thing that is wrong with the registered model, or nil. Both are looked at in any case.
-local function verify(m)
+-- The first thing that is wrong with the registered model, or nil. Both are looked at in any case. new: whether it is
+-- announced, with what was seen of it.
+local function verify(m, new)
+  local function note(seen)
+    m.entry.validation, m.entry.health, m.state = seen.validation, seen.health, seen.state
+  end
   local seen = m.run:step("verify " .. m.entry.name, function()
     local fault = m.args.synthetic and test_endpoint(m) or nil
     local sick = check_health(m)
@@ -145,8 +148,14 @@ local function verify(m)
       validation = m.entry.validation, health = m.entry.health, state = m.state,
       fault = fault and workflow.error_data(fault) or nil,
     }
-  end, { idempotent = true })
-  m.entry.validation, m.entry.health, m.state = seen.validation, seen.health, seen.state
+  end, {
+    idempotent = true, told = batch.told(m.entry),
+    webhook = new and function(seen)
+      note(seen)
+      return announcement(m)
+    end or nil,
+  })
+  note(seen)
   return seen.fault and errors.new(seen.fault) or nil
 end
 
@@ -169,8 +178,10 @@ local function register(m)
   if m.run.dry_run then return end
   local fault
   if not there then fault = submit(m) end
-  fault = fault or verify(m)
-  if not there and not m.refused then tell(m) end -- nobody's list changes by what was refused
+  if fault and not m.refused then -- nobody's list changes by what was refused
+    batch.told(m.entry)(m.run:webhook(announcement(m)))
+  end
+  fault = fault or verify(m, not there)
   record(m, fault)
   if fault then error(fault, 0) end
 end

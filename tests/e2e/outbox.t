@@ -82,6 +82,31 @@ subtest 'killed while the receiver makes up its mind: delivered by the next, und
     like(moon('audit', 'verify')->{out}, qr/every hash is good/, 'the audit log is whole');
 };
 
+subtest 'killed while it is told, and resumed: the run tells it to the end' => sub {
+    clear('hang');
+    index_file('resumed');
+    my $pid = fork // die;
+    if (!$pid) {
+        open STDOUT, '>', 'killed.log';
+        open STDERR, '>&', \*STDOUT;
+        exec $moongate, '--run-id', 'r1', 'deploy-index', 'resumed.json' or POSIX::_exit(127);
+    }
+    is(expect_got(1), 1, 'it is being told');
+    kill KILL => $pid;
+    waitpid $pid, 0;
+    write_file('answer', '204');
+    my $r = moon('--json', 'runs', 'resume', 'r1');
+    is($r->{status}, 0, 'the run is done') or diag("$r->{out}$r->{err}");
+    my $document = json($r->{out});
+    is($document->{results}[0]{webhooks}[0]{delivered}, JSON::PP::true(), 'its result says that it was told');
+    ok(!$document->{undelivered_webhooks}, 'and nothing else');
+    unlike($r->{err}, qr/earlier runs/, 'it is no earlier run');
+    my $got = got();
+    is(scalar @$got, 2, 'told twice: at least once');
+    is($got->[0][0], $got->[1][0], 'under one id');
+    is(outbox()->{messages}[0]{run_id}, 'r1', 'the message knows its run');
+};
+
 subtest 'what is left goes out beside the next run' => sub {
     clear('400');
     index_file('two');

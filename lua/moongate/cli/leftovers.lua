@@ -48,4 +48,14 @@ function M.send(ctx, opts)
   end)
 end
 
+-- Passes the outcome on; how many messages lie in the store goes into the registry, if there is one.
+function M.measured(ctx, registry, outcome)
+  if not registry or ctx.opts.dry_run then return outcome end
+  local ok, err = pcall(function()
+    require("moongate.outbox").measure(assert(require("moongate.store").session()), registry)
+  end)
+  if not ok then log.warn("webhooks' messages can't be counted: %s", tostring(err)) end
+  return outcome
+end
+
 return M

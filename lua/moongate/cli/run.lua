@@ -97,13 +97,14 @@ end
 
 -- M.carry_out(ctx, definition, values, within) -> exit status. within(execute(journal | nil) -> outcome) -> outcome.
 function M.carry_out(ctx, definition, values, within)
+  local leftovers = require "moongate.cli.leftovers"
   local outcome = observe.run(ctx, definition.name, function(registry)
-    return within(function(j)
-      require("moongate.cli.leftovers").send(ctx, { metrics = registry, apart_from = j and j.id })
+    return leftovers.measured(ctx, registry, within(function(j)
+      leftovers.send(ctx, { metrics = registry, apart_from = j and j.id })
       local session = M.session(ctx, registry)
       session.journal = j
       return require("moongate.workflow").execute(definition, values, session)
-    end)
+    end))
   end)
   ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
   return outcome.exit_status

@@ -131,7 +131,7 @@ function M.put(gateway, config, live, opts)
   local result = gateway:write("model_configuration", M.place(config), request)
   result.audit_id = audit_id
   result.audit_log = M.audit_record {
-    audit_id = audit_id, timestamp = at, config = result.content, status = result.status,
+    audit_id = audit_id, timestamp = at or time.iso(), config = result.content, status = result.status,
     latency_ms = result.latency_ms,
   }
   return result
