@@ -167,6 +167,10 @@ demo: ## build, run all five workflows against the simulated gateway, show what 
 	  --action prompt_route --action index_update; \
 	 show audit verify
 
+reference: all ## docs/reference, written anew from lua/meta
+	@rm -f docs/reference/*.md
+	@$(B)/moongate help --reference docs/reference
+
 # ---- the rest ----
 deps: ## install what building and testing needs (apt; names the brew packages on macOS)
 	@.ci/deps build test
@@ -187,7 +191,7 @@ help: ## this list
 	@echo '  Variables: PREFIX=$(PREFIX) DESTDIR= BUILD=$(BUILD) CC=$(CC) CFLAGS= LDFLAGS= V=1 CI=true (warnings are errors)'
 
 FORCE:
-.PHONY: all need-deps unit luatest e2e test check-build check asan lint bench soak demo deps install clean help FORCE
+.PHONY: all need-deps unit luatest e2e reference test check-build check asan lint bench soak demo deps install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,6 +1,6 @@
 ---@meta moongate.auth
 
----auth: credentials as opaque handles. A handle is bound to one origin; the Authorization header is built in C, and only
+---Credentials as opaque handles. A handle is bound to one origin; the Authorization header is built in C, and only
 ---for requests to that origin. No token or secret can be read through it.
 
 ---@class moongate.auth

@@ -1,6 +1,6 @@
 ---@meta moongate.http
 
----http: the HTTP client. Calls look blocking and are not: a task that waits lets the others run.
+---The HTTP client. Calls look blocking and are not: a task that waits lets the others run.
 ---
 ---One retry loop lies below every call. It retries 429, 502, 503, 504 and failed connections, with full jitter and never
 ---before Retry-After; what may have taken effect is sent again only when that does no harm (GET, HEAD, PUT, DELETE,

@@ -1,7 +1,7 @@
 ---@meta moongate.httpd
--- httpd: an HTTP/1.1 server for simulated services and receivers of webhooks. Each request is a task of its own.
--- A server lives no longer than the task that called serve.
 
+---An HTTP/1.1 server for simulated services and receivers of webhooks. Each request is a task of its own. A server lives
+---no longer than the task that called serve.
 ---@class moongate.httpd
 local httpd = {}
 

@@ -68,9 +68,11 @@ end
 
 local function field_rows(fields)
   local rows = {}
-  for i, field in ipairs(fields) do
+  for _, field in ipairs(fields) do
     local absent = field.optional and not field.type:find "%?$"
-    rows[i] = { field.name .. (absent and "?" or ""), described(field) }
+    if field.name:sub(1, 1) ~= "_" then -- for modules of the program
+      rows[#rows + 1] = { field.name .. (absent and "?" or ""), described(field) }
+    end
   end
   return rows
 end
@@ -147,14 +149,17 @@ function M.public_modules()
   for _, name in ipairs(meta.modules()) do
     if public(name) then names[#names + 1] = name end
   end
+  table.sort(names, function(a, b) return M.short(a) < M.short(b) end)
   return names
 end
 
 -- M.find("http.request") -> text | nil, what could have been meant
 function M.find(path)
   local kind, thing = meta.find(path)
+  local file = thing and thing.file and thing.file:match "([%w_]+)%.lua$"
+  if file and file ~= "cjson" and not public("moongate." .. file) then kind = nil end
   if kind == "module" then
-    if public(thing.name) then return M.module(thing) end
+    return M.module(thing)
   elseif kind == "class" then
     return M.class(thing)
   elseif kind == "function" or kind == "method" then

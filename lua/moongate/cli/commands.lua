@@ -252,11 +252,16 @@ local doctor = {
 
 local help = {
   name = "help",
-  summary = "explain the program, a command or a workflow",
+  summary = "explain the program, a command, a workflow, a module or a function",
   args = { { "command", "what to explain", optional = true, repeated = true } },
   literal = function(word) return word == "-e" end,
-  flags = { { "man", "print the manual page (roff)", type = "boolean" } },
-  examples = { { "moongate help deploy-index" }, { "moongate help --man | man -l -" } },
+  flags = {
+    { "man", "print the manual page (roff)", type = "boolean" },
+    { "reference", "write the reference of all modules into a folder (Markdown)", value = "DIR" },
+  },
+  examples = {
+    { "moongate help deploy-index" }, { "moongate help http.request" }, { "moongate help --man | man -l -" },
+  },
 }
 
 local version = {
@@ -277,6 +282,7 @@ return {
   commands = {
     run, eval,
     require "moongate.cli.commands.repl",
+    require "moongate.cli.commands.types",
     sim,
     require "moongate.cli.commands.test",
     require "moongate.cli.commands.check",

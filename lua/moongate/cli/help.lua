@@ -158,12 +158,21 @@ function M.find(words)
   end
   local definition = bundled.load(name)
   if definition then return M.of(name, definition) end
-  return fail.usage("no command or workflow '%s'%s", name, suggest.hint(name, bundled.all_names()))
+  local api = require "moongate.cli.api"
+  local page = api.find(table.concat(words, "."))
+  if page then return page .. "\n" end
+  local names = bundled.all_names()
+  table.move(api.names(), 1, #api.names(), #names + 1, names)
+  return fail.usage("no command, workflow or module '%s'%s", name, suggest.hint(name, names))
 end
 
 function M.run(ctx, args)
   if args.man then
     return ctx:text(require("moongate.cli.man").page())
+  end
+  if args.reference then
+    local n = require("moongate.cli.reference").write(args.reference)
+    return ctx:result({ folder = args.reference, pages = n }, ("%s: %s"):format(args.reference, text.count(n, "page")))
   end
   if #args.command == 0 then return ctx:text(M.program()) end
   return ctx:text(M.find(args.command))

@@ -44,6 +44,22 @@ function Page:command(name, spec)
   end
 end
 
+-- What scripts can require, a line a function.
+function Page:modules()
+  local api, meta = require "moongate.cli.api", require "moongate.meta"
+  self:section("MODULES")
+  self:paragraph("What scripts can require; moongate help NAME has parameters and results.")
+  for _, name in ipairs(api.public_modules()) do
+    local module = meta.module(name)
+    self:add(".SS %s", roff(name))
+    self:paragraph(api.first_sentence(module.doc) .. ".")
+    for _, fn in ipairs(module.functions) do
+      local first = api.first_sentence(fn.doc)
+      self:entry(api.signature(fn, name), first ~= "" and first .. "." or api.short(name) .. "." .. fn.name)
+    end
+  end
+end
+
 function M.page()
   local page = setmetatable({}, Page)
   page:add('.TH MOONGATE 1 "" "moongate %s" "User Commands"', roff(host.version().moongate))
@@ -64,6 +80,7 @@ function M.page()
   end
   page:section("WORKFLOWS")
   for _, name in ipairs(bundled.names()) do page:command(name, bundled.load(name)) end
+  page:modules()
   page:section("GLOBAL FLAGS")
   page:rows(help.flag_rows(commands.globals))
   page:section("SECRETS")

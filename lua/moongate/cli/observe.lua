@@ -47,7 +47,10 @@ local function wants_trace()
 end
 
 -- Commands that run nothing.
-local WITHOUT = { sim = true, check = true, help = true, version = true, test = true, new = true, webhook = true }
+local WITHOUT = {
+  sim = true, check = true, help = true, version = true, types = true,
+  test = true, new = true, webhook = true,
+}
 
 -- M.traced(ctx, name of the command, fn, …) -> what fn(…) returns; the run's trace around it.
 function M.traced(ctx, name, fn, ...)
