@@ -29,6 +29,11 @@ local gateway = {}
 ---@return moongate.gateway.handle gateway
 function gateway.open(options) end
 
+---What a run's journal calls the request's answer.
+---@param request table
+---@return string name
+function gateway.seen_as(request) end
+
 ---@class moongate.gateway.handle
 ---@field dry_run boolean
 ---@field on_conflict "fail"|"rebase"|"overwrite"
