@@ -90,6 +90,7 @@ local function summary_of(outcome)
   local c = outcome.counts
   return {
     total = outcome.results, ok = c.ok, failed = c.failed, invalid = c.invalid,
+    before = outcome.before > 0 and outcome.before or nil,
     planned = c.planned > 0 and c.planned or nil, stopped = outcome.stopped,
     seconds = (outcome.seconds * 1000 + 0.5) // 1 / 1000,
     per_second = outcome.seconds > 0 and (outcome.results / outcome.seconds * 10 + 0.5) // 1 / 10 or 0,
@@ -101,7 +102,8 @@ local function summary_line(s)
   for _, name in ipairs { "ok", "failed", "invalid", "planned" } do
     if (s[name] or 0) > 0 or name == "ok" then parts[#parts + 1] = ("%d %s"):format(s[name] or 0, name) end
   end
-  return ("%d prompts: %s; %.1f s, %.1f/s"):format(s.total, table.concat(parts, ", "), s.seconds, s.per_second)
+  return ("%d prompts: %s; %.1f s, %.1f/s%s"):format(s.total, table.concat(parts, ", "), s.seconds, s.per_second,
+    s.before and (" (and %d before)"):format(s.before) or "")
 end
 
 local function route_many(run, r, args)

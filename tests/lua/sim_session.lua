@@ -59,7 +59,7 @@ function M.execute(server, definition, opts)
   local audit, reported = opts.audit or fake.audit(), {}
   local session = {
     dry_run = opts.dry_run, project = opts.project, audit = audit,
-    stream = opts.stream, note = opts.note, metrics = opts.metrics,
+    stream = opts.stream, note = opts.note, metrics = opts.metrics, journal = opts.journal,
     report = function(err) reported[#reported + 1] = err end,
     gateway = function(options)
       local client = opts.client

@@ -5,6 +5,7 @@ local exit_status = require "moongate.cli.exit_status"
 local fs = require "moongate.fs"
 local json = require "moongate.json"
 local session = require "sim_session"
+local store = require "moongate.store"
 local t = require "moongate.test"
 
 local FOLDER = "build/tmp/test_route_prompts"
@@ -149,6 +150,68 @@ test("a prompt that names its own model has the other models for fallbacks", {},
     fallback = "sim-large,sim-strict",
   })
   t.eq({ out.results[1].status, out.results[2].status }, { "ok", "invalid" })
+end)
+
+-- ---- a run that is taken up again ----
+
+local function journal_of(db, id)
+  return require("moongate.journal").open(db, id, {})
+end
+
+local function many()
+  local lines = {}
+  for i = 1, 2000 do lines[i] = json.encode { id = i, prompt = i == 3 and "[violate]" or "Question " .. i } end
+  return file(table.concat(lines, "\n"))
+end
+
+test("a run's request ids are the same in each of its lives, and nobody else's", {}, function(server)
+  local db <close> = assert(store.open "sqlite::memory:")
+  local path = file '{"prompt":"one"}\n"two"\n'
+  local ids = {}
+  for i, id in ipairs { "a", "a", "b" } do
+    local out = route(server, { file = path }, { journal = journal_of(db, id) })
+    ids[i] = out.results[1].request_id .. out.results[2].request_id
+  end
+  t.eq(ids[1], ids[2])
+  t.ok(ids[1] ~= ids[3] and ids[1]:sub(1, 36) ~= ids[1]:sub(37))
+  local c = server:stats().prompts.models["5a3e1a00-0000-4000-8000-000000000001"]
+  t.eq({ c.hits, c.duplicates }, { 4, 2 })
+end)
+
+test("taken up again, it goes on behind the results that are out", {}, function(server)
+  local db <close> = assert(store.open "sqlite::memory:")
+  local path, count, pieces = many(), 0, 0
+  local function stream(text)
+    pieces = pieces + 1
+    if pieces == 3 then return nil, errors.new { code = "io", message = "no room" } end
+    for line in text:gmatch "[^\n]+" do
+      count = count + 1
+      t.eq(json.decode(line).line, count)
+    end
+    return true
+  end
+  local opts = { journal = journal_of(db, "r"), stream = stream }
+  local ok, err = pcall(route, server, { file = path }, opts)
+  t.ok(not ok and err.code == "io", tostring(err))
+  require("moongate.closing").run()
+  local before, sent = count, session.count(server, "POST")
+  t.ok(before > 100 and before < 1000, before)
+  local out = route(server, { file = path }, opts)
+  t.eq(count, 2000)
+  t.eq({ out.data.summary.before, out.data.summary.total, session.count(server, "POST") - sent },
+    { before, 2000 - before, 2000 - before })
+  t.eq(out.exit_status, 3, "the failure of the first life counts")
+  t.eq(assert(db:exec "SELECT count(*) AS n FROM cells")[1].n, 0)
+end)
+
+test("with another file it is not taken up", {}, function(server)
+  local db <close> = assert(store.open "sqlite::memory:")
+  local path = many()
+  assert(db:exec([[INSERT INTO cells (kind, key, value_json) VALUES ('route-prompts', 'r',
+    '{"out":7,"failures":0,"input":{"size":1,"mtime":1}}')]]))
+  local ok, err = pcall(route, server, { file = path }, { journal = journal_of(db, "r") })
+  t.ok(not ok and err.code == "conflict", tostring(err))
+  t.eq(session.count(server, "POST"), 0)
 end)
 
 t.test("tidy up", function() fs.remove(FOLDER .. "/prompts.jsonl") end)

@@ -1,6 +1,7 @@
 -- output.lua - results on their way out: in the order of the prompts or as they come, gathered into pieces, written
 -- without holding anybody up, in bounded memory. For router/stream.lua only.
 
+local scope = require "moongate.scope"
 local task = require "moongate.task"
 
 local M = {}
@@ -12,14 +13,15 @@ local WINDOW_LEAST, WINDOW_MOST, WINDOW_EACH = 1024, 16384, 32
 local Output = {}
 Output.__index = Output
 
--- M.new{write = function(text) -> true | nil, err; ordered, concurrency, separator, ending}. Results are joined by the
--- separator; with an ending each is followed by it instead.
+-- M.new{write = function(text) -> true | nil, err; ordered, concurrency, separator, ending, first}. Results are joined
+-- by the separator; with an ending each is followed by it instead. first: the number of the first one (1). The field
+-- out counts those that have been written in order.
 function M.new(opts)
   local window = math.min(WINDOW_MOST, math.max(WINDOW_LEAST, WINDOW_EACH * opts.concurrency))
   return setmetatable({
     write = opts.write, separator = opts.separator, ending = opts.ending, ordered = opts.ordered,
-    parts = {}, count = 0, bytes = 0, written = 0,
-    early = {}, next = 1, places = opts.ordered and task.semaphore(window) or nil,
+    parts = {}, count = 0, bytes = 0, written = 0, out = 0,
+    early = {}, next = opts.first or 1, places = opts.ordered and task.semaphore(window) or nil,
     lock = task.semaphore(1),
   }, Output)
 end
@@ -44,7 +46,10 @@ function Output:_flush()
     if self.written > 0 then text = self.separator .. text end
   end
   self.written = self.written + n
+  local shield = scope.shield(1) -- a line that was begun is ended
   local ok, err = self.write(text)
+  if ok and not self.rest then self.out = self.out + n end
+  scope.shield(shield)
   if not ok then error(err, 0) end
 end
 
@@ -88,6 +93,10 @@ function Output:finish()
   local left = {}
   for n in pairs(self.early) do left[#left + 1] = n end
   table.sort(left)
+  if #left > 0 then
+    self:_flush()
+    self.rest = true
+  end
   for _, n in ipairs(left) do append(self, self.early[n]) end
   self.early = {}
   self:_flush()

@@ -3,6 +3,7 @@
 --
 -- Tasks take lines, as many as may be in flight. A bad line is a result, too: it has its number, and stops nothing.
 
+local checkpoint = require "moongate.router.checkpoint"
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
 local ids = require "moongate.router.ids"
@@ -18,6 +19,7 @@ local M = {}
 
 local LINE_MAX = 1 << 20 -- bytes
 local AT_ONCE = 256      -- lines that are taken from the reader in one go
+local CHECKPOINT = 1     -- seconds
 local SHOWN = 10         -- failures that are told on standard error
 
 local Stream = {}
@@ -174,7 +176,7 @@ function Stream:_tell()
   self.bar.advance(new, ("%d in flight, %d failed"):format(self.in_flight, self.failures))
 end
 
--- ---- all of it ----
+-- ---- opening ----
 
 -- M.open(run, router, opts) -> stream of lines. opts as for M.run
 function M.open(run, router, opts)
@@ -186,26 +188,68 @@ function M.open(run, router, opts)
   end
   return setmetatable({
     run = run, router = router, reader = reader, shown_name = opts.file == "-" and "(stdin)" or opts.file,
-    size = info and info.type == "file" and info.size or nil, max_errors = opts.max_errors,
+    size = info and info.type == "file" and info.size or nil, mtime = info and info.mtime, max_errors = opts.max_errors,
     space = run.id and ids.space(run.id) or nil,
-    lines = {}, at = 0, have = 0, taken = 0, done = 0, told = 0, in_flight = 0, failures = 0,
+    lines = {}, at = 0, have = 0, taken = 0, done = 0, told = 0, in_flight = 0, failures = 0, before = 0,
     counts = { ok = 0, failed = 0, invalid = 0, planned = 0 },
     lock = task.semaphore(1), prepare_lock = task.semaphore(1), bar = run:progress(nil, "prompts"),
-    output = opts.write and output.new {
-      write = opts.write, ordered = opts.ordered, concurrency = opts.concurrency,
-      separator = opts.json and ",\n" or nil, ending = not opts.json and "\n" or nil,
-    },
   }, Stream)
 end
 
+-- ---- going on where an earlier life of the run has stopped ----
+
+function Stream:_state()
+  local first = self.first_failure
+  return {
+    out = self.before + (self.output and self.output.out or 0), failures = self.failures,
+    first_failure = first and { line = first.line, error = workflow.error_data(first.error) } or nil,
+  }
+end
+
+-- Passes over the lines whose results are out. ordered: only then a number tells which they are.
+function Stream:_resume(ordered)
+  local j = self.run.journal
+  if not (j and ordered) or self.run.dry_run then return end
+  local input = self.size and { size = self.size, mtime = self.mtime } or nil
+  self.checkpoint = checkpoint.open(j.db, j.id, function() return self:_state() end, input)
+  local kept = self.checkpoint.kept
+  if not kept then return end
+  for _ = 1, kept.out do
+    if self:take() == nil then break end
+  end
+  self.before, self.told, self.failures = self.taken, 0, kept.failures
+  local first = kept.first_failure
+  if first then self.first_failure = { line = first.line, error = errors.new(first.error) } end
+  self.run:note(("%d results are out already: going on behind them"):format(self.before))
+end
+
+function Stream:_pump()
+  local saved = time.monotonic()
+  self.output:pump(function()
+    self:_tell()
+    if self.checkpoint and time.monotonic() - saved >= CHECKPOINT then
+      self.checkpoint:save()
+      saved = time.monotonic()
+    end
+  end)
+end
+
+-- ---- all of it ----
+
 -- M.run(run, router, {file (path or "-"), concurrency, ordered, max_errors, json, write}) -> {counts, failures,
--- first_failure = {line, error}, stopped, seconds, results}. Raises what ends it early: a model that is not there, a
--- file that can't be read, an output that can't be written, an audit log that fails.
+-- first_failure = {line, error}, stopped, seconds, results, before = results of an earlier life of the run}. Raises
+-- what ends it early: a model that is not there, a file that can't be read, an output that can't be written, an audit
+-- log that fails.
 function M.run(run, router, opts)
   local self = M.open(run, router, opts)
   local reader <close> = self.reader
   local began = time.monotonic()
-  local pump = task.spawn(function() self.output:pump(function() self:_tell() end) end)
+  self:_resume(opts.ordered)
+  self.output = output.new {
+    write = opts.write, ordered = opts.ordered, concurrency = opts.concurrency, first = self.before + 1,
+    separator = opts.json and ",\n" or nil, ending = not opts.json and "\n" or nil,
+  }
+  local pump = task.spawn(function() self:_pump() end)
   local workers = {}
   for i = 1, opts.concurrency do workers[i] = function() self:_work() end end
   local ok, err = task.all(workers)
@@ -213,9 +257,10 @@ function M.run(run, router, opts)
   self.bar.done()
   self.output:finish()
   if not ok then error(err, 0) end
+  if self.checkpoint then self.checkpoint:finish() end
   return {
     counts = self.counts, failures = self.failures, first_failure = self.first_failure, stopped = self.stopped,
-    seconds = time.monotonic() - began, results = self.done, read = reader:offset(),
+    seconds = time.monotonic() - began, results = self.done, read = reader:offset(), before = self.before,
   }
 end
 
