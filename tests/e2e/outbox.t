@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 # The outbox from outside: a process that is killed between the commit and the receiver's answer, two that flush at once, a watch, what the
-# commands say and how they end.
+# commands say and how they end. With OUTBOX_STATE, in that store: outbox_postgres.t.
 use strict;
 use warnings;
 use FindBin;
@@ -55,7 +55,8 @@ sub outbox { json(moon('--json', 'outbox', 'list', '--status', 'all')->{out}) }
 my $sim = start_sim();
 $ENV{$_} = $sim->{env}{$_} for keys %{ $sim->{env} };
 $ENV{HOOK} = 'a-secret-that-is-nowhere';
-write_file('moongate.lua', qq{return { webhooks = { board = { url = "$url/T0/the-path-is-a-key", secret = secret "HOOK" } } }\n});
+my $store = $ENV{OUTBOX_STATE} // 'sqlite:.moongate/state.db';
+write_file('moongate.lua', qq{return { state = "$store", webhooks = { board = { url = "$url/T0/the-path-is-a-key", secret = secret "HOOK" } } }\n});
 
 subtest 'killed while the receiver makes up its mind: delivered by the next, under the same id' => sub {
     clear('hang');
@@ -185,9 +186,9 @@ subtest 'exit statuses, show, retry, drop' => sub {
     for my $action (qw(webhook_dead_letter webhook_retry webhook_drop)) {
         ok((grep { $_ eq $action } @actions), "$action is in the audit log");
     }
-    my $state = read_file('.moongate/state.db');
-    ok(index($state, $ENV{HOOK}) < 0, 'no secret is in the store');
-    is(sprintf('%o', (stat '.moongate/state.db')[2] & 0777), '600', 'which is closed to others');
+    my $state = $store =~ /^sqlite/ ? read_file('.moongate/state.db') : run('pg_dump', $store)->{out};
+    ok(length $state && index($state, $ENV{HOOK}) < 0, 'no secret is in the store');
+    is(sprintf('%o', (stat '.moongate/state.db')[2] & 0777), '600', 'which is closed to others') if $store =~ /^sqlite/;
 };
 
 subtest 'what a script may not send, nobody sends in its stead' => sub {
@@ -220,7 +221,7 @@ subtest 'a watch goes on until it is told to end' => sub {
 
 # The clock can't be turned from outside: the schedule is.
 sub make_due {
-    my $code = q{local db = assert(require("moongate.store").open("sqlite:.moongate/state.db"))
+    my $code = qq{local db = assert(require("moongate.store").open("$store"))
       assert(db:exec("UPDATE outbox SET next_at = 0")) db:close()};
     write_file('due.lua', "local t = require 'moongate.test'\nt.test('due', function() $code end)\n");
     my $r = moon('test', 'due.lua');

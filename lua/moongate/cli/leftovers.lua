@@ -25,9 +25,9 @@ local function tell(ctx, counts)
 end
 
 -- They go out until the program ends. opts: metrics, apart_from = id of a run that looks after its own. Not in a dry
--- run.
+-- run, and not under --sim: nobody outside hears of what never happened.
 function M.send(ctx, opts)
-  if ctx.opts.dry_run then return end
+  if ctx.opts.dry_run or ctx.opts.sim then return end
   local counts = require("moongate.outbox.sender").empty()
   local job = host.background(function()
     local has_project, project = pcall(require("moongate.cli.settings").project)

@@ -135,7 +135,7 @@ local function refuse(row, what)
 end
 
 local function record(env, action, row)
-  require("moongate.webhooks.notify").record(env, action, {
+  require("moongate.webhooks.notify").record({ audit = env.audit, log = env.log, run_id = row.run_id }, action, {
     webhook = row.webhook, event = row.event, message_id = row.id, was = row.state, tries = row.tries,
   })
 end

@@ -51,6 +51,7 @@ function M.send(env, row, token, hook, headers, mode)
   }
   local outcome
   local all = setmetatable({
+    run_id = row.run_id,
     judge = function(note, err)
       outcome = verdict(row, err, mode, env.random)
       note.kept = env.lasting and outcome.state == "pending" or nil

@@ -14,9 +14,9 @@ local M = {}
 
 local GONE = 410
 
--- fields of the event that tells of a dead letter, a drop, a retry: what every event about a message has.
+-- An event about a message: its delivery, a dead letter, a drop, a retry. env: audit, log, run_id.
 function M.record(env, action, fields)
-  fields.action = action
+  fields.action, fields.run = action, env.run_id
   local seq, fault = env.audit.event(fields)
   if seq then return end
   env.log.error("webhook %s: this could not be audited: %s", fields.webhook, fault.message)
