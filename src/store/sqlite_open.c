@@ -167,6 +167,16 @@ static int identify(struct sqlite_store *s, int64_t *version, struct moon_err *e
     return 0;
 }
 
+/* Another process may be making it: all that is asked is asked of one state of the file. */
+static int identify_at_once(struct sqlite_store *s, int64_t *version, struct moon_err *err) {
+    int rc = sqlite_run(s, "BEGIN", err);
+    if (rc != 0)
+        return rc;
+    rc = identify(s, version, err);
+    sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
 static int check_sound(struct sqlite_store *s, struct moon_err *err) {
     char verdict[200] = "";
     int rc = ask(s, "PRAGMA quick_check(1)", NULL, verdict, sizeof verdict, err);
@@ -228,7 +238,7 @@ static int migrate(struct sqlite_store *s, struct moon_err *err) {
 static int make_ready(struct sqlite_store *s, bool fresh, struct moon_err *err) {
     int64_t version = 0;
     bool small = size_of(s->path) <= QUICK_CHECK;
-    int rc = identify(s, &version, err);
+    int rc = identify_at_once(s, &version, err);
     if (rc == 0 && !fresh && version > 0 && (small || wal_size(s->path) > 0))
         rc = check_sound(s, err);
     if (rc == 0)
