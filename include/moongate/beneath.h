@@ -36,6 +36,10 @@ bool moon_roots_hold(const struct moon_roots *r, const char *path);
  * by the system. Files of /proc, /sys and their like are refused that way, too, and so is what is neither a file nor a
  * folder. */
 
+/* What err says then, behind the path; or more, for a path that a link or its kind puts out of reach. */
+#define MOON_BENEATH_OUTSIDE "not allowed"
+#define MOON_BENEATH_KEPT    "kept"
+
 /* Opens what exists; flags of open(2). */
 int moon_beneath_open(const struct moon_roots *r, const char *path, int flags, bool *outside, struct moon_err *err);
 int moon_beneath_stat(const struct moon_roots *r, const char *path, struct stat *st, bool *outside,

@@ -74,6 +74,11 @@ static int refuse(const char *path, const char *why, bool *outside, struct moon_
     return moon_err_set(err, MOON_EDENIED, "%s: %s", path, why);
 }
 
+static int refuse_place(const struct moon_roots *r, const char *real, const char *path, bool *outside,
+                        struct moon_err *err) {
+    return refuse(path, moon_roots_keeps(r, real) ? MOON_BENEATH_KEPT : MOON_BENEATH_OUTSIDE, outside, err);
+}
+
 static int open_failed(const char *path, bool *outside, struct moon_err *err) {
     if (errno == ELOOP || errno == EXDEV)
         return refuse(path, "a symbolic link that leads out of what is allowed, or nowhere", outside, err);
@@ -111,7 +116,7 @@ static int look(const struct moon_roots *r, const char *path, char **real, const
         return errno == ENOMEM ? no_memory(err) : moon_err_errno(err, MOON_EIO, errno, "%s", path);
     *root = moon_roots_find(r, *real);
     if (!*root)
-        return refuse(path, "not allowed", outside, err);
+        return refuse_place(r, *real, path, outside, err);
     int fd = open_in(r, *root, *real, O_PATH);
     return fd >= 0 ? fd : open_failed(path, outside, err);
 }
@@ -173,7 +178,7 @@ static int open_parent(const struct moon_roots *r, const char *path, char **real
         return errno == ENOMEM ? no_memory(err) : moon_err_errno(err, MOON_EIO, errno, "%s", path);
     const struct moon_root *root = moon_roots_find(r, *real);
     if (!root)
-        return refuse(path, "not allowed", outside, err);
+        return refuse_place(r, *real, path, outside, err);
     char *slash = strrchr(*real, '/');
     if (slash[1] == '\0')
         return moon_err_set(err, MOON_EINVAL, "%s is a directory, not a file", path);
@@ -253,7 +258,7 @@ int moon_beneath_mkdirs(const struct moon_roots *r, const char *path, unsigned m
         const char *rel = real + root->known;
         rc = make_each(fd, rel + strspn(rel, "/"), mode, path, outside, err);
     } else {
-        rc = root ? moon_err_errno(err, MOON_EIO, errno, "%s", path) : refuse(path, "not allowed", outside, err);
+        rc = root ? moon_err_errno(err, MOON_EIO, errno, "%s", path) : refuse_place(r, real, path, outside, err);
     }
     free(real);
     return rc;

@@ -114,11 +114,17 @@ void moon_roots_release(struct moon_roots *r) {
     r->n_allowed = r->n_kept = 0;
 }
 
-const struct moon_root *moon_roots_find(const struct moon_roots *r, const char *real) {
-    const struct moon_root *best = NULL;
+bool moon_roots_keeps(const struct moon_roots *r, const char *real) {
     for (size_t i = 0; i < r->n_kept; i++)
         if (is_at_or_below(real, r->kept[i].whole))
-            return NULL;
+            return true;
+    return false;
+}
+
+const struct moon_root *moon_roots_find(const struct moon_roots *r, const char *real) {
+    const struct moon_root *best = NULL;
+    if (moon_roots_keeps(r, real))
+        return NULL;
     for (size_t i = 0; i < r->n_allowed; i++)
         if (is_at_or_below(real, r->allowed[i].whole) && (!best || r->allowed[i].known > best->known))
             best = &r->allowed[i];

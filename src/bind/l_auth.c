@@ -6,6 +6,7 @@
 #include "l_secret.h"
 
 #include "moongate/credentials.h"
+#include "moongate/http.h"
 
 #include <string.h>
 
@@ -94,6 +95,11 @@ static int l_client_credentials(lua_State *L) {
     client.login_url = check_string(L, 1, "login_url", true);
     client.origin = check_string(L, 1, "origin", true);
     client.scopes = check_string(L, 1, "scopes", false);
+    char login[MOON_HTTP_ORIGIN_SIZE];
+    struct moon_err err;
+    if (moon_http_origin(client.login_url, strlen(client.login_url), login, &err) != 0 ||
+        moon_host_permit(L, "net", login, &err) != 0)
+        return moon_fail(L, &err);
     lua_getfield(L, 1, "client_secret");
     client.client_secret = check_secret(L, -1, "auth.client_credentials: client_secret", &client.client_secret_len);
     return new_client(L, &client);

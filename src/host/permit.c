@@ -181,7 +181,11 @@ int moon_permit_refuse(enum moon_permission kind, const char *path, struct moon_
     if (strncmp(err->message, path, n) == 0 && err->message[n] == ':')
         colon = err->message + n;
     why[0] = '\0';
-    if (colon && strcmp(colon + 2, "not allowed") != 0) {
+    if (colon && strcmp(colon + 2, MOON_BENEATH_KEPT) == 0)
+        return moon_err_set(err, MOON_EDENIED,
+                            "%s %.300s is never allowed to a script: it is this program's own, or holds credentials",
+                            kind == MOON_PERMIT_READ ? "reading" : "writing", path);
+    if (colon && strcmp(colon + 2, MOON_BENEATH_OUTSIDE) != 0) {
         size_t len = strnlen(colon, sizeof why - 1);
         memcpy(why, colon, len);
         why[len] = '\0';

@@ -125,16 +125,16 @@ local workflow = require "moongate.workflow"
 return workflow.define {
   name = "flow", summary = "Try the parser",
   args = { { "file", "a file", repeated = true } },
-  flags = { { "store", "where", env = "FLOW_STORE", required = true }, { "wait", "how long", type = "duration", default = "2s" } },
-  run = function(_, args) return { store = args.store, wait = args.wait, files = args.file } end,
+  flags = { { "store", "where", env = "FLOW_STORE", required = true }, { "pause", "how long", type = "duration", default = "2s" } },
+  run = function(_, args) return { store = args.store, pause = args.pause, files = args.file } end,
 }
 LUA
-    $r = moon('run', 'flow.lua', '--wait', 'soon', '--stroe', 'x');
+    $r = moon('run', 'flow.lua', '--pause', 'soon', '--stroe', 'x');
     is($r->{status}, 2, 'a workflow with faulty arguments: 2');
-    like($r->{err}, qr/--wait needs a duration.*unknown flag --stroe \(did you mean '--store'\?\).*--store is required/s,
+    like($r->{err}, qr/--pause needs a duration.*unknown flag --stroe \(did you mean '--store'\?\).*--store is required/s,
         'every fault at once') or diag($r->{err});
-    my $doc = one_document(moon({ env => { FLOW_STORE => 's' } }, '--allow-env=FLOW_STORE', 'run', 'flow.lua', 'a', 'b', '--json', '--wait=800ms'), 'a workflow');
-    is_deeply($doc, { store => 's', wait => 0.8, files => [ 'a', 'b' ] });
+    my $doc = one_document(moon({ env => { FLOW_STORE => 's' } }, '--allow-env=FLOW_STORE', 'run', 'flow.lua', 'a', 'b', '--json', '--pause=800ms'), 'a workflow');
+    is_deeply($doc, { store => 's', pause => 0.8, files => [ 'a', 'b' ] });
     like(moon('run', 'flow.lua', '--help')->{out}, qr/Try the parser.*--store STORE\s+where \(required; or FLOW_STORE/s, 'its help');
 };
 

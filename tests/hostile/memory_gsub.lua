@@ -1,0 +1,5 @@
+-- Each character becomes a mebibyte.
+-- flags: --max-memory 64M --max-time 10s
+-- status: 1
+-- says: not enough memory|memory limit|too large|too much memory|more than
+return #("x"):rep(1 << 20):gsub(".", ("y"):rep(1 << 20))
