@@ -133,8 +133,8 @@ function Journal:commit(statements, what)
   if not self.broken then
     if err.code == "conflict" then
       err = errors.new {
-        code = "cancelled", message = ("run %s is not this process's any more: it was cancelled, or taken over"):format(
-          self.id), hint = ("moongate runs show %s"):format(self.id),
+        code = "run_cancelled", hint = ("moongate runs show %s"):format(self.id),
+        message = ("run %s is not this process's any more: it was cancelled, or taken over"):format(self.id),
       }
     else
       err.message = ("%s: run %s can't be journalled: %s"):format(what or "stopped", self.id, err.message)
@@ -156,9 +156,13 @@ end
 
 -- ---- visiting ----
 
-local function shown(rec)
-  return ("%s%s%s"):format(rec.kind == "step" and "" or rec.kind .. " ", rec.name, rec.n > 1 and "#" .. rec.n or "")
+-- A record as people are told of it: "put_index", "write PUT /a/b", "sleep#2".
+function M.shown(rec)
+  local kind = (rec.kind == "step" or rec.kind == rec.name) and "" or rec.kind .. " "
+  return ("%s%s%s"):format(kind, rec.name, rec.n > 1 and "#" .. rec.n or "")
 end
+
+local shown = M.shown
 
 local function place_of(path, at)
   return ("[%s%s]"):format(path == "" and "" or path .. "/", at)

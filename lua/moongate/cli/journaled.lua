@@ -109,7 +109,7 @@ local function interrupted(ctx, db, j)
 end
 
 local function finish(j, status, outcome)
-  if j.broken and j.broken.code == "cancelled" then return end
+  if j.broken and j.broken.code == "run_cancelled" then return end
   local ok, err = runs.finish(j, status, outcome)
   if not ok and not j.broken then log.error("the end of run %s could not be kept: %s", j.id, err.message) end
 end
@@ -142,7 +142,7 @@ end
 local function failed(ctx, db, j, raised)
   local err = report.normal(j.broken or raised)
   finish(j, #j.unknown > 0 and "stopped" or "failed", { exit_status = exit_status.of(err), error = error_of(err) })
-  if lasting(db) and j.next_seq > 1 and err.code ~= "cancelled" then
+  if lasting(db) and j.next_seq > 1 and err.code ~= "run_cancelled" then
     ctx:note("to take it up again: %s", M.command(ctx, j.id))
   end
   error(err, 0)

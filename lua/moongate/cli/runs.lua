@@ -3,6 +3,7 @@ local bundled = require "moongate.cli.bundled"
 local errors = require "moongate.error"
 local exit_status = require "moongate.cli.exit_status"
 local host = require "moongate.host"
+local journal = require "moongate.journal"
 local json = require "moongate.json"
 local log = require "moongate.log"
 local runs = require "moongate.runs"
@@ -52,8 +53,7 @@ local STATES = { started = "begun, not known to be done" }
 
 local function record_line(rec)
   local place = rec.path ~= "" and ("[%s] "):format(rec.path) or ""
-  local name = (rec.kind == "step" and "" or rec.kind .. " ") .. rec.name .. (rec.n > 1 and "#" .. rec.n or "")
-  local parts = { ("%4d  %s%s"):format(rec.seq, place, name), STATES[rec.state] or rec.state }
+  local parts = { ("%4d  %s%s"):format(rec.seq, place, journal.shown(rec)), STATES[rec.state] or rec.state }
   if rec.finished_at and rec.started_at and rec.finished_at > rec.started_at then
     parts[#parts + 1] = ("%d ms"):format(rec.finished_at - rec.started_at)
   end

@@ -6,6 +6,7 @@ local errors = require "moongate.error"
 local exit_status = require "moongate.cli.exit_status"
 local fs = require "moongate.fs"
 local gateway = require "moongate.gateway"
+local host = require "moongate.host"
 local journal = require "moongate.journal"
 local json = require "moongate.json"
 local runs = require "moongate.runs"
@@ -66,6 +67,11 @@ end
 function M.one(ctx, definition, document)
   local cli_run = require "moongate.cli.run"
   local j, refused = journal.of_export(document), scope.refused()
+  -- Words name files from where the run was begun, if that is here.
+  local cwd = host.cwd()
+  local there = document.run.options.cwd
+  if there and there ~= cwd then host.chdir(there) end
+  local _ <close> = setmetatable({}, { __close = function() host.chdir(cwd) end })
   local name = document.run.options.bundled and document.run.script or "script"
   local values = cli_run.values(ctx, definition, name, document.run.words, document.run.options.env or {})
   local project = require("moongate.cli.settings").project()
