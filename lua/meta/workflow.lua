@@ -135,7 +135,8 @@ function run:diff(from, to, title) end
 ---@field reconcile? fun(intent: any): any what it returned, found out by looking; nil: it did not happen
 ---@field intent? any plain data that is kept when the step begins
 ---@field idempotent? boolean doing it twice does no harm
----@field webhook? fun(result: any): string, any, table event, data and options of `run:webhook`: told when it is done
+---@field webhook? fun(result: any): string?, any, table? event, data and options of `run:webhook`: kept with the step's end
+---@field told? fun(notes: moongate.workflow.webhook_note[]) what became of the messages; also behind a step that was done before
 
 ---A part of the job that has a name and is done once: a run that is taken up again gets what it returned, plain data,
 ---from the journal. One that was cut off in the middle is gone through again, but sends nothing that must not be sent
@@ -211,12 +212,24 @@ function run:stream() end
 ---@field headers? table<string, string> more of them
 ---@field also? table<string, table> more webhooks, as the project file has them
 
+---What became of a webhook's message.
+---@class moongate.workflow.webhook_note
+---@field name string the webhook's
+---@field id string the message's
+---@field delivered boolean
+---@field status? integer the receiver's answer
+---@field attempts integer requests made
+---@field error? string why it was not delivered
+---@field kept? boolean it is tried again: `moongate outbox list`
+---@field dead? string why it is not
+---@field disabled? boolean the webhook answered 410 Gone
+
 ---Tells the project file's webhooks that want the event. One that can't be told is in the result, in the audit log and on
----standard error; it never fails the run.
+---standard error, and is kept until it can; it never fails the run.
 ---@param event string
 ---@param data any
 ---@param options? moongate.workflow.webhook_options
----@return table[] told `{name, delivered, id, status, attempts, error}` each
+---@return moongate.workflow.webhook_note[] told one a webhook; in a step they are filled in when it is done
 function run:webhook(event, data, options) end
 
 return workflow

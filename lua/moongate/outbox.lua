@@ -148,7 +148,7 @@ local function deliver(env, id)
     missed(env, row, note)
     return note
   end
-  mode.now = env.db:now()
+  mode.now = row.now
   if made then return (delivery.send(env, row, row.lease_holder, made.hook, made.headers, mode)) end
   local hook, headers = target.find(row, env.place)
   return (delivery.send(env, row, row.lease_holder, hook, headers, mode))

@@ -7,7 +7,7 @@ local log = require "moongate.log"
 local M = {}
 
 local AT_MOST = 100
-local AT_THE_END = 5 -- seconds
+local AT_THE_END = 3 -- seconds
 
 local function parts_of(counts)
   local parts = {}

@@ -49,14 +49,15 @@ function M.send(env, row, token, hook, headers, mode)
     headers = target.merged(hook.headers, headers), deadline = not mode.first and AFTERWARDS or nil,
     attempts = not mode.first and 1 or nil, ours_until = mode.taken + rows.LEASE,
   }
-  local outcome
+  local outcome, started = nil, time.monotonic()
   local all = setmetatable({
     run_id = row.run_id,
     judge = function(note, err)
       outcome = verdict(row, err, mode, env.random)
       note.kept = env.lasting and outcome.state == "pending" or nil
       note.dead = outcome.reason
-      note.next_try = outcome.wait and time.iso((mode.now / 1000) + outcome.wait) or nil
+      local now = mode.now / 1000 + time.monotonic() - started -- in the store's time
+      note.next_try = outcome.wait and time.iso(now + outcome.wait) or nil
       note.tries = row.tries + (outcome.counted and 1 or 0)
     end,
   }, { __index = env })
@@ -77,7 +78,7 @@ function M.take(env, id, lease_holder, leased, mode)
   local over = leased and lease_holder and holder.gone(lease_holder) and lease_holder or nil
   local row = rows.claim(env.db, id, token, over)
   if not row then return nil end
-  mode.now = env.db:now()
+  mode.now = row.now
   local hook, headers = target.find(row, env.place)
   return M.send(env, row, token, hook, headers, mode)
 end

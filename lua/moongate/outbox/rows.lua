@@ -36,11 +36,11 @@ function M.insert(row)
 end
 
 -- Takes the row for `holder`, when it is free: pending, and leased by nobody, by somebody whose time is over, or by
--- `over`, who is known to be gone (or is ourselves). -> row | nil: not free
+-- `over`, who is known to be gone (or is ourselves). -> row, with the store's time as `now` | nil: not free
 function M.claim(db, id, holder, over)
   local rows = assert(db:exec(([[UPDATE outbox SET lease_holder = $1, lease_until = {now} + %d
     WHERE id = $2 AND state = 'pending' AND (lease_holder IS NULL OR lease_until <= {now} OR lease_holder = $3)
-    RETURNING *]]):format(LEASE_MS), holder, id, over or ""))
+    RETURNING *, {now} AS now]]):format(LEASE_MS), holder, id, over or ""))
   return rows[1]
 end
 
