@@ -18,6 +18,7 @@ local sim = {}
 ---@field latency? number seconds before each answer
 ---@field rate_limit? integer requests a minute a token; 0: no limit
 ---@field idempotency? boolean honour Idempotency-Key
+---@field repeat_writes? boolean handle each write that was done once more, as if it had been sent twice
 ---@field busy? number seconds for which a resource refuses writes after one
 ---@field ingest? number seconds
 ---@field job? number seconds that the registration of a model takes

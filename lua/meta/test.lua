@@ -112,29 +112,9 @@ function subject:to_fail_with(code, pattern) end
 ---@return any value
 function subject:to_match_snapshot(name) end
 
----@class moongate.test.sim_options
----@field seed? integer of ids, tokens and the draws of faults (default 1)
----@field faults? (string|table)[] rules: "status=503,method=PUT,times=1"
+---Those of `moongate.sim.start`, with no rate limit unless one is asked for.
+---@class moongate.test.sim_options: moongate.sim.options
 ---@field project? table a project file's table, instead of the one there is
----@field tls? {cert: string, key: string}
----@field host? string
----@field port? integer
----@field client_id? string
----@field client_secret? string
----@field scopes? string[] what the client may be granted; default: all
----@field token_ttl? integer seconds
----@field latency? number seconds before each answer
----@field rate_limit? integer a minute; default 0: none
----@field idempotency? boolean
----@field busy? number seconds that an update takes
----@field ingest? number seconds that an ingestion takes
----@field job? number seconds that the registration of a model takes
----@field job_states? string[]
----@field prompts? table how models behave when prompts are routed to them
----@field model_tokens? string[]
----@field webhook_secret? any
----@field webhook_hosts? string
----@field receiver_secrets? table<string, any>
 
 ---A simulated gateway of the test's own, and workflows run against it. It ends with the test, at the latest.
 ---@param options? moongate.test.sim_options

@@ -124,7 +124,7 @@ end
 local Run = {}
 
 local LAZY = {
-  gateway = function(run) return run._session.gateway(run._client_options) end,
+  gateway = function(run) return run._session.gateway(run._client_options, run) end,
   audit = function(run) return run._session.audit or require "moongate.audit" end,
   log = function() return require "moongate.log" end,
   metrics = function(run) return run._session.metrics or require("moongate.metrics").new() end,
@@ -405,7 +405,7 @@ end
 --   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
 --   store                         where webhooks' messages are kept (moongate.store), or a function that gives it
 --   journal                       of the run that the current task is (moongate.journal)
---   gateway(client_options), step(run, name, n, fn, opts), report(err, what), audit, metrics   where the
+--   gateway(client_options, run), step(run, name, n, fn, opts), report(err, what), audit, metrics   where the
 --   default will not do
 function M.execute(definition, values, session)
   if not M.is(definition) then error("workflow.execute: not a workflow: workflow.define makes one", 2) end

@@ -166,6 +166,61 @@ LUA
     like $r->{out}, qr{^# inner/tests/a_test\.lua:4: got 1, expected 2}m, 'and places are told from where we are' or diag $r->{out};
 };
 
+subtest 'runs that are cut off, writes that are sent twice' => sub {
+    my $d = folder('a_test.lua' => <<'LUA');
+local workflow = require "moongate.workflow"
+local http, auth = require "moongate.http", require "moongate.auth"
+
+local function run(gateway, fn)
+  local out = gateway:run(workflow.define { name = "w", summary = "s", run = fn })
+  expect(out.error):to_be_nil()
+  return out
+end
+
+local function register(more)
+  local client = assert(http.client { base_url = auth.info().api_url, auth = assert(auth.gateway()) })
+  local request = { json = {
+    name = "summariser", endpointUrl = "https://x.example.com", authCredentialId = "c", modelArchitecture = "openai",
+    rateLimits = { maxRequestsPerMinute = 60, maxTokensPerMinute = 60000 }, parameters = {},
+  } }
+  for k, v in pairs(more or {}) do request[k] = v end
+  assert(client:post("/api/v2/ai/llm-gateway/models", request))
+end
+
+it("keyed", function()
+  run(test.sim(), function(r) r:step("register", function() register { idempotency_key = "k-1" } end) end)
+end)
+
+it("without a key", function()
+  run(test.sim(), function(r) r:step("register", function() register() end) end)
+end)
+
+it("remembers", function()
+  local n = 0
+  run(test.sim(), function(r) r:step("count", function() n = n + 1 end) return { n = n } end)
+end)
+
+it("comes in another order", function()
+  local lives = 0
+  run(test.sim(), function(r)
+    lives = lives + 1
+    r:step(lives == 1 and "a" or "b", function() end)
+  end)
+end)
+
+it("has no run", function() end)
+LUA
+    is tests($d)->{status}, 0, 'all pass as they are';
+    my $r = tests($d, '--crash-everywhere');
+    is $r->{status}, 1;
+    like $r->{out}, qr/^ok 1 - keyed\n# run 6 times again\nnot ok 2 - without a key\n(?:#.*\n)?# \S+ cut off after batch 1 of 3 \(step 'register'\), and taken up again: .*it is not known whether it took effect/m, 'a POST that must not be sent twice' or diag $r->{out};
+    like $r->{out}, qr/^not ok 3 - remembers\n(?:#.*\n)?# .* cut off before batch 2 of 3 .*\n#   ~ data\.n: 2, expected 1$/m, 'what is done twice';
+    like $r->{out}, qr/^not ok 4 - comes in another order\n(?:#.*\n)?# .*journal\[1\] a \/ script\[1\] b/m, 'a run that does not fit its journal';
+    like $r->{out}, qr/^ok 5 - has no run\n1\.\.5$/m;
+    $r = tests($d, '--repeat-writes');
+    like $r->{out}, qr/^ok 1 .*\n# run 1 times again\nnot ok 2 - without a key\n(?:#.*\n)?# .*every write was sent twice: .*\n#   ~ gateway\.model_jobs: 2, expected 1\nok 3/m, '--repeat-writes' or diag $r->{out};
+};
+
 subtest 'lines that ran' => sub {
     my $d = folder('helper.lua' => <<'LUA', 'tests/a_test.lua' => 'it("x", function() end)', 'b_test.lua' => <<'TEST', 'c_test.lua' => <<'TEST');
 #!/usr/bin/env moongate
@@ -209,6 +264,9 @@ subtest 'a new workflow passes its own tests, and is left alone from then on' =>
     cmp_ok $r->{elapsed} + $check->{elapsed} + $t->{elapsed}, '<', 2, 'in less than two seconds';
     is tests($d, 'two-words')->{status}, 0, 'and from above';
     like moon({ dir => "$d/two-words" }, '--sim', 'run', 'workflows/two_words.lua', 'sample.json')->{out}, qr/^sample: created/, 'it runs';
+    $t = tests("$d/two-words", '--crash-everywhere', '--repeat-writes');
+    is $t->{status}, 0, 'also when each run is cut off everywhere, and every write sent twice' or diag $t->{out};
+    like $t->{out}, qr/^# run 19 times again$/m;
     write_file("$d/two-words/sample.json", 'mine');
     $r = moon({ dir => $d }, 'new', 'two-words');
     is $r->{status}, 5, 'not twice';

@@ -59,7 +59,7 @@ function File:record(r)
     self.running, self.since = r.name, time.monotonic()
   elseif r.event == "ended" then
     self:add {
-      name = r.name, status = r.status, why = r.why, clock = r.clock, failure = r.failure,
+      name = r.name, status = r.status, why = r.why, clock = r.clock, again = r.again, failure = r.failure,
       seconds = time.monotonic() - (self.since or time.monotonic()),
     }
     self.running = nil
@@ -157,7 +157,7 @@ local function document(list, s)
     for _, t in ipairs(file.tests) do
       local f = t.failure
       out.tests[#out.tests + 1] = {
-        file = file.name, name = t.name, status = t.status, seconds = t.seconds, why = t.why,
+        file = file.name, name = t.name, status = t.status, seconds = t.seconds, why = t.why, again = t.again,
         message = f and f.message, where = f and f.where, lines = f and json.array(f.lines or {}),
       }
     end
@@ -196,6 +196,7 @@ local function worker(ctx, args)
   return require("moongate.cli.test.worker").run(args.path[1], {
     filter = args.filter, shuffle = args.shuffle, update = args.update_snapshots, ci = in_ci(),
     seed = ctx.opts.seed or 1, folder = args.folder or process.temporary(), coverage = args.coverage,
+    crash = args.crash_everywhere, repeat_writes = args.repeat_writes,
   })
 end
 
@@ -216,6 +217,7 @@ function M.run(ctx, args)
   for i, path in ipairs(paths) do list[i] = new_file(path, clock) end
   local opts = {
     seed = seed_of(ctx, args), filter = args.filter, shuffle = args.shuffle, update_snapshots = args.update_snapshots,
+    crash_everywhere = args.crash_everywhere, repeat_writes = args.repeat_writes,
     coverage = args.coverage or args.coverage_file ~= nil, timeout = args.timeout, globals = ctx.opts,
     folder = process.temporary(),
   }

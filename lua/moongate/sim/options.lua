@@ -14,6 +14,7 @@ local specs = {
   latency = { "number", 0 },           -- seconds before each answer of the API
   rate_limit = { "integer", 300 },     -- requests a minute a token; 0: no limit
   idempotency = { "boolean", true },   -- honour Idempotency-Key on writes
+  repeat_writes = { "boolean", false }, -- handle each write that was done once more, as if it had been sent twice
   busy = { "number", 0 },              -- seconds for which an index or a configuration refuses writes after one
   ingest = { "number", 0.2 },          -- seconds that a simulated ingestion takes
   job = { "number", 0.5 },             -- seconds that the registration of a model takes

@@ -187,6 +187,19 @@ local function damage(response, rule)
   return response
 end
 
+-- A write that was done, done once more: what a proxy, or a client that did not hear the answer, might send. Its answer
+-- is nobody's, and it is not counted.
+local function again(gw, call)
+  answer(gw, {
+    req = call.req, route = call.route, params = call.params, at = call.at, correlation_id = call.correlation_id,
+  })
+end
+
+local function is_write(call)
+  local method = call.req.method
+  return call.route and not call.route.login and not call.route.open and method ~= "GET" and method ~= "HEAD"
+end
+
 local no_fate = { latency = 0, late = 0 }
 
 -- The request is here with its body.
@@ -202,6 +215,8 @@ function M.handle(gw, req)
   if fate.expire then gw.oauth:expire() end
 
   local response = rule and rule.kind == "status" and spoiled(call, rule) or answer(gw, call)
+  local done = not rule and (response.status or 200) < 300
+  if gw.options.repeat_writes and done and is_write(call) then again(gw, call) end
   merge(response, { ["inin-correlation-id"] = call.correlation_id })
   if fate.late > 0 then task.sleep(fate.late / 1000) end
   if rule and rule.kind ~= "status" then response = damage(response, rule) end

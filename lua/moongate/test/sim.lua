@@ -6,8 +6,12 @@ local exit_status = require "moongate.cli.exit_status"
 local flags = require "moongate.cli.flags"
 local host = require "moongate.host"
 local report = require "moongate.cli.report"
+local runs = require "moongate.runs"
 local sandbox = require "moongate.sandbox"
 local sim = require "moongate.sim"
+local store = require "moongate.store"
+local task = require "moongate.task"
+local variants = require "moongate.test.variants"
 local workflow = require "moongate.workflow"
 
 local M = {}
@@ -23,8 +27,12 @@ for _, name in ipairs { "state", "stats", "reset", "fault", "faults", "clear_fau
   Session[name] = function(self, ...) return self.server[name](self.server, ...) end
 end
 
-function Session:stop() self.server:stop() end
-Session.__close = function(self) self.server:stop() end
+function Session:stop()
+  self.server:stop()
+  if self.store then self.store:close() end
+  self.store = nil
+end
+Session.__close = Session.stop
 
 -- session:requests([method [, path pattern]]) -> list of {method, path, status, body, …} of the API, oldest first;
 -- tokens and the control paths are not among them. At most the last 1000.
@@ -70,6 +78,10 @@ end
 local function hooks_of(session, out, opts)
   return {
     dry_run = opts.dry_run, json = opts.json, simulated = true, project = session.project, audit = audit_log(out.audit),
+    store = session.store,
+    gateway = function(options, run)
+      return require("moongate.workflow.session").gateway(run, options, { leases = false })
+    end,
     note = function(line) out.notes[#out.notes + 1] = line end,
     report = function(err) out.reports[#out.reports + 1] = err end,
     stream = function(text)
@@ -125,11 +137,62 @@ local function definition_of(what, words, out)
   return run_plain(chunk, words, out)
 end
 
+-- The store of a session's runs, in memory, from its first run on.
+local function store_of(session)
+  if not session.store then session.store = variants.store(assert(store.open "sqlite::memory:")) end
+  return session.store
+end
+
+-- One life of a run, its journal open: -> what workflow.execute gives. Raises what that raises.
+local function live(j, definition, values, hooks)
+  hooks.journal = j
+  local job = task.spawn(function()
+    return j:within(function() return workflow.execute(definition, values, hooks) end)
+  end)
+  local result, err = job:join()
+  if j.broken then error(j.broken, 0) end
+  if job:status() ~= "done" then error(err, 0) end
+  return result
+end
+
+-- -> whether it did its job, what it gave or raised
+local function finished_life(j, definition, values, hooks)
+  local ok, result = pcall(live, j, definition, values, hooks)
+  local done = ok and result.exit_status == exit_status.DONE
+  if not j.broken then
+    runs.finish(j, done and "done" or "failed", {
+      exit_status = ok and result.exit_status or nil, result = ok and result or nil,
+    })
+  end
+  return ok, result
+end
+
+-- Carries a workflow out as the command does: with a journal, unless it is a dry run. One that is cut off is taken up
+-- again. -> what workflow.execute gives, lines for what the second life did not come to
+local function carry_out(session, definition, values, words, hooks)
+  if hooks.dry_run then return workflow.execute(definition, values, hooks) end
+  local db, id = session.store, runs.new_id()
+  local record = {
+    id = id, workflow = definition.name, script = definition.name, words = words, options = {}, gateway = "sim",
+  }
+  local j = assert(variants.beginning(runs.begin, db, record))
+  local ok, result = finished_life(j, definition, values, hooks)
+  if variants.was_cut() then
+    j = variants.beginning(runs.take_up, db, runs.get(db, id))
+    ok, result = finished_life(j, definition, values, hooks)
+  end
+  if not ok then error(result, 0) end
+  return result, j.resumed and j:left_over() or nil
+end
+
 local function execute(session, what, words, opts, out)
   local definition = definition_of(what, words, out)
   if not definition then return end
-  local result = workflow.execute(definition, parse(definition, words), hooks_of(session, out, opts))
+  store_of(session)
+  local values = parse(definition, words)
+  local result, left = carry_out(session, definition, values, words, hooks_of(session, out, opts))
   out.data, out.lines, out.exit_status = result.data, result.lines, result.exit_status
+  return left
 end
 
 -- session:run(what, word…) -> outcome. what: a bundled workflow's name, a script's path, or what workflow.define gave;
@@ -148,13 +211,14 @@ function Session:run(what, ...)
   assert(host.use_gateway(self.url, self.client_id, self.client_secret))
   local out, opts = new_outcome(), {}
   local words = own_flags({ ... }, opts)
-  local ok, err = pcall(execute, self, what, words, opts, out)
+  local ok, left = pcall(execute, self, what, words, opts, out)
   if not ok then
-    out.error = errors.is(err) and err or errors.new(report.normal(err))
-    out.exit_status = exit_status.of(report.normal(err))
+    local err = report.normal(left)
+    out.error, out.exit_status = errors.is(err) and err or errors.new(err), exit_status.of(err)
   end
   out.text = table.concat(out.lines, "\n")
-  return out
+  if self.variant ~= variants.mine() then return out end
+  return variants.ended(self, out, ok and left or nil)
 end
 
 -- A copy of a project's table without secrets that are not set here: tests need none.
@@ -182,11 +246,12 @@ function M.start(opts)
     if not OWN[k] then all[k] = v end
   end
   local project = opts and opts.project or without_unset(host.project().data) or {}
+  if variants.repeats() then all.repeat_writes = true end
   all.receiver_secrets = all.receiver_secrets or receiver_secrets(project)
   local server = assert(sim.start(all))
   assert(host.use_gateway(server.url, server.client_id, server.client_secret))
   return setmetatable({
-    server = server, project = project, url = server.url, client_id = server.client_id,
+    server = server, project = project, variant = variants.mine(), url = server.url, client_id = server.client_id,
     client_secret = server.client_secret, webhook_secret = server.webhook_secret,
   }, Session)
 end

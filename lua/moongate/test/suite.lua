@@ -2,10 +2,12 @@
 --
 -- describe and it declare while the file is loaded; M.run runs what was declared, each test in a task of its own inside
 -- its block's task. M.test (the older form) runs at once. What happens is told to the sink that M.begin was given:
--- sink.started(name), sink.ended{name, status, err, why}. status: passed, failed, skipped.
+-- sink.started(name), sink.ended{name, status, err, why, again = how often it was run again}. status: passed, failed,
+-- skipped.
 local errors = require "moongate.error"
 local host = require "moongate.host"
 local task = require "moongate.task"
+local variants = require "moongate.test.variants"
 
 local M = {}
 
@@ -112,9 +114,9 @@ function M.skip_now(why)
   error(SKIP, 0)
 end
 
-local function ended(name, status, err, why)
+local function ended(name, status, err, why, again)
   running = nil
-  sink.ended { name = name, status = status, err = err, why = why }
+  sink.ended { name = name, status = status, err = err, why = why, again = again }
 end
 
 -- Runs a test's body between hooks, and tells.
@@ -123,11 +125,11 @@ local function run_test(name, body)
   running = name
   sink.started(name)
   local before = living()
-  local err = attempt(body)
+  local err, again = variants.around(function() return attempt(body) end)
   if err and err.value == SKIP then return ended(name, "skipped", nil, SKIP.why) end
   local left = not err and leftovers(before)
   if left then err = errors.new { code = "script", message = left } end
-  ended(name, err and "failed" or "passed", err)
+  ended(name, err and "failed" or "passed", err, nil, again)
 end
 
 -- M.test(name, fn): a test that runs at once; inside describe, as it.

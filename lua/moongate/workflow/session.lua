@@ -9,8 +9,8 @@ local shared = require "moongate.shared"
 
 local M = {}
 
--- M.gateway(run, options of the HTTP client) -> gateway. Raises when there is no credential.
-function M.gateway(run, options)
+-- M.gateway(run, options of the HTTP client [, more of gateway.open's]) -> gateway. Raises when there is no credential.
+function M.gateway(run, options, more)
   local declared = run.project.gateway or {}
   local client_options = {
     base_url = auth.info().api_url, auth = assert(auth.gateway()), deadline = run.deadline,
@@ -20,12 +20,14 @@ function M.gateway(run, options)
   run.metrics:watch_http("gateway", client)
   -- What other processes know of a gateway that only this one has would be of no use.
   local others = not run.simulated and shared.session() or nil
-  return gateway.open {
+  local all = {
     client = client, metrics = run.metrics, dialect = declared.dialect, kinds = declared.kinds,
     limits = run.limits, audit = run.audit, dry_run = run.dry_run, on_conflict = run.flags.on_conflict,
     journal = run.journal, deadline = run.deadline, queue = run.queue, leases = function() return hold.scope(run) end,
     cache = others and others:cache(client_options.base_url) or nil,
   }
+  for k, v in pairs(more or {}) do all[k] = v end
+  return gateway.open(all)
 end
 
 return M

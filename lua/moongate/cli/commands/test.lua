@@ -17,6 +17,10 @@ return {
     { "update-snapshots", "take what differs as new, and drop what no test asks for", type = "boolean" },
     { "coverage", "count the lines that ran, and show a table by file", type = "boolean" },
     { "coverage-file", "write what --coverage counts to this file, as lcov has it", value = "FILE" },
+    { "crash-everywhere", "once a test has passed: again, for every place where its runs can be cut off, with each"
+      .. " cut off there and taken up again; what comes of it must be the same", type = "boolean" },
+    { "repeat-writes", "once a test has passed: again, with every write sent twice; what the gateway then holds must be"
+      .. " the same", type = "boolean" },
     { "junit", "write a report for CI servers to this file, as JUnit's XML", value = "FILE" },
     { "format", "how results are shown; auto: pretty on a terminal, else tap", choices = { "auto", "pretty", "tap" },
       default = "auto" },

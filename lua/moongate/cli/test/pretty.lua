@@ -46,6 +46,7 @@ local function times(t)
   local parts = {}
   if t.seconds >= SLOW then parts[1] = text.seconds(t.seconds) end
   if t.clock and t.clock > math.max(60, t.seconds * 10) then parts[#parts + 1] = text.seconds(t.clock) .. " virtual" end
+  if t.again then parts[#parts + 1] = t.again .. " times again" end
   return #parts > 0 and " (" .. table.concat(parts, ", ") .. ")" or ""
 end
 

@@ -27,6 +27,8 @@ local function command(self, file, opts)
   if opts.shuffle then add "--shuffle" end
   if opts.update_snapshots then add "--update-snapshots" end
   if opts.coverage then add "--coverage" end
+  if opts.crash_everywhere then add "--crash-everywhere" end
+  if opts.repeat_writes then add "--repeat-writes" end
   add("--", file)
   return args
 end

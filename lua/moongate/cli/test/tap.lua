@@ -22,6 +22,7 @@ function M:test(_, t)
   local state = t.status == "failed" and "not ok" or "ok"
   local skip = t.status == "skipped" and " # SKIP " .. line(t.why or "") or ""
   self.write(("%s %d - %s%s\n"):format(state, self.count, line(t.name), skip))
+  if t.again then self:comment(("run %d times again"):format(t.again)) end
   local f = t.failure
   if not f then return end
   self:comment((f.where and f.where .. ": " or "") .. f.message)

@@ -13,6 +13,7 @@ local suite = require "moongate.test.suite"
 local task = require "moongate.task"
 local test = require "moongate.test"
 local time = require "moongate.time"
+local variants = require "moongate.test.variants"
 
 local M = {}
 
@@ -60,6 +61,7 @@ local function sink(counts)
       counts[t.status] = (counts[t.status] or 0) + 1
       record {
         event = "ended", name = t.name, status = t.status, why = t.why, clock = time.monotonic() - begun,
+        again = t.again ~= 0 and t.again or nil,
         failure = t.err and describe(t.err) or nil,
       }
     end,
@@ -84,12 +86,13 @@ local function wanted(filter)
   return filter and function(name) return name:find(filter, 1, true) ~= nil end
 end
 
--- M.run(file, {filter, shuffle, update, ci, seed, folder}) -> exit status.
+-- M.run(file, {filter, shuffle, update, ci, seed, folder, coverage, crash, repeat_writes}) -> exit status.
 function M.run(file, opts)
   local counts = {}
   suite.begin {
     sink = sink(counts), wanted = wanted(opts.filter), random = opts.shuffle and shuffler(opts.seed, file) or nil,
   }
+  variants.begin { crash = opts.crash, repeat_writes = opts.repeat_writes }
   snapshot.begin(file, opts)
   test.set_folder(opts.folder)
   -- Until a test starts a simulated gateway there is none: no test reaches a real one by accident.
