@@ -206,13 +206,16 @@ LUA
 
 subtest 'a watch goes on until it is told to end' => sub {
     clear('400');
-    my $w = start(qr/(watching the outbox)/, $moongate, 'outbox', 'flush', '--watch') or return fail('no watch');
+    my $w = start(qr/(watching the outbox)/, $moongate, '--metrics-file', 'watch.prom', 'outbox', 'flush', '--watch') or return fail('no watch');
     index_file('late');
     moon('deploy-index', 'late.json');
     write_file('answer', '204');
     my $end = time + 30;
     sleep 0.05 while outbox()->{counts}{pending} && time < $end;
     is(outbox()->{counts}{pending}, 0, 'delivered in its time');
+    $end = time + 20;
+    sleep 0.05 until read_file('watch.prom') =~ /^moongate_webhook_deliveries_total\{.*status="delivered"\} 1$/m || time > $end;
+    like(read_file('watch.prom'), qr/^moongate_outbox_messages\{state="pending"\} 0$/m, 'its metrics say so while it goes on');
     kill TERM => $w->{pid};
     waitpid $w->{pid}, 0;
     is($? >> 8, 0, 'ends well');

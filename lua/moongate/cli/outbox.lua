@@ -209,11 +209,23 @@ function Sum:__close()
   host.write((self.json and assert(json.encode(self.counts)) or counted(self.counts)) .. "\n")
 end
 
+-- A watch has no end at which its metrics could be written: the file is written anew after each look.
+local function publisher(ctx, env)
+  if not env.metrics then return nil end
+  return function()
+    outbox.measure(env.db, env.metrics)
+    local file = ctx.opts.metrics_file
+    local ok, err = true, nil
+    if file then ok, err = require("moongate.fs").write(file, env.metrics:prometheus()) end
+    if not ok then log.error("the metrics could not be written to %s: %s", file, err.message) end
+  end
+end
+
 local function watch(ctx, env)
   local total <close> = setmetatable({ json = ctx.json, counts = sender.empty() }, Sum)
   host.may_interrupt()
   host.write_err "watching the outbox (Ctrl-C ends it)\n"
-  sender.watch(env, { counts = total.counts })
+  sender.watch(env, { counts = total.counts, passed = publisher(ctx, env) })
 end
 
 function M.flush(ctx, args)

@@ -46,13 +46,15 @@ function M.once(env, opts)
   return counts
 end
 
--- Goes on until the task is cancelled. Raises when the store can't be used.
+-- Goes on until the task is cancelled. Raises when the store can't be used. opts: counts = counted up; poll = seconds;
+-- passed(): called after each look; idle(ms until the next one is due) -> whether that is the end.
 function M.watch(env, opts)
   local total = opts.counts or empty()
   while true do
     rows.prune(env.db)
     local counts = M.once(env, { due = true })
     for what, n in pairs(counts) do total[what] = total[what] + n end
+    if opts.passed then opts.passed() end
     local ms = rows.until_next(env.db)
     local poll = opts.poll or POLL
     if opts.idle and opts.idle(ms) then return total end
