@@ -196,7 +196,8 @@ return workflow.define {
     '{"defaults": {...}, "configurations": {"NAME": {...}, ...}}. A folder stands for the .json files in it. One that',
     "fails does not stop the others; the exit status is that of the first that failed, in the order given.",
   },
-  categories = { "model" },
+  author = "moongate",
+  categories = { "write", "model" },
   args = { { "config", "model configuration (JSON), a set of them, or a folder", repeated = true } },
   flags = {
     { "only", "the configurations of these names alone, separated by commas", repeated = true, value = "NAMES" },

@@ -135,7 +135,8 @@ return workflow.define {
     "A folder stands for the .json files in it. One index that fails does not stop the others; the exit status is",
     "that of the first that failed, in the order given.",
   },
-  categories = { "index" },
+  author = "moongate",
+  categories = { "write", "index" },
   args = { { "config", "index configuration (JSON), or a folder of them", repeated = true } },
   flags = {
     { "vector-store", "the vector store that holds the indexes; required, but under --sim", value = "ID",

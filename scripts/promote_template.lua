@@ -270,7 +270,8 @@ return workflow.define {
     "project file's webhooks and audited. A template is a JSON file, or a text file with its metadata in front of it",
     "(--- key: value ---) or beside it (NAME.meta.json). A folder stands for the .json and .txt files in it.",
   },
-  categories = { "template" },
+  author = "moongate",
+  categories = { "write", "template" },
   args = { { "template", "a prompt template, or a folder of them", repeated = true, optional = true } },
   flags = {
     { "split", "send this share of the traffic to the new version", value = "PERCENT" },

@@ -266,7 +266,8 @@ return workflow.define {
     "registered. The endpoint's token is EXTERNAL_AI_TOKEN of the environment; it goes to the endpoint's origin",
     "only. Under --sim the simulated gateway plays every https endpoint.",
   },
-  categories = { "model" },
+  author = "moongate",
+  categories = { "write", "model" },
   args = { { "model", "registration of a model (JSON), or a folder of them", repeated = true } },
   flags = {
     { "synthetic", "test the endpoint with a prompt; --no-synthetic does not", type = "boolean", default = true },

@@ -153,7 +153,8 @@ return workflow.define {
     "standard error. With --json standard output is one document, {results, summary, models}. A model that answers",
     "5xx or refuses for a policy hands the prompt to the next of --fallback. Memory does not grow with the file.",
   },
-  categories = { "gateway", "routing" },
+  author = "moongate",
+  categories = { "write", "routing" },
   args = { { "file", "a file with a prompt a line (JSON), or - for standard input", optional = true } },
   flags = {
     { "prompt", "one prompt, instead of a file", value = "TEXT", letter = "p" },

@@ -3,6 +3,7 @@
 -- (host.options()).
 local bundled = require "moongate.cli.bundled"
 local closing = require "moongate.closing"
+local catalogue = require "moongate.cli.catalogue"
 local commands = require "moongate.cli.commands"
 local context = require "moongate.cli.context"
 local exit_status = require "moongate.cli.exit_status"
@@ -43,7 +44,9 @@ local function unknown(word)
   if word:find("%.lua$") or word:find("/") then
     fail.usage("'%s' is no command (to run a script: moongate run %s)", word, word)
   end
-  fail.usage("unknown command '%s'%s", word, suggest.hint(word, bundled.all_names()))
+  local names = bundled.all_names()
+  table.move(catalogue.names(), 1, #catalogue.names(), #names + 1, names)
+  fail.usage("unknown command '%s'%s", word, suggest.hint(word, names))
 end
 
 local function run_command(ctx, command, name, words)
@@ -87,8 +90,9 @@ local function dispatch(ctx, argv)
   end
   local run = require "moongate.cli.run"
   if command then return run.run(ctx, { script = argv[first], args = table.move(argv, first + 1, #argv, 1, {}) }) end
-  if not bundled.exists(word) then unknown(word) end
-  return simulated.with(ctx, nil, observe.traced, ctx, word, run.workflow, ctx, word, table.move(argv, 2, #argv, 1, {}))
+  local words, path = table.move(argv, 2, #argv, 1, {}), nil
+  if not bundled.exists(word) then path = catalogue.find(word) or unknown(word) end
+  return simulated.with(ctx, nil, observe.traced, ctx, word, run.workflow, ctx, word, words, path)
 end
 
 function M.main(argv)

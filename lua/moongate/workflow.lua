@@ -24,8 +24,8 @@ local M = {}
 -- ---- declaring ----
 
 local FIELDS = {
-  name = "string", summary = "string", description = "any", categories = "table", args = "table", flags = "table",
-  examples = "table", run = "function", offline = "function", permissions = "table",
+  name = "string", summary = "string", description = "any", author = "string", categories = "table", args = "table",
+  flags = "table", examples = "table", run = "function", offline = "function", permissions = "table",
 }
 
 local PERMISSIONS = { net = true, read = true, write = true, env = true }
@@ -74,6 +74,25 @@ local function check_fields(spec, level)
   end
 end
 
+-- What a workflow does to a gateway has one word each; other categories are subjects, of its author's choice.
+local EFFECTS = { "read", "write", "destructive" }
+
+local function check_categories(list, level)
+  local seen = {}
+  for i, word in pairs(list) do
+    if math.type(i) ~= "integer" or type(word) ~= "string" or not word:find "^%l[%l%d-]*$" then
+      mistake(level + 1, "categories must be a list of lower-case words")
+    end
+    local near = suggest.near(word, EFFECTS)
+    if seen[word] then mistake(level + 1, "category '%s' is there twice", word) end
+    if near and near ~= word then mistake(level + 1, "unknown category '%s' (did you mean '%s'?)", word, near) end
+    seen[word] = true
+  end
+  if seen.read and (seen.write or seen.destructive) then
+    mistake(level + 1, "categories: 'read' is for a workflow that changes nothing")
+  end
+end
+
 local function check_permissions(declared, level)
   for kind, list in pairs(declared) do
     if not PERMISSIONS[kind] then
@@ -100,6 +119,7 @@ function M.define(spec)
   check_fields(spec, 2)
   spec.args, spec.flags = spec.args or {}, spec.flags or {}
   check_permissions(spec.permissions or {}, 2)
+  check_categories(spec.categories or {}, 2)
   local ok, fault = pcall(flags.check, spec)
   if not ok then mistake(2, "%s", tostring(fault)) end
   definitions[spec] = true

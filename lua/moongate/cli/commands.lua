@@ -5,6 +5,7 @@
 -- An argument: {name, summary, optional=, repeated=}.
 -- A flag: {name, summary, type=, value=, letter=, env=, default=, choices=, repeated=, required=, min=, max=}; see
 -- flags.lua.
+-- exits: the exit statuses besides 0 and 2 (default {1}), or "workflow": all that a workflow has.
 -- more: {module, field}, a text that the help of the command ends with, kept where it is implemented.
 -- src/cli/options.c reads the global flags; tests/unit/test_options.c compares it with `globals`.
 
@@ -67,6 +68,7 @@ local globals = {
 
 local run = {
   name = "run",
+  exits = "workflow",
   summary = "run a workflow or a script",
   description = {
     "Runs a Lua file, or a bundled workflow by its name. A workflow states its arguments and flags; `moongate",
@@ -88,6 +90,7 @@ local run = {
 
 local eval = {
   name = "-e",
+  exits = "workflow",
   module = "eval",
   summary = "run a chunk of Lua given on the command line",
   description = {
@@ -140,6 +143,7 @@ local audit = {
   commands = {
     {
       name = "verify",
+      exits = { 8 },
       summary = "check the chain of hashes, and name the first line that breaks it",
       args = { { "file", "an audit log (default: this project's)", optional = true } },
       examples = { { "moongate audit verify" } },
@@ -175,6 +179,7 @@ local webhook = {
   commands = {
     {
       name = "send",
+      exits = { 1, 6 },
       summary = "send one message, and say what became of it",
       description = {
         "Posts {type, timestamp, data} as the workflows do: signed when a secret is given, tried again for 20",
@@ -199,6 +204,7 @@ local webhook = {
     },
     {
       name = "verify",
+      exits = { 8 },
       summary = "verify a message that was received",
       description = {
         "Reads the body, byte for byte, from FILE or standard input, and verifies it with the headers given. Both",
@@ -217,6 +223,7 @@ local webhook = {
     },
     {
       name = "listen",
+      exits = { 8 },
       summary = "receive webhooks and print a line for each, until stopped",
       description = {
         "Listens on this machine and verifies what comes, of both profiles. With a secret, what does not verify",
@@ -242,6 +249,7 @@ local webhook = {
 
 local doctor = {
   name = "doctor",
+  exits = "workflow",
   summary = "check the set-up: credentials, hosts, TLS, clock, state, audit log, a token",
   description = {
     "Each finding is ok, warn or FAIL, with what to do about it. Secrets are masked. The exit status is that",
@@ -270,6 +278,8 @@ local version = {
   examples = { { "moongate version -v" } },
 }
 
+local catalogue = require "moongate.cli.commands.list"
+
 return {
   name = "moongate",
   summary = "scriptable operations for LLM gateways",
@@ -282,6 +292,7 @@ return {
   commands = {
     run, eval,
     require "moongate.cli.commands.repl",
+    catalogue[1], catalogue[2],
     require "moongate.cli.commands.types",
     sim,
     require "moongate.cli.commands.test",
@@ -300,6 +311,8 @@ return {
     "from the environment, from the project file (which names variables) or from ~/.gc/config.toml.",
   },
   environment = {
+    { "MOONGATE_PATH", "folders that workflows are looked for in, separated by colons, after ./workflows" },
+    { "MOONGATE_HISTORY", "the prompt's history file, instead of `history` in the state folder; empty: none" },
     { "GENESYSCLOUD_REGION",
       "the gateway's region, domain or base URL; also GENESYS_CLOUD_REGION, GENESYS_CLOUD_HOST" },
     { "GENESYSCLOUD_OAUTHCLIENT_ID",
@@ -316,6 +329,7 @@ return {
     { "XDG_STATE_HOME", "the state folder is `moongate` in it when there is no project file" },
   },
   files = {
+    { "workflows/", "workflows that are commands here: workflows/my_job.lua is `moongate my-job`" },
     { "moongate.lua", "the project file: gateway, state, webhooks, limits, permissions" },
     { ".moongate/",
       "the state folder beside it; without a project file $XDG_STATE_HOME/moongate or ~/.local/state/moongate" },

@@ -1,6 +1,7 @@
 -- help.lua - usage texts, the help of a command or workflow, and `moongate help`. All from commands.lua and from
 -- what workflows declare.
 local bundled = require "moongate.cli.bundled"
+local catalogue = require "moongate.cli.catalogue"
 local commands = require "moongate.cli.commands"
 local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
@@ -115,8 +116,23 @@ function M.more(spec)
   return require(spec.more[1])[spec.more[2]]
 end
 
--- name: as it is typed ("audit show"); spec: an entry of commands.lua or a workflow's definition.
-function M.of(name, spec)
+-- Statuses that a command can end with: those it declares (0 and usage aside), all that workflows have for a workflow.
+local WORKFLOW = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130 }
+
+local function statuses(spec)
+  local list = WORKFLOW
+  if not spec.run and spec.exits ~= "workflow" then list = { 0, 2, table.unpack(spec.exits or { 1 }) } end
+  local wanted, rows = {}, {}
+  for _, status in ipairs(list) do wanted[status] = true end
+  for _, row in ipairs(commands.exit_statuses) do
+    if wanted[row[1]] then rows[#rows + 1] = { tostring(row[1]), row[2] } end
+  end
+  return rows
+end
+
+-- name: as it is typed ("audit show"); spec: an entry of commands.lua or a workflow's definition. about: more lines
+-- below its summary.
+function M.of(name, spec, about)
   local parts = { ("Usage: moongate %s\n\n%s\n"):format(flags.synopsis(name, spec), spec.summary or "") }
   local function add(s) parts[#parts + 1] = s end
   if spec.description then
@@ -130,11 +146,13 @@ function M.of(name, spec)
     end
     add(section("Commands", text.columns(rows, 2)))
   end
+  if about then add("\n" .. about .. "\n") end
   add(section("Arguments", text.columns(arg_rows(spec.args), 2)))
   add(section("Flags", text.columns(M.flag_rows(spec.flags), 2)))
   add(section("Permissions", text.columns(require("moongate.cli.permissions").rows(spec.permissions), 2)))
   if spec.more then add("\n" .. M.more(spec)) end
   add(section("Examples", example_lines(spec.examples)))
+  if not spec.commands then add(section("Exit status", text.columns(statuses(spec), 2))) end
   add("\nThe global flags (--sim, --json, --dry-run, -v, ...) work here too: moongate help\n")
   return table.concat(parts)
 end
@@ -156,7 +174,8 @@ function M.find(words)
       return M.of(name .. " " .. words[2], sub_command(command, words[2]))
     end
   end
-  local definition = bundled.load(name)
+  local path = catalogue.find(name)
+  local definition = bundled.load(name) or path and catalogue.definition(path)
   if definition then return M.of(name, definition) end
   local api = require "moongate.cli.api"
   local page = api.find(table.concat(words, "."))

@@ -95,7 +95,7 @@ end
 
 -- M.write(folder) -> how many pages
 function M.write(folder)
-  local fs, n = require "moongate.fs", 0
+  local fs, n = require("moongate.host").fs, 0
   assert(fs.mkdir(folder))
   for name, text in pairs(M.pages()) do
     assert(fs.write(folder .. "/" .. name, text))

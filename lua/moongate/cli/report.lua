@@ -18,7 +18,10 @@ function M.normal(err)
     local where, rest = message:match("^([^\n:]+:%d+): (.*)$")
     err = { code = "script", message = rest or message, where = where }
   end
-  if err.code == "script" and tostring(err.where):find("^moongate/") then
+  local ours = err.code == "script" and tostring(err.where):find("^moongate/")
+  if ours and tostring(err.message):find "^workflow%.define: " then
+    err.where = nil -- of `return workflow.define {…}`, a tail call, Lua keeps no line
+  elseif ours then
     err.code, err.hint = "bug", "this is a fault of moongate's own: please report it, with the output of -v"
   end
   return err

@@ -1,6 +1,7 @@
 -- run.lua - `moongate run SCRIPT [args]` and `moongate WORKFLOW [args]`: load it, read its arguments, run it, show
 -- the result.
 local bundled = require "moongate.cli.bundled"
+local catalogue = require "moongate.cli.catalogue"
 local commands = require "moongate.cli.commands"
 local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
@@ -159,8 +160,13 @@ function M.globals(name, words)
   return { arg = arg }
 end
 
--- A bundled workflow by its name.
-function M.workflow(ctx, name, words)
+-- A workflow by its name: of the file at path, which the catalogue has found, or a bundled one.
+function M.workflow(ctx, name, words, path)
+  if path then
+    local chunk, err = sandbox.load_script(path, M.globals(path, words))
+    if not chunk then error(err, 0) end
+    return M.start(ctx, chunk, name, words, function() return M.source(path) end)
+  end
   return run_workflow(ctx, bundled.load(name), name, words, function()
     return { script = name, hash = bundled.hash(name), bundled = true }
   end)
@@ -176,11 +182,14 @@ end
 function M.run(ctx, args)
   local script = args.script
   if bundled.exists(script) then return M.workflow(ctx, script, args.args) end
+  local path = not host.fs.stat(script) and catalogue.find(script)
+  if path then return M.workflow(ctx, script, args.args, path) end
   local chunk, err = sandbox.load_script(script, M.globals(script, args.args))
   if not chunk then
     if err.code == "not_found" then
-      err.hint = ("give a file, or one of the bundled workflows: %s%s"):format(table.concat(bundled.names(), ", "),
-        suggest.hint(script, bundled.names()))
+      local names = catalogue.names()
+      err.hint = ("give a file, or the name of a workflow: %s%s"):format(table.concat(names, ", "),
+        suggest.hint(script, names))
     end
     error(err, 0)
   end

@@ -1,5 +1,5 @@
 -- types.lua - `moongate types [DIR]`: lua/meta as files for an editor, and a .luarc.json that names them.
-local fs = require "moongate.fs"
+local fs = require("moongate.host").fs -- what the user names, not a script
 local host = require "moongate.host"
 local json = require "moongate.json"
 local sandbox = require "moongate.sandbox"

@@ -69,7 +69,7 @@ end)
 command("save", "FILE", "write what was done here as a workflow", function(repl, words)
   local path = needed(words, "FILE")
   local text, n = require("moongate.repl.save").text(repl.session, path)
-  local ok, err = require("moongate.fs").write(path, text)
+  local ok, err = host.fs.write(path, text)
   if not ok then error(err, 0) end
   host.write_err(("%s: %d line%s; moongate run %s\n"):format(path, n, n == 1 and "" or "s", path))
 end)

@@ -138,7 +138,7 @@ end
 
 -- session:load(path) -> as call. A file, in the session's globals, its outer locals its own.
 function Session:load(path)
-  local text, err = require("moongate.fs").read(path, 16 << 20)
+  local text, err = host.fs.read(path, 16 << 20)
   if not text then return "failed", err end
   local fn
   fn, err = host.load_chunk(text, "@" .. path, self.env)

@@ -1,6 +1,7 @@
 -- check.lua - `moongate check`.
 return {
   name = "check",
+  exits = { 3 },
   summary = "find faults in Lua files without running them",
   description = {
     "Reports, as FILE:LINE:COLUMN, for all files in one go: syntax errors; global names that nothing defines;",

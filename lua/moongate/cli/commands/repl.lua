@@ -1,6 +1,7 @@
 -- repl.lua - `moongate repl`, as commands.lua wants it: data only.
 return {
   name = "repl",
+  exits = "workflow",
   summary = "try things at a prompt",
   description = {
     "Reads Lua, runs each line in a task and shows what comes of it: http.get, gw:get and everything else that",

@@ -1,0 +1,4 @@
+-- show.lua - `moongate show NAME`: see list.lua.
+local list = require "moongate.cli.list"
+
+return { run = list.show }
