@@ -41,6 +41,7 @@ local errors = {}
 ---| "webhook_disabled" the receiver wants no more of it
 ---| "journal_mismatch" the script is no longer the one that the run was of
 ---| "lost" a lease was taken over by another process
+---| "run_cancelled" `runs cancel` has ended it
 ---| "check_end" `runs check` is over
 
 ---@class moongate.error
