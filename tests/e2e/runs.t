@@ -10,8 +10,10 @@ use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(time);
 
-my $sim     = start_sim('--rate-limit', '0');
-my $example = "$root/scripts/examples/rollout.lua";
+my $sim = start_sim('--rate-limit', '0');
+my ($page)  = read_file("$root/docs/runs.md") =~ /^```lua\n(local uuid.*?)^```$/ms;
+my $example = write_file("$dir/rollout.lua", $page);
+like(read_file("$root/scripts/examples/rollout.lua"), qr/\Q$page\E\z/, 'the example is the one that docs/runs.md shows');
 write_file('moongate.lua', <<"LUA");
 return { webhooks = { team = { url = "$sim->{url}/__sim/webhooks/team" } } }
 LUA
