@@ -298,6 +298,7 @@ return {
     require "moongate.cli.commands.test",
     require "moongate.cli.commands.check",
     require "moongate.cli.commands.new",
+    require "moongate.cli.commands.fmt",
     audit, webhook,
     require "moongate.cli.commands.lease",
     require "moongate.cli.commands.outbox",

@@ -8,7 +8,7 @@ local M = {}
 
 -- Commands that talk to no gateway, or are one.
 local WITHOUT = {
-  sim = true, check = true, help = true, version = true, types = true, test = true, new = true, audit = true,
+  sim = true, check = true, help = true, version = true, test = true, new = true, fmt = true, audit = true,
   webhook = true,
 }
 
