@@ -10,7 +10,8 @@ use Time::HiRes qw(sleep time);
 
 my $sim   = start_sim('--rate-limit', 1_000_000);
 my @files = map { index_file("shared-$_") } 1 .. 3;
-my @state = ('--state', "$dir/shared-state");
+my $store = $ENV{LEASE_STORE} // "sqlite:$dir/shared-state/state.db";    # lease_postgres.t gives another
+my @state = ('--state', $store, '--audit-log', "$dir/audit.jsonl");
 
 sub routes { my ($re) = @_; my $r = sim_get($sim, 'stats')->{routes}; my $n = 0; $n += $r->{$_}{count} for grep { $_ =~ $re } keys %$r; $n }
 
@@ -122,6 +123,27 @@ subtest 'a lease that is broken stops its holder before the next write' => sub {
     is(routes(qr{^PUT}), 2, 'the two before it were written');
     my $audit = moon(@state, '--json', 'audit', 'show', '--action', 'lease_broken');
     like(json($audit->{out})->[0]{lease}, qr{^resource \S+/shared-3 at }, 'the audit log knows');
+};
+
+subtest 'a holder that stood still until its lease ran out writes no more' => sub {
+    my $p = at_work(400, 'deploy-index', '--concurrency', 1, @files);
+    kill STOP => $p->{pid};
+    my $script = write_file('run_out.lua', qq{require "moongate.test".test("they run out", function()
+  local db <close> = assert(require "moongate.store".open "$store")
+  assert(db:exec "UPDATE leases SET expires_at = 1 WHERE holder IS NOT NULL")
+end)
+});
+    is(moon('test', $script)->{status}, 0, 'its leases have run out');
+    index_file('shared-2', dimensions => 1024);    # not what the first one wants
+    my $other = moon({ env => $sim->{env} }, '--json', @state, 'deploy-index', @files);
+    is($other->{status}, 0, 'another one takes them, though its process is there') or diag($other->{err});
+    is(json($other->{out})->{summary}{created}, 2, 'and does what is left');
+    index_file('shared-2');
+    kill CONT => $p->{pid};
+    my ($status, $out, $err) = ended($p);
+    is(routes(qr{^PUT}), 3, 'it has written nothing more') or diag($err);
+    is($status, 5, 'it ends with 5') or diag($err);
+    like($err, qr/the lease on \S+ \S+( at \S+)? was lost/, 'and says why');
 };
 
 subtest 'Ctrl-C gives back what is held' => sub {
