@@ -10,7 +10,7 @@ function uuid.v4() end
 
 ---One of a name: the same name in the same namespace gives the same UUID, in every program that makes version 5.
 ---@param namespace string the text of a UUID; of DNS names: "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
----@param name string any bytes
+---@param name string|integer any bytes, or the digits of the integer
 ---@return string
 function uuid.v5(namespace, name) end
 

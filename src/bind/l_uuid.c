@@ -23,7 +23,7 @@ static int l_v7(lua_State *L) {
     return 1;
 }
 
-/* uuid.v5(namespace, name) -> string */
+/* uuid.v5(namespace, name: a string, or an integer's digits) -> string */
 static int l_v5(lua_State *L) {
     size_t space_len, len;
     unsigned char space[16];

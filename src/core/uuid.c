@@ -1,4 +1,4 @@
-/* uuid.c - made here, from the rng that was passed in; those of names, and reading, by libuuid. */
+/* uuid.c - made here, from the rng that was passed in; those of names by libuuid. */
 #include "moongate/uuid.h"
 
 #include "moongate/clock.h"
@@ -54,13 +54,30 @@ void moon_uuid_v5(const unsigned char space[16], const void *name, size_t len, c
     moon_uuid_format(b, out);
 }
 
+static int hex_value(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 32);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Not uuid_parse, which takes strtoul to it: a request id may be read for each request. */
 int moon_uuid_parse(const char *s, size_t len, unsigned char bytes[16]) {
-    char text[MOON_UUID_SIZE];
-    if (len != MOON_UUID_SIZE - 1 || memchr(s, '\0', len))
+    unsigned char b[16];
+    size_t at = 0;
+    if (len != MOON_UUID_SIZE - 1)
         return MOON_EPARSE;
-    memcpy(text, s, len);
-    text[len] = '\0';
-    return uuid_parse(text, bytes) == 0 ? 0 : MOON_EPARSE;
+    for (int i = 0; i < 16; i++) {
+        if ((i == 4 || i == 6 || i == 8 || i == 10) && s[at++] != '-')
+            return MOON_EPARSE;
+        int high = hex_value(s[at]), low = hex_value(s[at + 1]);
+        if (high < 0 || low < 0)
+            return MOON_EPARSE;
+        b[i] = (unsigned char)(high << 4 | low);
+        at += 2;
+    }
+    memcpy(bytes, b, sizeof b);
+    return 0;
 }
 
 bool moon_uuid_is(const char *s, size_t len) {

@@ -29,7 +29,8 @@ struct moon_audit_queue {
     bool own_ops;
 
     struct moon_audit_ticket *first, **last; /* waiting */
-    struct moon_defer start;
+    struct moon_timer start;                 /* of the next batch: when this turn's answers have all been dealt with */
+    struct moon_defer now;                   /* ... where there is no memory for that */
 
     /* The batch: the pool's from start to done. */
     bool busy;
@@ -130,6 +131,12 @@ static void settle_batch(struct moon_audit_queue *q) {
 
 static void start_batch(void *ud);
 
+/* Later, so that all who submit in this turn go together. */
+static void start_soon(struct moon_audit_queue *q) {
+    if (q->start.index == 0 && moon_timer_start(q->loop, &q->start, 0, start_batch, q) != 0)
+        moon_loop_defer(q->loop, &q->now, start_batch, q);
+}
+
 /* Settles the batch and goes on with what has come meanwhile: also when it was never written (code not 0). */
 static void end_batch(struct moon_audit_queue *q, int code) {
     if (code != 0) {
@@ -140,7 +147,7 @@ static void end_batch(struct moon_audit_queue *q, int code) {
     settle_batch(q);
     q->busy = false;
     if (q->first)
-        moon_loop_defer(q->loop, &q->start, start_batch, q);
+        start_soon(q);
 }
 
 static void batch_done(void *ud, bool cancelled) {
@@ -200,8 +207,8 @@ int moon_audit_submit(struct moon_audit_queue *q, enum moon_audit_phase phase, u
     t->ud = ud;
     *q->last = t;
     q->last = &t->next;
-    if (!q->busy) /* deferred, so that all who submit in this turn go together */
-        moon_loop_defer(q->loop, &q->start, start_batch, q);
+    if (!q->busy)
+        start_soon(q);
     if (ticket)
         *ticket = t;
     return 0;
@@ -223,7 +230,8 @@ void moon_audit_queue_free(struct moon_audit_queue *q) {
     forget_all(q->first);
     while (q->busy)
         moon_loop_turn(q->loop, true);
-    moon_loop_undefer(q->loop, &q->start);
+    moon_timer_stop(q->loop, &q->start);
+    moon_loop_undefer(q->loop, &q->now);
     while (q->first && take_batch(q) == 0) {
         write_batch(q);
         settle_batch(q);

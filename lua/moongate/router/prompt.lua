@@ -106,8 +106,8 @@ local function metadata_of(router, document)
   return out
 end
 
--- M.ready(router, document) -> {id, prompt, chain, parameters, filters, labels}; or nil, faults. document: a table or a
--- string. The models must be loaded.
+-- M.ready(router, document) -> {id, prompt, chain, parameters, filters, labels}, with room for request_id and line; or
+-- nil, faults. document: a table or a string. The models must be loaded.
 function M.ready(router, document)
   if type(document) == "string" then document = { prompt = document } end
   if type(document) ~= "table" or json.is_array(document) or not router.schema:check(document) then
@@ -123,6 +123,7 @@ function M.ready(router, document)
   return {
     id = document.id, prompt = document.prompt, chain = chain, parameters = parameters,
     filters = document.safety or router.safety, labels = metadata_of(router, document),
+    request_id = nil, line = nil, -- room for them
   }
 end
 

@@ -153,7 +153,7 @@ end
 local function request_id(item, i)
   local first = item.request_id
   if not first or i == 1 then return first or new_id() end
-  return derived(first, ("%d"):format(i))
+  return derived(first, i)
 end
 
 -- What all requests for the prompt have in common.
@@ -178,15 +178,13 @@ local function fallen(model, err, id)
   return { model = model.id, code = err.gateway_code or err.code, status = err.status, request_id = id }
 end
 
--- What came of it all. facts: {at = which model it was, id, correlation, tries, fallbacks, seconds}
-local function finish(r, w, item, answer, err, facts)
-  local model = item.chain[facts.at]
+-- What came of it all: of the model that was asked last, under the request id `id`, after so many tries and seconds.
+local function finish(r, w, item, model, answer, err, id, correlation, tries, fallbacks, seconds)
   local result = {
-    id = item.id, status = answer and "ok" or "failed", model = model.id, attempts = facts.tries,
-    fallbacks = facts.fallbacks, latency_ms = milliseconds(facts.seconds), request_id = facts.id,
-    correlation_id = facts.correlation, output = answer and answer.output,
-    finish_reason = answer and answer.finishReason, usage = answer and answer.usage, safety = answer and answer.safety,
-    error = err, line = nil,
+    id = item.id, status = answer and "ok" or "failed", model = model.id, attempts = tries, fallbacks = fallbacks,
+    latency_ms = milliseconds(seconds), request_id = id, correlation_id = correlation,
+    output = answer and answer.output, finish_reason = answer and answer.finishReason,
+    usage = answer and answer.usage, safety = answer and answer.safety, error = err, line = item.line,
   }
   if answer then
     note_hit(model, answer)
@@ -207,28 +205,28 @@ function M.route(r, item, w, left)
   local began = monotonic()
   local ending = began + left
   local id = request_id(item, 1)
-  local facts = { at = 1, id = id, correlation = address(w, item, id), tries = 0, fallbacks = nil, seconds = 0 }
-  local answer, err
+  local correlation = address(w, item, id)
+  local i, tries, fallbacks, last = 1, 0, nil, #chain
+  local model, answer, err
   while true do
-    local i, n = facts.at
-    local model = choose(w, item, i, id, i == #chain)
+    model = choose(w, item, i, id, i == last)
+    local n
     answer, err, n = asked(r, w, model, left)
-    facts.tries = facts.tries + n
+    tries = tries + n
     if answer then break end
     note_failure(model, err)
     left = ending - monotonic()
-    if i < #chain and goes_on(err) and left > 0 then
-      facts.fallbacks = facts.fallbacks or json.array {}
-      facts.fallbacks[i] = fallen(model, err, id)
-      id = request_id(item, i + 1)
-      facts.at, facts.id = i + 1, id
+    if i < last and goes_on(err) and left > 0 then
+      fallbacks = fallbacks or json.array {}
+      fallbacks[i] = fallen(model, err, id)
+      i = i + 1
+      id = request_id(item, i)
     elseif not (err.code == "breaker_open" and wait_for_breaker(r, model, left)) then
       break
     end
     left = math.max(ending - monotonic(), 0.001)
   end
-  facts.seconds = monotonic() - began
-  return finish(r, w, item, answer, err, facts)
+  return finish(r, w, item, model, answer, err, id, correlation, tries, fallbacks, monotonic() - began)
 end
 
 -- Whether another try may help: busy, out of order, not reached.
@@ -260,12 +258,14 @@ function M.once(r, item, w, left, facts)
     end
     if is_passing(err) then return "again", err end
   end
-  return "done", finish(r, w, item, answer, err, facts)
+  return "done", finish(r, w, item, model, answer, err, id, facts.correlation, facts.tries, facts.fallbacks,
+    facts.seconds)
 end
 
 -- M.give_up(r, item, w, err, facts) -> result, of a prompt whose last try failed with err.
 function M.give_up(r, item, w, err, facts)
-  return finish(r, w, item, nil, err, facts)
+  return finish(r, w, item, item.chain[facts.at], nil, err, facts.id, facts.correlation, facts.tries, facts.fallbacks,
+    facts.seconds)
 end
 
 return M

@@ -15,6 +15,8 @@ local task = require "moongate.task"
 local time = require "moongate.time"
 local workflow = require "moongate.workflow"
 
+local of_line = ids.of_line
+
 local M = {}
 
 local LINE_MAX = 1 << 20 -- bytes
@@ -129,11 +131,11 @@ function Stream:_route(line, number, w)
       temperature = item.parameters.temperature,
     }
   end
-  if self.space then item.request_id = ids.of_line(self.space, number) end
+  item.line = number
+  if self.space then item.request_id = of_line(self.space, number) end
   self.in_flight = self.in_flight + 1
   local result = send.route(self.router, item, w, self.router.deadline)
   self.in_flight = self.in_flight - 1
-  result.line = number
   if result.error then
     counts.failed = counts.failed + 1
     self:_failed(number, result.error)
