@@ -30,7 +30,8 @@ for _, url in ipairs(urls) do
 
   test("values go in and come out", function(db)
     local rows = assert(db:exec("INSERT INTO queues (name, settings_json, state, tokens, tokens_at) " ..
-      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET tokens = excluded.tokens RETURNING *",
+      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET tokens = excluded.tokens " ..
+      "RETURNING name, settings_json, state, tokens, tokens_at",
       "q", 'a "b" {c} é\n', "on", 1.5, 2 ^ 53))
     t.eq(rows[1], { name = "q", settings_json = 'a "b" {c} é\n', state = "on", tokens = 1.5, tokens_at = 1 << 53 })
     t.eq(rows.changes, 1)
