@@ -146,6 +146,7 @@ bench: ## the speed table of docs/design.md on this machine
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@tests/bench/run
 	@tests/bench/route
+	@tests/bench/store
 
 soak: all ## the long forms of the end-to-end tests of route-prompts (100,000 prompts) and of queues (20,000)
 	@PROMPTS=$${PROMPTS:-100000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/route.t

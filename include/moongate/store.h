@@ -1,11 +1,12 @@
 /* store.h - what must outlive the process: one interface, an SQLite and a PostgreSQL form behind it.
  *
  * Mechanism only (connection, transactions, durability, schema); the SQL stands with those who own the tables. All
- * functions block, so they run on a pool thread (host/store_queue.c), one at a time a store.
+ * functions block, so they run on a thread of their own (host/store_queue.c), one at a time a store.
  *
  * SQL is the subset that both know. Parameters are $1, $2 ... In the text, {now} is the store's time in ms since 1970,
  * {lock} FOR UPDATE, {skip_locked} FOR UPDATE SKIP LOCKED (both nothing in SQLite, where a transaction has the whole
- * database), {serial} the type of a key that counts up by itself. */
+ * database), {serial} the type of a key that counts up by itself;
+ * {clustered} behind a table's closing bracket: its rows lie in the order of its key. */
 #ifndef MOONGATE_STORE_H
 #define MOONGATE_STORE_H
 

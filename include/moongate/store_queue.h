@@ -14,9 +14,9 @@ struct moon_store_tx;
 
 /* url is copied (store.h); loop is borrowed. 0 or MOON_ENOMEM. */
 int moon_store_queue_new(struct moon_store_queue **out, struct moon_loop *loop, const char *url, struct moon_err *err);
-/* An open transaction is rolled back, what waits still runs, then the store is closed, on the pool: moon_loop_free waits
- * for it. Whoever has called this submits nothing more. NULL-safe. done (may be NULL) is called at the end, unless the
- * answer is false: it has ended already. */
+/* An open transaction is rolled back, what waits still runs, then the store is closed, on its thread: moon_loop_free
+ * waits for it. Whoever has called this submits nothing more. NULL-safe. done (may be NULL) is called at the end,
+ * unless the answer is false: it has ended already. */
 bool moon_store_queue_free(struct moon_store_queue *q, void (*done)(void *ud), void *ud);
 
 const char *moon_store_queue_url(const struct moon_store_queue *q); /* without a password */

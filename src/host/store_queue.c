@@ -1,8 +1,9 @@
-/* store_queue.c - the loop's side of a store. One piece of work at a time goes to the pool: a batch of calls, or one
- * step of the transaction that has the store. The pool thread sees only that; the lists are the loop's. */
+/* store_queue.c - the loop's side of a store. One piece of work at a time goes to its thread: a batch of calls, or
+ * one step of the transaction that has the store. The thread sees only that; the lists are the loop's. */
 #include "moongate/store_queue.h"
 
 #include "moongate/clock.h"
+#include "moongate/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +34,9 @@ struct moon_store_queue {
     void *closed_ud;
     atomic_bool stop;
 
-    /* The batch: the pool's from start to done. */
+    /* The batch: the thread's from start to done. */
     bool busy;
-    struct moon_work work;
+    struct moon_worker *worker;
     struct moon_store *store; /* opened by the first batch */
     struct list batch;
     struct moon_store_call *calls[BATCH_MAX];
@@ -66,7 +67,7 @@ static void list_remove(struct list *l, const struct moon_store_ticket *t) {
         l->last = p;
 }
 
-/* ---- on the pool ---- */
+/* ---- on the thread ---- */
 
 static int answer_now(struct moon_store_queue *q, struct moon_store_ticket *t) {
     return moon_store_now(q->store, q->now_ms, &t->now_ms, &t->call.err);
@@ -120,6 +121,7 @@ static void queue_release(struct moon_store_queue *q) {
         moon_wipe(q->url, strlen(q->url));
     free(q->url);
     moon_buf_release(&q->shown);
+    moon_worker_free(q->worker);
     free(q);
 }
 
@@ -167,8 +169,8 @@ static void settle_batch(struct moon_store_queue *q, int code, const char *messa
         moon_loop_defer(q->loop, &q->start, start_batch, q);
 }
 
-static void batch_done(void *ud, bool cancelled) {
-    settle_batch(ud, cancelled ? MOON_ECANCELLED : 0, "cancelled");
+static void batch_done(void *ud) {
+    settle_batch(ud, 0, "");
 }
 
 static void take(struct moon_store_queue *q, struct list *from) {
@@ -202,9 +204,9 @@ static void start_batch(void *ud) {
     take_batch(q);
     q->busy = true;
     q->now_ms = moon_wall_ns(moon_loop_clock(q->loop)) / MOON_NS_PER_MS;
-    if (moon_work_start(q->loop, &q->work, run_batch, batch_done, q, &err) == 0)
+    if (moon_worker_start(q->worker, run_batch, batch_done, q, &err) == 0)
         return;
-    if (!q->batch.first) /* no memory for the pool's errand: here, then */
+    if (!q->batch.first) /* no thread: here, then */
         run_batch(q);
     settle_batch(q, err.code, err.message);
 }
@@ -225,7 +227,8 @@ static void enqueue(struct moon_store_queue *q, struct list *to, struct moon_sto
 
 int moon_store_queue_new(struct moon_store_queue **out, struct moon_loop *loop, const char *url, struct moon_err *err) {
     struct moon_store_queue *q = calloc(1, sizeof *q);
-    if (!q || !(q->url = strdup(url)) || moon_store_url_show(url, &q->shown, NULL) != 0) {
+    if (!q || !(q->url = strdup(url)) || moon_store_url_show(url, &q->shown, NULL) != 0 ||
+        moon_worker_new(&q->worker, loop, err) != 0) {
         if (q)
             queue_release(q);
         return moon_err_set(err, MOON_ENOMEM, "out of memory");

@@ -325,6 +325,7 @@ const struct store_form sqlite_form = {
     .lock = "",
     .skip_locked = "",
     .serial = "INTEGER PRIMARY KEY AUTOINCREMENT",
+    .clustered = " WITHOUT ROWID",
     .close = form_close,
     .apply = apply,
     .begin = form_begin,

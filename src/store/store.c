@@ -75,16 +75,20 @@ int moon_store_now(struct moon_store *s, int64_t now_ms, int64_t *out, struct mo
 int store_expand(const struct store_form *form, const char *sql, struct moon_buf *out) {
     const struct {
         const char *word, *is;
-    } words[] = {
-        {"{now}", form->now}, {"{lock}", form->lock}, {"{skip_locked}", form->skip_locked}, {"{serial}", form->serial}};
+    } words[] = {{"{now}", form->now},
+                 {"{lock}", form->lock},
+                 {"{skip_locked}", form->skip_locked},
+                 {"{serial}", form->serial},
+                 {"{clustered}", form->clustered}};
+    const size_t n = sizeof words / sizeof *words;
     int rc = 0;
     while (rc == 0 && *sql) {
         size_t plain = strcspn(sql, "{"), k = 0;
         rc = moon_buf_append(out, sql, plain);
         sql += plain;
-        while (k < 4 && !begins(sql, words[k].word))
+        while (k < n && !begins(sql, words[k].word))
             k++;
-        if (rc == 0 && k < 4) {
+        if (rc == 0 && k < n) {
             rc = moon_buf_puts(out, words[k].is);
             sql += strlen(words[k].word);
         } else if (rc == 0 && *sql) {

@@ -1,6 +1,8 @@
 /* tables.c - the tables, as migrations: a version a step, each in one transaction. Times are ms since 1970, *_json is
  * JSON text. Who owns a table writes its SQL: see the Lua module named beside it.
  *
+ * A step is two commits, so its row lies in its key's order and has no other index: each touches one page.
+ *
  * Only the subset of SQL that SQLite 3.40 and PostgreSQL 15 share; types are text, bigint, double precision. */
 #include "store_private.h"
 
@@ -13,10 +15,9 @@ static const char *const version_1[] = {
     "CREATE INDEX runs_status ON runs (status, updated_at)",
     "CREATE TABLE steps (run_id text NOT NULL, seq bigint NOT NULL, path text NOT NULL, name text NOT NULL, "
     "n bigint NOT NULL, kind text NOT NULL, state text NOT NULL, intent_json text, result_json text, error_json text, "
-    "place text, started_at bigint, finished_at bigint, PRIMARY KEY (run_id, seq), "
-    "UNIQUE (run_id, path, kind, name, n))",
+    "place text, started_at bigint, finished_at bigint, PRIMARY KEY (run_id, seq)){clustered}",
     "CREATE TABLE run_values (run_id text NOT NULL, path text NOT NULL, name text NOT NULL, n bigint NOT NULL, "
-    "value_json text, PRIMARY KEY (run_id, path, name, n))",
+    "value_json text, PRIMARY KEY (run_id, path, name, n)){clustered}",
     /* lease */
     "CREATE TABLE leases (name text NOT NULL PRIMARY KEY, holder text, run_id text, fence bigint NOT NULL, "
     "info_json text, acquired_at bigint, expires_at bigint)",

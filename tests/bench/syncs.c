@@ -1,5 +1,5 @@
-/* syncs.c - FILE SECONDS: how often a second this disk takes a page and makes it durable: what an SQLite log does for each commit, and no
- * more. Prints the rate. */
+/* syncs.c - FILE SECONDS: how often a second this disk takes a page and makes it durable: what an SQLite log does for
+  each commit, and no more. Prints the rate. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
