@@ -210,6 +210,7 @@ static int begin(struct sqlite_store *s, struct moon_err *err) {
         *err = s->broken;
         return err->code;
     }
+    rollback(s); /* one that could not be rolled back for want of memory */
     return control(s, "BEGIN IMMEDIATE", err);
 }
 

@@ -81,8 +81,9 @@ static int prepare_place(struct sqlite_store *s, bool *fresh, struct moon_err *e
         return rc == MOON_ENOMEM ? moon_err_set(err, rc, "out of memory") : MOON_ESTORE;
     int64_t size = size_of(s->path);
     *fresh = size < 0;
-    /* SQLite takes a log without its database for rubbish, and deletes it. */
-    if (size <= 0 && wal_size(s->path) > 0)
+    /* SQLite takes a log without its database for rubbish, and deletes it. (Looked at once more: another process may
+     * just have made both.) */
+    if (size <= 0 && wal_size(s->path) > 0 && size_of(s->path) <= 0)
         return sqlite_damaged(s, err, "the file is gone or empty, but its log (-wal) is still there");
     return 0;
 }
@@ -167,16 +168,6 @@ static int identify(struct sqlite_store *s, int64_t *version, struct moon_err *e
     return 0;
 }
 
-/* Another process may be making it: all that is asked is asked of one state of the file. */
-static int identify_at_once(struct sqlite_store *s, int64_t *version, struct moon_err *err) {
-    int rc = sqlite_run(s, "BEGIN", err);
-    if (rc != 0)
-        return rc;
-    rc = identify(s, version, err);
-    sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-    return rc;
-}
-
 static int check_sound(struct sqlite_store *s, struct moon_err *err) {
     char verdict[200] = "";
     int rc = ask(s, "PRAGMA quick_check(1)", NULL, verdict, sizeof verdict, err);
@@ -235,10 +226,18 @@ static int migrate(struct sqlite_store *s, struct moon_err *err) {
     return rc;
 }
 
+/* All of it as of one moment: another process may be making the tables. */
+static int identify_now(struct sqlite_store *s, int64_t *version, struct moon_err *err) {
+    int rc = sqlite_run(s, "BEGIN", err);
+    if (rc == 0)
+        rc = identify(s, version, err);
+    return rc == 0 ? sqlite_run(s, "ROLLBACK", err) : rc;
+}
+
 static int make_ready(struct sqlite_store *s, bool fresh, struct moon_err *err) {
     int64_t version = 0;
     bool small = size_of(s->path) <= QUICK_CHECK;
-    int rc = identify_at_once(s, &version, err);
+    int rc = identify_now(s, &version, err);
     if (rc == 0 && !fresh && version > 0 && (small || wal_size(s->path) > 0))
         rc = check_sound(s, err);
     if (rc == 0)
