@@ -47,7 +47,7 @@ function M.env(parts)
   return {
     db = parts.db, audit = parts.audit, log = parts.log, metrics = parts.metrics, random = clock.random,
     state = state.stored(parts.db), place = { webhooks = parts.webhooks, simulated = parts.simulated },
-    token = holder.token(), made = {},
+    token = holder.token(), made = {}, taken = {},
     lasting = not (parts.simulated and parts.db.url:find ":memory:" ~= nil), -- --sim without a store of its own
   }
 end
@@ -266,12 +266,10 @@ function M.tell(run, event, data, opts)
   return M.deliver(run, ids)
 end
 
--- outbox.leftovers(db, parts of env, {limit, counts, apart_from = a run}): one go at what earlier runs left and is due,
--- as far as it can go out from here without more ado. counts is counted up.
-function M.leftovers(db, parts, opts)
-  parts.db = db
-  local env = M.env(parts)
-  rows.prune(db)
+-- outbox.leftovers(env, {limit, counts, apart_from = a run}): one go at what earlier runs left and is due, as far as it
+-- can go out from here without more ado. counts is counted up.
+function M.leftovers(env, opts)
+  rows.prune(env.db)
   return sender.once(env, {
     due = true, limit = opts.limit, counts = opts.counts,
     known = function(first)

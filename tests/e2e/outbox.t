@@ -133,6 +133,23 @@ subtest 'what is left goes out beside the next run' => sub {
     is(scalar @{ got() }, 1, 'delivered');
 };
 
+subtest 'a receiver that never answers holds up one run, not each' => sub {
+    clear('400');
+    index_file('slow');
+    moon('deploy-index', 'slow.json');
+    make_due();
+    clear('hang');
+    my $r = moon('deploy-index', 'slow.json');
+    like($r->{err}, qr/^webhooks of earlier runs: 1 tried again later/m, 'it was tried');
+    cmp_ok($r->{elapsed}, '<', 20, "and left: $r->{elapsed} s");
+    is(scalar @{ got() }, 1, 'once');
+    $r = moon('deploy-index', 'slow.json');
+    unlike($r->{err}, qr/earlier runs/, 'the next run leaves it alone');
+    is(outbox()->{messages}[0]{tries}, 2, 'it counts as a try');
+    write_file('answer', '204');
+    is(moon('outbox', 'flush')->{status}, 0, 'delivered by hand');
+};
+
 subtest 'two that flush at once: each message once' => sub {
     clear('400');
     mkdir 'many';

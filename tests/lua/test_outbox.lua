@@ -229,7 +229,7 @@ local function tests(name, open)
     local before = #got
     make_due(db)
     local env = env_of(db, { a = { url = server.url .. "/elsewhere" } })
-    outbox.leftovers(db, { audit = env.audit, log = quiet, webhooks = env.place.webhooks }, {})
+    outbox.leftovers(env, {})
     t.eq(rows.counts(db).pending, 2, "they may be another project's")
     t.eq(sender.once(env, {}).dead, 2)
     server:stop()

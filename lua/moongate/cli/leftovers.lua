@@ -28,22 +28,29 @@ end
 -- run, and not under --sim: nobody outside hears of what never happened.
 function M.send(ctx, opts)
   if ctx.opts.dry_run or ctx.opts.sim then return end
-  local counts = require("moongate.outbox.sender").empty()
+  local counts, env = require("moongate.outbox.sender").empty(), nil
   local job = host.background(function()
     local has_project, project = pcall(require("moongate.cli.settings").project)
     if not has_project then return end -- which others tell of
+    local outbox = require "moongate.outbox"
     local ok, err = pcall(function()
-      local db = assert(require("moongate.store").session())
-      require("moongate.outbox").leftovers(db, {
-        audit = require "moongate.audit", log = log, metrics = opts.metrics, simulated = ctx.opts.sim,
-        webhooks = project.webhooks,
-      }, { limit = AT_MOST, counts = counts, apart_from = opts.apart_from })
+      env = outbox.env {
+        db = assert(require("moongate.store").session()), audit = require "moongate.audit", metrics = opts.metrics,
+        log = { warn = function() end, error = log.error }, webhooks = project.webhooks, -- one line says it all
+      }
+      outbox.leftovers(env, { limit = AT_MOST, counts = counts, apart_from = opts.apart_from })
     end)
     if not ok then log.warn("webhooks of earlier runs: %s", tostring(err)) end
   end)
   closing.add("outbox", function()
     job:join(AT_THE_END)
-    if job:status() ~= "done" then job:cancel() end
+    if job:status() ~= "done" then
+      job:cancel()
+      job:join()
+      if env then
+        require("moongate.outbox.delivery").abandon(env, function(state) counts[state] = counts[state] + 1 end)
+      end
+    end
     tell(ctx, counts)
   end)
 end

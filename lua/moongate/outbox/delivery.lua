@@ -2,6 +2,7 @@
 -- first: a process that dies in between sends the message once more, under the same id, and says so once more. For
 -- outbox.lua and what it stands on.
 
+local errors = require "moongate.error"
 local holder = require "moongate.outbox.holder"
 local notify = require "moongate.webhooks.notify"
 local rows = require "moongate.outbox.rows"
@@ -79,8 +80,23 @@ function M.take(env, id, lease_holder, leased, mode)
   local row = rows.claim(env.db, id, token, over)
   if not row then return nil end
   mode.now = row.now
+  env.taken[id] = { row = row, token = token, mode = mode }
   local hook, headers = target.find(row, env.place)
-  return M.send(env, row, token, hook, headers, mode)
+  local note, err, state = M.send(env, row, token, hook, headers, mode)
+  env.taken[id] = nil
+  return note, err, state
+end
+
+-- The tasks that took rows were cancelled: what they had in hand counts as tried, or a receiver that never answers
+-- would hold up each run anew. tell(state): called for each
+function M.abandon(env, tell)
+  for id, taken in pairs(env.taken) do
+    env.taken[id] = nil
+    local _, _, state = M.send(env, taken.row, taken.token, nil, errors.new {
+      code = "timeout", attempts = 1, outcome = "unknown", message = "no answer before the run ended",
+    }, taken.mode)
+    tell(state)
+  end
 end
 
 return M
