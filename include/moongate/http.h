@@ -183,16 +183,22 @@ const char *moon_http_breaker_state(struct moon_http *http, const char *origin, 
                                     int64_t *retry_in_ns);
 
 /* ---- what processes tell each other of hosts ---- */
+enum moon_http_shared_kind {
+    MOON_HTTP_SHARED_BREAKER,
+    MOON_HTTP_SHARED_PACER,  /* what is left of the gateway's rate limit */
+    MOON_HTTP_SHARED_LIMITER /* what is used of the user's own: until when it is not as if nothing had been sent */
+};
 struct moon_http_shared {
-    bool is_pacer;
-    const char *key;       /* of a breaker: "origin family"; of a pacer: "origin" */
+    enum moon_http_shared_kind kind;
+    const char *key;       /* of a breaker: "origin family"; else "origin" */
     int state, trips;      /* of a breaker: enum moon_breaker_state */
     int64_t left, allowed; /* of a pacer */
-    int64_t until_wall_ns; /* the breaker may probe, the pacer's window ends */
+    int64_t until_wall_ns; /* the breaker may probe, the pacer's window ends, the limiter's burst is whole again */
 };
-/* fn for every breaker and every pacer that knows something. What it is given lives until it returns. */
+/* fn for every breaker, and every pacer and limiter that knows something. What it is given lives until it returns. */
 void moon_http_shared_each(struct moon_http *http, void (*fn)(void *ud, const struct moon_http_shared *s), void *ud);
-/* Takes what another process told, see moon_breaker_adopt and moon_pacer_restore. Whether that changed anything; false
+/* Takes what another process told, see moon_breaker_adopt, moon_pacer_restore and, for clients that are made after it,
+ * moon_limiter_restore. Whether that changed anything; false
  * for nonsense and when there is no memory. */
 bool moon_http_shared_adopt(struct moon_http *http, const struct moon_http_shared *s);
 /* Changes of breakers' states since the start: a look that costs nothing. */

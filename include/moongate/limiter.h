@@ -27,6 +27,11 @@ int64_t moon_limiter_take(struct moon_limiter *l, int64_t now_ns);
 /* Gives a place back that was not used (cancelled while waiting). */
 void moon_limiter_give_back(struct moon_limiter *l);
 
+/* Until when the burst is not whole again, or 0; and a new limiter that goes on from there (at most a whole burst is
+ * gone). */
+int64_t moon_limiter_used_until(const struct moon_limiter *l, int64_t now_ns);
+void moon_limiter_restore(struct moon_limiter *l, int64_t used_until_ns, int64_t now_ns);
+
 #define MOON_PACER_WINDOW_NS (60 * MOON_NS_PER_S) /* when the server doesn't say when it resets */
 
 struct moon_pacer {

@@ -74,9 +74,9 @@ function host.process() end
 ---@return "alive"|"gone"|"unknown"
 function host.process_life(process) end
 
----What the HTTP client knows of hosts, for other processes: each circuit breaker's state, and the rate limit where a
----gateway has told one.
----@return {kind: "breaker"|"pacer", key: string, until_ms: integer, state?: string, trips?: integer, left?: integer, allowed?: integer}[]
+---What the HTTP client knows of hosts, for other processes: each circuit breaker's state, the rate limit where a
+---gateway has told one, and what is used of a client's own.
+---@return {kind: "breaker"|"pacer"|"limiter", key: string, until_ms: integer, state?: string, trips?: integer, left?: integer, allowed?: integer}[]
 function host.shared() end
 
 ---@return integer n of changes of circuit breakers' states since the start

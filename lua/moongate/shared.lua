@@ -1,5 +1,6 @@
 -- shared.lua - what processes tell each other through the store: which hosts fail (circuit breakers), how much of a
--- rate limit is left, and what resources were last seen as. So a second process knows that the gateway is down.
+-- rate limit is left or of one's own is used, and what resources were last seen as. So a second process knows that the
+-- gateway is down.
 --
 -- Read when a run opens its gateway, and every few seconds while it lives; written a moment after it has changed, and
 -- at the end. None of it is needed for the work: a store that fails costs what others know, and is told of once.
@@ -26,20 +27,20 @@ local GET = [[SELECT value_json, updated_at, {now} AS now FROM cells
   WHERE kind = 'resource' AND key = $1 AND expires_at > {now}]]
 local DELETE = "DELETE FROM cells WHERE kind = $1 AND key = $2"
 local LOOK = [[SELECT kind, key, value_json, updated_at, {now} AS now FROM cells
-  WHERE kind IN ('breaker', 'pacer') AND expires_at > {now}]]
-local TIDY = "DELETE FROM cells WHERE kind IN ('breaker', 'pacer', 'resource') AND expires_at <= {now}"
+  WHERE kind IN ('breaker', 'pacer', 'limiter') AND expires_at > {now}]]
+local TIDY = "DELETE FROM cells WHERE kind IN ('breaker', 'pacer', 'limiter', 'resource') AND expires_at <= {now}"
 
 local Shared = {} -- {db, seen = "kind key" -> what is known to stand in the store, entries, dirty}
 Shared.__index = Shared
 
 local function wall_ms() return math.floor(time.now() * 1000) end
 
--- ---- breakers and pacers ----
+-- ---- breakers, pacers, limiters ----
 
 -- What decides whether a row has to be written anew.
 local function sign_of(s)
   if s.kind == "breaker" then return ("%s %d"):format(s.state, s.trips) end
-  return ("%d %d"):format(s.left, s.until_ms // 1000)
+  return ("%d %d"):format(s.left or 0, s.until_ms // 1000)
 end
 
 -- Rows for what has changed. A closed breaker is only told of when the store holds that it was not.
@@ -65,7 +66,7 @@ local function adopt(row)
   state.until_ms = wall_ms() + (math.tointeger(value.in_ms) or 0) - (row.now - row.updated_at)
   if row.kind == "breaker" and host.adopt(state) then
     log.info("%s: another process says that its circuit breaker is %s", row.key, tostring(value.state))
-  elseif row.kind == "pacer" then
+  elseif row.kind ~= "breaker" then
     host.adopt(state)
   end
   return row.kind == "breaker" and sign_of { kind = "breaker", state = value.state, trips = value.trips or 0 }

@@ -13,6 +13,8 @@
 
 #define WALL_MAX_MS (INT64_MAX / MOON_NS_PER_MS)
 
+static const char *const kinds[] = {"breaker", "pacer", "limiter", NULL}; /* as enum moon_http_shared_kind */
+
 static void set_integer(lua_State *L, const char *name, int64_t n) {
     lua_pushinteger(L, (lua_Integer)n);
     lua_setfield(L, -2, name);
@@ -21,15 +23,15 @@ static void set_integer(lua_State *L, const char *name, int64_t n) {
 static void push_one(void *ud, const struct moon_http_shared *s) {
     lua_State *L = ud; /* 1: the list */
     lua_createtable(L, 0, 5);
-    lua_pushstring(L, s->is_pacer ? "pacer" : "breaker");
+    lua_pushstring(L, kinds[s->kind]);
     lua_setfield(L, -2, "kind");
     lua_pushstring(L, s->key);
     lua_setfield(L, -2, "key");
     set_integer(L, "until_ms", s->until_wall_ns / MOON_NS_PER_MS);
-    if (s->is_pacer) {
+    if (s->kind == MOON_HTTP_SHARED_PACER) {
         set_integer(L, "left", s->left);
         set_integer(L, "allowed", s->allowed);
-    } else {
+    } else if (s->kind == MOON_HTTP_SHARED_BREAKER) {
         lua_pushstring(L, moon_breaker_state_name((enum moon_breaker_state)s->state));
         lua_setfield(L, -2, "state");
         set_integer(L, "trips", s->trips);
@@ -61,11 +63,18 @@ static int64_t integer_at(lua_State *L, const char *name, int64_t most) {
     return n < 0 ? 0 : n < most ? n : most;
 }
 
-/* What stands in a store was written by somebody: anything may be in it. */
+/* What stands in a store was written by somebody: anything may be in it. -1: nothing that is known. */
 static int state_of(const char *name) {
     for (int state = MOON_BREAKER_CLOSED; name && state <= MOON_BREAKER_HALF_OPEN; state++)
         if (strcmp(name, moon_breaker_state_name((enum moon_breaker_state)state)) == 0)
             return state;
+    return -1;
+}
+
+static int kind_of(const char *name) {
+    for (int kind = 0; name && kinds[kind]; kind++)
+        if (strcmp(name, kinds[kind]) == 0)
+            return kind;
     return -1;
 }
 
@@ -78,14 +87,15 @@ int l_host_adopt(lua_State *L) {
     lua_getfield(L, 1, "kind"); /* 2 */
     lua_getfield(L, 1, "key");  /* 3: keeps the text */
     lua_getfield(L, 1, "state");
-    const char *kind = lua_tostring(L, 2), *state = lua_tostring(L, 4);
+    int kind = kind_of(lua_tostring(L, 2)), state = state_of(lua_tostring(L, 4));
+    bool known = kind >= 0 && (kind != MOON_HTTP_SHARED_BREAKER || state >= 0);
     s.key = lua_tostring(L, 3);
-    s.is_pacer = kind && strcmp(kind, "pacer") == 0;
-    s.state = s.is_pacer ? 0 : state_of(state);
+    s.kind = known ? (enum moon_http_shared_kind)kind : MOON_HTTP_SHARED_BREAKER;
+    s.state = state >= 0 ? state : 0;
     s.until_wall_ns = integer_at(L, "until_ms", WALL_MAX_MS) * MOON_NS_PER_MS;
     s.trips = (int)integer_at(L, "trips", 1000);
     s.left = integer_at(L, "left", INT64_MAX);
     s.allowed = integer_at(L, "allowed", INT64_MAX);
-    lua_pushboolean(L, http && s.key && s.state >= 0 && moon_http_shared_adopt(http, &s));
+    lua_pushboolean(L, http && s.key && known && moon_http_shared_adopt(http, &s));
     return 1;
 }

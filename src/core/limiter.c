@@ -36,6 +36,18 @@ void moon_limiter_give_back(struct moon_limiter *l) {
     l->next_ns -= l->interval_ns;
 }
 
+int64_t moon_limiter_used_until(const struct moon_limiter *l, int64_t now_ns) {
+    return l->used && l->next_ns > now_ns ? l->next_ns : 0;
+}
+
+void moon_limiter_restore(struct moon_limiter *l, int64_t used_until_ns, int64_t now_ns) {
+    int64_t most = now_ns + l->slack_ns + l->interval_ns;
+    if (l->interval_ns == 0 || l->used || used_until_ns <= now_ns)
+        return;
+    l->next_ns = used_until_ns < most ? used_until_ns : most;
+    l->used = true;
+}
+
 void moon_pacer_init(struct moon_pacer *p) {
     memset(p, 0, sizeof *p);
 }

@@ -141,6 +141,10 @@ static int set_base_url(struct moon_http_client *c, const char *url, struct moon
     c->base_url = strdup(url);
     if (!c->host || !c->base_url)
         return no_memory(err);
+    if (c->limiter.interval_ns > 0) {
+        moon_limiter_restore(&c->limiter, c->host->used_until_ns, moon_loop_now_ns(c->http->loop));
+        c->host->limited = c;
+    }
     while (len && c->base_url[len - 1] == '/')
         c->base_url[--len] = '\0';
     return 0;
@@ -190,6 +194,10 @@ int moon_http_client_new(struct moon_http_client **out, struct moon_http *http, 
 void moon_http_client_unref(struct moon_http_client *c) {
     if (!c || --c->refs)
         return;
+    if (c->host && c->host->limited == c) {
+        c->host->limited = NULL;
+        c->host->used_until_ns = moon_limiter_used_until(&c->limiter, moon_loop_now_ns(c->http->loop));
+    }
     moon_auth_unref(c->auth);
     moon_http_lines_release(&c->lines);
     free(c->base_url);

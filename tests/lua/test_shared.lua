@@ -8,6 +8,7 @@ local shared = require "moongate.shared"
 local stores = require "stores"
 local t = require "moongate.test"
 local task = require "moongate.task"
+local time = require "moongate.time"
 
 -- A row as another process writes it.
 local function put(db, kind, key, value, age_ms)
@@ -101,6 +102,21 @@ stores.each(function(kind, open)
     t.ok(row.in_ms > 38000 and row.in_ms <= 40000, row.in_ms)
     local n = host.shared_changes()
     t.eq(math.type(n), "integer")
+    s:stop()
+  end)
+
+  test("a run that follows another at once has no new burst", function(db)
+    local url, s = server(function() return 200 end)
+    local mine = shared.open(db)
+    put(db, "limiter", url, { in_ms = 60000 })
+    assert(mine:look())
+    local client = assert(http.client { base_url = url, rate = { per_second = 20, burst = 20 } })
+    local before = time.monotonic()
+    for _ = 1, 3 do assert(client:get "/") end
+    t.ok(time.monotonic() - before > 0.09, "the burst was there again")
+    assert(mine:save())
+    local row = row_of(db, "limiter", url)
+    t.ok(row.in_ms > 500 and row.in_ms < 1200, row.in_ms)
     s:stop()
   end)
 

@@ -132,6 +132,25 @@ static void remaining_alone_is_enough(void **state) {
     assert_true(moon_pacer_take(&p, S) <= 86400 * S);
 }
 
+static void the_next_process_has_no_new_burst(void **state) {
+    (void)state;
+    struct moon_limiter a, b;
+    moon_limiter_init(&a, 2, 4);
+    assert_int_equal(moon_limiter_used_until(&a, 0), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(moon_limiter_take(&a, 0), 0);
+    assert_int_equal(moon_limiter_used_until(&a, 0), 2 * MOON_NS_PER_S);
+    moon_limiter_init(&b, 2, 4);
+    moon_limiter_restore(&b, moon_limiter_used_until(&a, 0), 0);
+    assert_int_equal(moon_limiter_wait_ns(&b, 0), moon_limiter_wait_ns(&a, 0));
+    moon_limiter_init(&b, 2, 4);
+    moon_limiter_restore(&b, INT64_MAX, 0); /* at most a burst is gone */
+    assert_int_equal(moon_limiter_wait_ns(&b, 0), MOON_NS_PER_S / 2);
+    moon_limiter_init(&b, 0, 0);
+    moon_limiter_restore(&b, 2 * MOON_NS_PER_S, 0);
+    assert_int_equal(moon_limiter_wait_ns(&b, 0), 0);
+}
+
 static void another_process_tells(void **state) {
     (void)state;
     struct moon_pacer p, q;
@@ -158,6 +177,7 @@ static void another_process_tells(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_next_process_has_no_new_burst),
         cmocka_unit_test(another_process_tells),
         cmocka_unit_test(a_burst_then_the_steady_rate),
         cmocka_unit_test(never_more_than_rate_and_burst),
