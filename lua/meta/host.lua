@@ -175,6 +175,13 @@ function host.progress(line) end
 ---@param folder? string
 function host.restrict(folder) end
 
+---The kernel holds all of the process to the file rules, too, if it can. Before a script's first line runs.
+---@return boolean done
+function host.seal() end
+
+---@return integer version of the kernel's Landlock; 0: it has none
+function host.landlock() end
+
 ---What follows runs with everything allowed: tests.
 function host.allow_all() end
 

@@ -5,6 +5,7 @@
 #include "session.h"
 
 #include "moongate/host.h"
+#include "moongate/landlock.h"
 
 #include <string.h>
 
@@ -53,8 +54,22 @@ static int l_note_access(lua_State *L) {
     return 0;
 }
 
+/* host.seal() -> boolean: whether the kernel holds the process to the file rules from now on */
+static int l_seal(lua_State *L) {
+    lua_pushboolean(L, moon_permissions_seal(session_of(L)));
+    return 1;
+}
+
+/* host.landlock() -> the version of the kernel's, 0: none */
+static int l_landlock(lua_State *L) {
+    lua_pushinteger(L, moon_landlock_abi());
+    return 1;
+}
+
 const luaL_Reg moon_permission_funcs[] = {{"allow_all", l_allow_all},
                                           {"allows", l_allows},
+                                          {"landlock", l_landlock},
                                           {"note_access", l_note_access},
                                           {"restrict", l_restrict},
+                                          {"seal", l_seal},
                                           {NULL, NULL}};

@@ -243,7 +243,7 @@ static int make_ready(struct sqlite_store *s, bool fresh, struct moon_err *err) 
     if (rc == 0)
         rc = use_wal(s, err);
     if (rc == 0)
-        rc = sqlite_run(s, "PRAGMA synchronous = FULL", err);
+        rc = sqlite_run(s, "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY", err);
     if (rc == 0 && version < store_schema_version())
         rc = migrate(s, err);
     sqlite3_wal_autocheckpoint(s->db, WAL_CHECKPOINT);

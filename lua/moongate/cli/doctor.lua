@@ -241,6 +241,12 @@ local function webhooks(found)
   end
 end
 
+local function walls(found)
+  local version = host.landlock()
+  found:ok("permissions", version > 0 and "Landlock (version %d) backs the file rules of scripts"
+    or "this kernel has no Landlock: the file rules of scripts are kept by moongate alone", version)
+end
+
 -- ---- the command ----
 
 function M.check()
@@ -256,6 +262,7 @@ function M.check()
   audit_log(found)
   webhooks(found)
   if db then outbox(found, db) end
+  walls(found)
   return found
 end
 

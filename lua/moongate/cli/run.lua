@@ -63,13 +63,20 @@ function M.shown(v)
   return table.concat(lines, "\n")
 end
 
+-- The project file as a workflow sees it: the gateway's own secrets are no business of a script's, not even as handles.
+local function project_of()
+  local project = require("moongate.cli.settings").project()
+  if project.gateway then project.gateway.client_secret, project.gateway.access_token = nil, nil end
+  return project
+end
+
 -- The session that a workflow runs in (workflow.execute).
 function M.session(ctx, registry)
   return {
     metrics = registry,
     dry_run = ctx.opts.dry_run, queue = ctx.opts.queue, json = ctx.json, deadline = ctx.opts.deadline,
     simulated = ctx.opts.sim,
-    project = require("moongate.cli.settings").project(),
+    project = project_of(),
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
     note = function(line) ctx:note("%s", line) end,
     stream = function(text) return ctx:stream(text) end,
@@ -145,6 +152,7 @@ end
 
 -- chunk: the loaded script. The first result of a plain one, if there is any, is shown.
 function M.start(ctx, chunk, name, words, source)
+  host.seal()
   local result = chunk(table.unpack(M.plain_words(words)))
   if type(result) == "table" and type(result.run) == "function" and require("moongate.workflow").is(result) then
     return run_workflow(ctx, result, name, words, source)
