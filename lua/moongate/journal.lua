@@ -57,6 +57,13 @@ function M.quietly(fn, ...)
   return table.unpack(results, 2, results.n)
 end
 
+-- journal.shield(): what the current task does is finished before it is cancelled, until it leaves the record that it
+-- is in.
+function M.shield()
+  local shield = scope.shield(1)
+  scope.shield(shield + 1)
+end
+
 -- journal.pause(sleep, seconds): sleeps where a run may be stopped, though a step or a write is under way.
 function M.pause(sleep, seconds)
   if not scope.get() then return sleep(seconds) end

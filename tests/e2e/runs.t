@@ -104,7 +104,7 @@ for my $case (@cases) {
         ok(sent($pattern, 1), "$name: under way");
         kill KILL => $p->{pid};
         is(ended($p)->{signal}, 9, "$name: killed with its request on the way ($how)");
-        is(run_of($id)->{status}, 'running', 'it looks as if it were under way');
+        ok(run_of($id)->{killed}, 'it is known to be killed');
         my $again = moon({ env => $sim->{env} }, '--json', 'runs', 'resume', $id);
         is($again->{status}, 0, "$name: taken up again") or diag($again->{err});
         select undef, undef, undef, 0.8 if $how eq 'latency';    # the first one takes effect now, if it does
@@ -155,6 +155,27 @@ subtest 'SIGTERM ends a sleep at once; what is left of it is slept when the run 
     is($r->{status}, 130, 'exit status 130');
     cmp_ok(time - $began, '<', 5, 'at once');
     like($r->{err}, qr/runs resume sleeper$/m, 'the command that goes on');
+};
+
+subtest 'a job of the gateway is waited for by the next life' => sub {
+    fault();
+    my $text = read_file("$root/scripts/examples/model.json");
+    write_file('stuck.json', $text =~ s/"name": *"[^"]+"/"name": "stuck-model"/r);
+    my $p = begin({}, '--run-id', 'stuck', 'register-model', '--no-synthetic', 'stuck.json');
+    ok(sent(qr/^GET .*jobs/, 1), 'the job has begun');
+    kill INT => $p->{pid};
+    my $began = time;
+    is(ended($p)->{status}, 130, 'exit status 130');
+    cmp_ok(time - $began, '<', 5, 'at once');
+    my ($write) = grep { $_->{kind} eq 'write' } @{ run_of('stuck')->{steps} };
+    is($write->{state}, 'started', 'its write is not done');
+    ok($write->{intent}{answer}{body}{jobId}, 'the job is known');
+    my $polls = requests(qr/^GET .*jobs/);
+    $p = begin({}, 'runs', 'resume', 'stuck');
+    ok(sent(qr/^GET .*jobs/, $polls + 1), 'it is waited for again');
+    kill INT => $p->{pid};
+    is(ended($p)->{status}, 130);
+    is(requests(qr{^POST .*/llm-gateway/models$}), 1, 'it was submitted once');
 };
 
 subtest 'a second signal does not wait' => sub {

@@ -3,6 +3,7 @@
 
 local errors = require "moongate.error"
 local fake = require "fake_gateway"
+local host = require "moongate.host"
 local runs = require "moongate.runs"
 local scope = require "moongate.scope"
 local store = require "moongate.store"
@@ -11,9 +12,13 @@ local workflow = require "moongate.workflow"
 
 local M = {}
 
--- A store in memory that fails for good at the nth batch: "before" it is written, or "after". n: nil never.
+-- Where the tests keep their runs, which is emptied for each.
+local URL = host.getenv "MOONGATE_TEST_STATE" or "sqlite::memory:"
+
+-- A store that fails for good at the nth batch: "before" it is written, or "after". n: nil never.
 function M.store()
-  local db = assert(store.open "sqlite::memory:")
+  local db = assert(store.open(URL))
+  for _, name in ipairs { "runs", "steps", "run_values", "outbox" } do assert(db:exec("DELETE FROM " .. name)) end
   local fake_db = { real = db, kind = db.kind, url = db.url, batches = 0 }
   function fake_db.crash(n, when)
     fake_db.at, fake_db.when, fake_db.batches = n, when or "before", 0

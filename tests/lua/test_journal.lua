@@ -1,4 +1,5 @@
--- virtual clock. A run's journal: what was done is not done again, wherever the run was cut off.
+-- virtual clock. A run's journal: what was done is not done again, wherever the run was cut off. Runs on both forms of
+-- the store (tests/e2e/postgres.t).
 local errors = require "moongate.error"
 local fixture = require "run_fixture"
 local journal = require "moongate.journal"

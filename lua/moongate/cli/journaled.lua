@@ -121,7 +121,8 @@ end
 
 local function status_of(j, outcome)
   if #j.unknown > 0 then return "stopped" end
-  return outcome.exit_status == exit_status.DONE and "done" or "failed"
+  local status = outcome.exit_status
+  return (status == exit_status.DONE or status == exit_status.QUEUED) and "done" or "failed"
 end
 
 local function done(ctx, db, j, outcome)

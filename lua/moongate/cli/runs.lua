@@ -35,16 +35,33 @@ end
 local COLORS = { done = "green", failed = "red", stopped = "red", interrupted = "bold", running = "bold",
   cancelled = "dim" }
 
-local function line(ctx, run)
+-- The names of the leases that somebody has who may live.
+local function held(db)
+  local set = {}
+  for _, row in ipairs(assert(require("moongate.lease.rows").list(db))) do
+    set[row.name] = require("moongate.lease.words").state(row) == "held"
+  end
+  return set
+end
+
+-- A run that says it is under way, and nobody carries it out: its process was killed.
+local function status_of(run, leases)
+  return run.status == "running" and not leases["run " .. run.id] and "killed" or run.status
+end
+
+local function line(ctx, run, status)
   local words = table.concat(run.words, " ")
-  return ("%s  %s  %s%s"):format(run.id, ctx:paint(1, COLORS[run.status] or "dim", ("%-11s"):format(run.status)),
+  return ("%s  %s  %s%s"):format(run.id, ctx:paint(1, COLORS[run.status] or "dim", ("%-11s"):format(status)),
     run.workflow or "?", words ~= "" and " " .. words or "")
 end
 
 function M.list(ctx, args)
-  local list, out, lines = runs.list(open(), args), json.array {}, {}
+  local db = open()
+  local list, leases, out, lines = runs.list(db, args), held(db), json.array {}, {}
   for i, run in ipairs(list) do
-    out[i], lines[i] = data(run), line(ctx, run)
+    local status = status_of(run, leases)
+    out[i], lines[i] = data(run), line(ctx, run, status)
+    out[i].killed = status == "killed" or nil
   end
   ctx:result({ runs = out }, #lines > 0 and table.concat(lines, "\n") or "no runs are kept here")
 end
@@ -78,7 +95,9 @@ function M.show(ctx, args)
   local db = open()
   local run = runs.find(db, args.run)
   local records = runs.records(db, run.id)
-  local out, lines = data(run), { line(ctx, run) }
+  local status = status_of(run, held(db))
+  local out, lines = data(run), { line(ctx, run, status) }
+  out.killed = status == "killed" or nil
   local function add(fmt, value)
     if value ~= nil then lines[#lines + 1] = "  " .. fmt:format(value) end
   end

@@ -121,7 +121,7 @@ local function done_before(w, rec)
 end
 
 local function perform(w, next, rec)
-  return rec:inside({ guarded = false }, function()
+  return rec:inside({ guarded = false, open = true }, function()
     local ok, result
     if rec.state == "started" then
       ok, result = pcall(take_up, w, next, rec)
@@ -171,6 +171,7 @@ function M.journaled(w, next)
   local before = rec:intent()
   local tries = (before.tries or 0) + (rec.state == "failed" and 1 or 0)
   w.idempotency_key = key_of(w, rec, tries)
+  journal.shield() -- from here on it is finished before a stop is heeded
   rec:start {
     kind = w.kind.name, method = w.method, path = w.path, payload_hash = w.payload_hash, content = w.content,
     changes = w.changes, idempotency_key = w.idempotency_key, base_etag = w.base and w.base.etag or nil,

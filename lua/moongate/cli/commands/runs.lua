@@ -10,8 +10,9 @@ return {
       name = "list",
       summary = "show the runs, the newest first",
       description = {
-        "running: under way, or its process was killed; interrupted: stopped by a signal; stopped: what became of a",
-        "step is not known; failed, done, cancelled. All but the last two can be taken up again.",
+        "running, or killed when nobody carries it out any more (--status running is both); interrupted: stopped by a",
+        "signal; stopped: what became of a step is not known; failed, done, cancelled. All but the last two can be",
+        "taken up again.",
       },
       flags = {
         { "status", "only those that are", value = "STATUS",
