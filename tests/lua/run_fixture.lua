@@ -8,6 +8,7 @@ local runs = require "moongate.runs"
 local scope = require "moongate.scope"
 local store = require "moongate.store"
 local task = require "moongate.task"
+local time = require "moongate.time"
 local workflow = require "moongate.workflow"
 
 local M = {}
@@ -35,7 +36,7 @@ function M.store()
     return written
   end
   function fake_db.exec(_, ...) return db:exec(...) end
-  function fake_db.now() return db:now() end
+  function fake_db.now() return math.floor(time.now() * 1000) end -- a server's is not virtual
   function fake_db.transaction(_, fn) return db:transaction(fn) end
   function fake_db.close() db:close() end
   return fake_db
