@@ -285,6 +285,18 @@ subtest 'check knows a project file by what it is' => sub {
     like moon({ dir => $d }, 'check', '--project-file', 'odd.lua')->{out}, qr/^odd\.lua:1: gatway: unknown field/m, '--project-file';
 };
 
+subtest 'the examples of docs/testing.md' => sub {
+    my $doc = read_file("$root/docs/testing.md");
+    my $d = folder();
+    mkdir "$d/tests";
+    my $count = 0;
+    while ($doc =~ /^```lua\n-- (tests\/\S+_test\.lua)\n(.*?)^```/msg) { write_file("$d/$1", $2); $count++ }
+    is $count, 2, 'they are there';
+    is moon({ dir => $d }, 'check')->{out}, "2 files without a fault\n", 'check';
+    my $r = tests($d, '--crash-everywhere', '--repeat-writes');
+    is $r->{status}, 0, 'test' or diag $r->{out};
+};
+
 subtest 'fmt calls stylua' => sub {
     my $d = folder('a.lua' => "return 1\n");
     my $r = moon({ dir => $d, env => { PATH => '/nowhere' } }, 'fmt');

@@ -109,9 +109,9 @@ function checks.to_contain(s, item)
 end
 
 function checks.to_have_length(s, n)
-  local length = #s.value
-  return length == n, ("%s has the length %d, expected %d"):format(show.brief(s.value), length, n),
-    "its length is " .. n
+  local length, shown = #s.value, show.brief(s.value)
+  if #shown > 80 then shown = "it" end
+  return length == n, ("%s has the length %d, expected %d"):format(shown, length, n), "its length is " .. n
 end
 
 -- The failure in what was given: a function is called; nil and an error object; an outcome with a field `error`; an

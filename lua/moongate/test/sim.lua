@@ -10,6 +10,7 @@ local runs = require "moongate.runs"
 local sandbox = require "moongate.sandbox"
 local sim = require "moongate.sim"
 local store = require "moongate.store"
+local suite = require "moongate.test.suite"
 local task = require "moongate.task"
 local variants = require "moongate.test.variants"
 local workflow = require "moongate.workflow"
@@ -28,9 +29,10 @@ for _, name in ipairs { "state", "stats", "reset", "fault", "faults", "clear_fau
 end
 
 function Session:stop()
-  self.server:stop()
-  if self.store then self.store:close() end
+  local db = self.store
   self.store = nil
+  self.server:stop()
+  if db then db.real:close() end
 end
 Session.__close = Session.stop
 
@@ -250,10 +252,12 @@ function M.start(opts)
   all.receiver_secrets = all.receiver_secrets or receiver_secrets(project)
   local server = assert(sim.start(all))
   assert(host.use_gateway(server.url, server.client_id, server.client_secret))
-  return setmetatable({
+  local session = setmetatable({
     server = server, project = project, variant = variants.mine(), url = server.url, client_id = server.client_id,
     client_secret = server.client_secret, webhook_secret = server.webhook_secret,
   }, Session)
+  suite.at_end(function() session:stop() end)
+  return session
 end
 
 return M

@@ -83,17 +83,17 @@ local function living()
   return now
 end
 
--- What lives now and did not before, after a little time to go.
+-- What lives now and did not before, after a little time to go: a job of the pool is over when its thread is.
 local function leftovers(before)
   local left
-  for _ = 1, 100 do
+  for i = 1, 100 do
     local now = living()
     left = nil
     for _, k in ipairs(LEFT) do
       if now[k] > before[k] then left = ("%d %s left over"):format(now[k] - before[k], k) end
     end
     if not left then return nil end
-    task.yield()
+    if i < 50 then task.yield() else task.sleep(0.01) end
   end
   return left
 end
@@ -103,6 +103,23 @@ local function attempt(fn, ...)
   local t = task.spawn(fn, ...)
   local _, err = t:join()
   if t:status() == "done" then return nil end
+  return err
+end
+
+local at_end = {} -- what is to be done when the test that runs has ended
+
+-- M.at_end(fn): fn() at the end of the test that runs, whatever came of it; outside of one, never.
+function M.at_end(fn)
+  if running then at_end[#at_end + 1] = fn end
+end
+
+-- Runs a test's body once -> nil, or what it failed with.
+local function run_body(body)
+  local err = attempt(body)
+  for i = #at_end, 1, -1 do
+    local failed = attempt(at_end[i])
+    at_end[i], err = nil, err or failed
+  end
   return err
 end
 
@@ -125,7 +142,7 @@ local function run_test(name, body)
   running = name
   sink.started(name)
   local before = living()
-  local err, again = variants.around(function() return attempt(body) end)
+  local err, again = variants.around(function() return run_body(body) end)
   if err and err.value == SKIP then return ended(name, "skipped", nil, SKIP.why) end
   local left = not err and leftovers(before)
   if left then err = errors.new { code = "script", message = left } end
