@@ -35,7 +35,8 @@ function Output:_flush()
   self.lock:acquire()
   local _ <close> = setmetatable({}, { __close = function() self.lock:release() end })
   local parts, n = self.parts, self.count
-  if n == 0 or self.broken then return end
+  if self.failure then error(self.failure, 0) end -- nothing may follow a gap
+  if n == 0 then return end
   self.parts, self.count, self.bytes = {}, 0, 0
   local text
   if self.ending then
@@ -49,7 +50,7 @@ function Output:_flush()
   local shield = scope.shield(1) -- a line that was begun is ended
   local ok, err = self.write(text)
   if ok and not self.rest then self.out = self.out + n end
-  self.broken = not ok -- nothing may follow a gap
+  if not ok then self.failure = err end
   scope.shield(shield)
   if not ok then error(err, 0) end
 end

@@ -256,6 +256,7 @@ function M.run(run, router, opts)
   for i = 1, opts.concurrency do workers[i] = function() self:_work() end end
   local ok, err = task.all(workers)
   pump:cancel()
+  pump:join() -- what has failed it has failed the output, too
   self.bar.done()
   self.output:finish()
   if not ok then error(err, 0) end
