@@ -213,6 +213,7 @@ return workflow.define {
     { "moongate configure-model models.json --only support,drafting", "two of a set" },
     { "moongate configure-model models.json --check", "has somebody changed one by hand?" },
   },
+  permissions = { read = { "." } },  -- and the files that the user names, wherever they are
   run = function(run, args)
     local items = configuration.load_all(args.config, { only = names_in(args.only) })
     if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end

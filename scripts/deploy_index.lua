@@ -152,6 +152,7 @@ return workflow.define {
     { "moongate deploy-index --dry-run indexes/", "what would change" },
     { "moongate deploy-index a.json b.json --on-conflict=rebase" },
   },
+  permissions = { read = { "." } },  -- and the files that the user names, wherever they are
   run = function(run, args)
     local items = index.load_all(args.config, { precision = args.precision, limits = run.limits })
     name_store(run)

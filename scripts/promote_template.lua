@@ -292,6 +292,7 @@ return workflow.define {
     { "moongate promote-template support_answer.txt --render vars.json", "how it reads; nothing is sent" },
     { "moongate promote-template --id support-answer --rollback 1.1.0" },
   },
+  permissions = { read = { "." } },  -- and the files that the user names, wherever they are
   offline = function(values) return values.render ~= nil end,
   run = function(run, args)
     local mode = mode_of(args)

@@ -290,6 +290,7 @@ return workflow.define {
     { "moongate register-model --dry-run models/", "what would be sent, and its hash" },
     { "moongate register-model model.json --samples 20 --max-latency 800ms", "as a gate: exit status 8 when too slow" },
   },
+  permissions = { net = { "*" }, read = { "." } },  -- the endpoints to test; the files that the user names
   run = function(run, args)
     local items, urls = model.load_all(args.model, { limits = run.limits }), {}
     check_flags(args)

@@ -182,6 +182,7 @@ return workflow.define {
     { "generate | moongate route-prompts - --model gpt --unordered --max-errors 100" },
     { "moongate route-prompts prompts.jsonl --model gpt --enqueue -c 64 --rate 20 && moongate work --drain" },
   },
+  permissions = { read = { "." } },  -- and the files that the user names, wherever they are
   run = function(run, args)
     if (args.file == nil) == (args.prompt == nil) then
       usage(args.file and "give a file or --prompt, not both" or "give a file of prompts, - or --prompt TEXT")
