@@ -95,6 +95,10 @@ $(B)/flags: FORCE
 need-deps:
 	@[ -n '$(DEP_LIBS)' ] || { echo 'Some libraries are missing: run "make deps".' >&2; exit 1; }
 
+$(B)/completion/%: $(B)/moongate
+	@mkdir -p $(@D)
+	$(B)/moongate completion $* >$@.tmp && mv $@.tmp $@
+
 $(B)/moongate.1: $(B)/moongate
 	$(B)/moongate help --man >$@.tmp && mv $@.tmp $@
 
@@ -176,11 +180,16 @@ reference: all ## docs/reference, written anew from lua/meta
 deps: ## install what building and testing needs (apt; names the brew packages on macOS)
 	@.ci/deps build test
 
-install: all $(B)/moongate.1 ## install into $(DESTDIR)$(PREFIX)
+install: all $(B)/moongate.1 $(addprefix $(B)/completion/,bash zsh fish) ## install into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/moongate/meta \
 	        $(DESTDIR)$(PREFIX)/share/moongate/examples
 	install -m 755 $(B)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
 	install -m 644 $(B)/moongate.1 $(DESTDIR)$(PREFIX)/share/man/man1/moongate.1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	        $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 $(B)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/moongate
+	install -m 644 $(B)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_moongate
+	install -m 644 $(B)/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/moongate.fish
 	install -m 644 lua/meta/*.lua $(DESTDIR)$(PREFIX)/share/moongate/meta
 	install -m 644 scripts/examples/*.json scripts/examples/*.jsonl scripts/examples/*.lua $(DESTDIR)$(PREFIX)/share/moongate/examples
 

@@ -17,6 +17,7 @@ local workflow = {}
 ---@class moongate.workflow.argument
 ---@field optional? boolean
 ---@field repeated? boolean the last one alone; a list comes out
+---@field choices? string[]
 
 ---@class moongate.workflow.flag
 ---@field type? "string"|"boolean"|"integer"|"number"|"duration" default "string"; a duration ("90s") comes out in seconds

@@ -2,7 +2,7 @@
 -- texts, of the manual page and of what the parser accepts. Data only; it requires nothing but the files in commands/,
 -- a command each, so that tests and tools can load it.
 --
--- An argument: {name, summary, optional=, repeated=}.
+-- An argument: {name, summary, optional=, repeated=, choices=}.
 -- A flag: {name, summary, type=, value=, letter=, env=, default=, choices=, repeated=, required=, min=, max=}; see
 -- flags.lua.
 -- exits: the exit statuses besides 0 and 2 (default {1}), or "workflow": all that a workflow has.
@@ -294,6 +294,7 @@ return {
     require "moongate.cli.commands.repl",
     catalogue[1], catalogue[2],
     require "moongate.cli.commands.types",
+    require "moongate.cli.commands.completion",
     sim,
     require "moongate.cli.commands.test",
     require "moongate.cli.commands.check",

@@ -1,6 +1,6 @@
 -- flags.lua - the argument parser of commands and workflows: a declaration and words in, values or every fault out.
 --
--- An argument: {name, summary, optional=, repeated=}; only the last can be repeated.
+-- An argument: {name, summary, optional=, repeated=, choices=}; only the last can be repeated.
 -- A flag: {name, summary} and
 --   type     "string" (default), "boolean", "integer", "number", "duration" ("800ms", "2s", "1.5m"; seconds come out)
 --   letter   "p": -p is the same      value    what help calls the value       nargs    2: two words, a list comes out
@@ -201,6 +201,8 @@ function Parser:arguments(plain)
       if at > #plain and not arg.optional then self:fault("missing argument %s: %s", arg[1]:upper(), arg[2] or "") end
       at = math.max(at, #plain + 1)
     elseif plain[at] then
+      local chosen, wrong = M.choose(arg, plain[at])
+      if not chosen then self:fault("%s %s", arg[1]:upper(), wrong) end
       self.values[key] = plain[at]
       at = at + 1
     elseif not arg.optional then
@@ -254,7 +256,8 @@ end
 -- Raises unless a workflow's declaration makes sense: a mistake of its author, found before anything runs.
 local FLAG_KEYS = { [1] = true, [2] = true, name = true, summary = true, type = true, letter = true, value = true,
   nargs = true, env = true, default = true, required = true, choices = true, min = true, max = true, repeated = true }
-local ARG_KEYS = { [1] = true, [2] = true, name = true, summary = true, optional = true, repeated = true }
+local ARG_KEYS = { [1] = true, [2] = true, name = true, summary = true, optional = true, repeated = true,
+  choices = true }
 
 local function check_entry(what, entry, keys, seen)
   if type(entry) ~= "table" then error(what .. " is no table", 0) end

@@ -48,7 +48,7 @@ end
 
 -- Commands that run nothing.
 local WITHOUT = {
-  sim = true, check = true, help = true, version = true, types = true,
+  sim = true, check = true, help = true, version = true, types = true, completion = true, list = true, show = true,
   test = true, new = true, fmt = true, webhook = true,
 }
 
