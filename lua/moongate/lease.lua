@@ -117,7 +117,7 @@ function Leases:_take(names, opts, look)
     if #live > 0 then return nil, words.taken(live) end
     gone = dead
   end
-  return nil, words.taken { { name = missing[1], holder = "?", info = {}, acquired_at = 0, expires_at = 0, now = 0 } }
+  return nil, words.busy(missing[1])
 end
 
 -- ---- a scope: what one run, or one write, holds ----

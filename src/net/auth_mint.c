@@ -126,7 +126,10 @@ static void refused(struct moon_auth *a, const struct moon_http_result *r, const
         snprintf(what, sizeof what, "status %d%s%s%s%s", r->status, an->error[0] ? ", " : "", an->error,
                  an->description[0] ? ": " : "", an->description);
     bool rejected = r->status == 400 || r->status == 401 || r->status == 403;
-    fail(a, rejected && !is_rate_limit(r, an) ? MOON_EAUTH : MOON_EHTTP, what);
+    if (r->status >= 500 || r->status == 429 || is_rate_limit(r, an))
+        fail(a, MOON_ENETWORK, what); /* it is away, as if it could not be reached */
+    else
+        fail(a, rejected ? MOON_EAUTH : MOON_EHTTP, what);
 }
 
 static void on_answer(void *ud) {

@@ -233,7 +233,7 @@ static void test_mint_failures(void **state) {
     expect_failure(400, "{\"error\":\"invalid_client\"}", MOON_EAUTH, "region");
     expect_failure(401, "{\"error\":\"invalid_client\",\"description\":\"no such client\"}", MOON_EAUTH, "127.0.0.1");
     expect_failure(400, "{\"error\":\"invalid_scope\",\"error_description\":\"not yours\"}", MOON_EAUTH, "not yours");
-    expect_failure(500, "oops", MOON_EHTTP, "500");
+    expect_failure(500, "oops", MOON_ENETWORK, "500");
     expect_failure(200 + 2, "{}", MOON_EHTTP, "202");
     expect_failure(404, "<html>", MOON_EHTTP, "404");
 }

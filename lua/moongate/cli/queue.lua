@@ -50,9 +50,11 @@ local function line(row)
 end
 
 function M.list(ctx, args)
-  local out, lines = json.array {}, {}
-  for i, row in ipairs(queued_writes.list(session_store(), { all = args.all })) do
-    out[i], lines[i] = data(row), line(row)
+  local out, lines, rows = json.array {}, {}, queued_writes.list(session_store(), { all = args.all })
+  local several = false
+  for _, row in ipairs(rows) do several = several or row.gateway ~= rows[1].gateway end
+  for i, row in ipairs(rows) do
+    out[i], lines[i] = data(row), line(row) .. (several and "  at " .. tostring(row.gateway) or "")
   end
   ctx:result({ writes = out }, #lines > 0 and table.concat(lines, "\n") or "nothing is queued")
 end
@@ -154,6 +156,18 @@ local function hold_queue(run)
   if not ok then error(err, 0) end
 end
 
+local TOLD = { created = true, updated = true, deleted = true, reconciled = true }
+
+-- The workflow that queued it has told nobody.
+local function tell(run, entry)
+  if not TOLD[entry.status] then return end
+  local notes = run:webhook("write_flushed", {
+    queueId = entry.id, resource = name_of(entry.resource), kind = entry.kind, method = entry.method,
+    status = entry.status, etag = entry.etag, correlationId = entry.correlation_id,
+  })
+  if #notes > 0 then entry.webhooks = json.array(notes) end
+end
+
 local function flush(run, args)
   local db = session_store()
   hold_queue(run)
@@ -162,6 +176,7 @@ local function flush(run, args)
   local entries = require("moongate.queued_writes.flush").run(run.gateway, db, rows, {
     on_conflict = args.on_conflict, dry_run = run.dry_run,
     each = function(entry)
+      tell(run, entry)
       progress.advance(1, shown(entry) .. ": " .. entry.status)
       if entry.failure then run:report(entry.failure, shown(entry)) end
     end,

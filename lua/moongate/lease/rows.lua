@@ -84,10 +84,13 @@ function M.release(db, holder, list)
   return ok and true, err
 end
 
--- Whatever the holder still has. true | nil, err
+local LONG_AGO = " <= {now} - 86400000" -- a day
+
+-- Whatever the holder still has; and what others left behind long ago. true | nil, err
 function M.release_all(db, holder)
   local ok, err = db:batch {
-    { "DELETE FROM leases WHERE holder = $1 AND name LIKE 'run %'", holder }, { FREE .. " WHERE holder = $1", holder },
+    { "DELETE FROM leases WHERE (holder = $1 OR expires_at" .. LONG_AGO .. ") AND name LIKE 'run %'", holder },
+    { FREE .. " WHERE holder = $1 OR (holder IS NOT NULL AND expires_at" .. LONG_AGO .. ")", holder },
   }
   return ok and true, err
 end

@@ -65,6 +65,14 @@ function M.taken(rows)
   }
 end
 
+-- Others took it and gave it back, again and again, while it was looked at.
+function M.busy(name)
+  return errors.new {
+    code = "conflict", outcome = "not_sent", message = ("%s changes hands just now"):format(name),
+    hint = "run this again, or wait for it: --wait 5m",
+  }
+end
+
 -- What was held is so no more. row: as it is now, or nil.
 function M.lost(name, row)
   local how = "it was broken (moongate lease break), or ran out and was taken and given back"
