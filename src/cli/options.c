@@ -12,18 +12,18 @@
 #define AT(field)  offsetof(struct moon_options, field)
 
 const struct moon_option moon_options_table[] = {
-    {"sim", 0, MOON_OPTION_BOOL, AT(sim), NULL},
-    {"sim-fault", 0, MOON_OPTION_LIST, AT(sim_fault), NULL},
-    {"json", 0, MOON_OPTION_BOOL, AT(json), NULL},
-    {"dry-run", 0, MOON_OPTION_BOOL, AT(dry_run), NULL},
+    {"sim", 0, MOON_OPTION_BOOL, AT(sim), "MOONGATE_SIM"},
+    {"sim-fault", 0, MOON_OPTION_LIST, AT(sim_fault), "MOONGATE_SIM_FAULT"},
+    {"json", 0, MOON_OPTION_BOOL, AT(json), "MOONGATE_JSON"},
+    {"dry-run", 0, MOON_OPTION_BOOL, AT(dry_run), "MOONGATE_DRY_RUN"},
     {"run-id", 0, MOON_OPTION_STRING, AT(run_id), "MOONGATE_RUN_ID"},
-    {"queue", 0, MOON_OPTION_BOOL, AT(queue), NULL},
+    {"queue", 0, MOON_OPTION_BOOL, AT(queue), "MOONGATE_QUEUE"},
     {"wait", 0, MOON_OPTION_DURATION, AT(wait), "MOONGATE_WAIT"},
-    {"verbose", 'v', MOON_OPTION_COUNT, AT(verbose), NULL},
-    {"quiet", 'q', MOON_OPTION_BOOL, AT(quiet), NULL},
+    {"verbose", 'v', MOON_OPTION_COUNT, AT(verbose), "MOONGATE_VERBOSE"},
+    {"quiet", 'q', MOON_OPTION_BOOL, AT(quiet), "MOONGATE_QUIET"},
     {"log-level", 0, MOON_OPTION_STRING, AT(log_level), "MOONGATE_LOG_LEVEL"},
-    {"region", 0, MOON_OPTION_STRING, AT(region), NULL}, /* the environment's names are core/credentials' business */
-    {"client-id", 0, MOON_OPTION_STRING, AT(client_id), NULL},
+    {"region", 0, MOON_OPTION_STRING, AT(region), "MOONGATE_REGION"},
+    {"client-id", 0, MOON_OPTION_STRING, AT(client_id), "MOONGATE_CLIENT_ID"},
     {"login-url", 0, MOON_OPTION_STRING, AT(login_url), "MOONGATE_LOGIN_URL"},
     {"profile", 0, MOON_OPTION_STRING, AT(profile), "MOONGATE_PROFILE"},
     {"config", 0, MOON_OPTION_STRING, AT(config), "MOONGATE_CONFIG"},
@@ -34,10 +34,10 @@ const struct moon_option moon_options_table[] = {
     {"key", 0, MOON_OPTION_STRING, AT(key), "MOONGATE_KEY"},
     {"lua-dir", 0, MOON_OPTION_STRING, AT(lua_dir), "MOONGATE_LUA_DIR"},
     {"deadline", 0, MOON_OPTION_DURATION, AT(deadline), "MOONGATE_DEADLINE"},
-    {"seed", 0, MOON_OPTION_UINT, AT(seed), NULL},
-    {"metrics", 0, MOON_OPTION_BOOL, AT(metrics), NULL},
+    {"seed", 0, MOON_OPTION_UINT, AT(seed), "MOONGATE_SEED"},
+    {"metrics", 0, MOON_OPTION_BOOL, AT(metrics), "MOONGATE_METRICS"},
     {"metrics-file", 0, MOON_OPTION_STRING, AT(metrics_file), "MOONGATE_METRICS_FILE"},
-    {"trace-content", 0, MOON_OPTION_BOOL, AT(trace_content), NULL},
+    {"trace-content", 0, MOON_OPTION_BOOL, AT(trace_content), "MOONGATE_TRACE_CONTENT"},
     {"allow-net", 0, MOON_OPTION_LIST, AT(allow_net), "MOONGATE_ALLOW_NET"},
     {"allow-read", 0, MOON_OPTION_LIST, AT(allow_read), "MOONGATE_ALLOW_READ"},
     {"allow-write", 0, MOON_OPTION_LIST, AT(allow_write), "MOONGATE_ALLOW_WRITE"},
@@ -209,13 +209,21 @@ static bool is_no(const char *value) {
            strcmp(value, "off") == 0;
 }
 
+/* MOONGATE_VERBOSE=2 is -vv. */
+static void set_count(struct moon_options *o, const struct moon_option *opt, const char *value) {
+    if (*value >= '2' && *value <= '9' && !value[1])
+        *(int *)(void *)((char *)o + opt->offset) = *value - '0';
+}
+
 static void read_environment(struct moon_options *o) {
     for (const struct moon_option *opt = moon_options_table; opt->name; opt++) {
         const char *value = opt->env ? getenv(opt->env) : NULL;
-        if (opt->kind == MOON_OPTION_BOOL && value && is_no(value))
+        bool sign = opt->kind == MOON_OPTION_BOOL || opt->kind == MOON_OPTION_COUNT;
+        if (!value || !*value || (o->given >> (opt - moon_options_table) & 1) || (sign && is_no(value)))
             continue;
-        if (value && *value && !(o->given >> (opt - moon_options_table) & 1))
-            set(o, opt, opt->env, value);
+        set(o, opt, opt->env, value);
+        if (opt->kind == MOON_OPTION_COUNT)
+            set_count(o, opt, value);
     }
 }
 

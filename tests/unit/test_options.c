@@ -6,6 +6,7 @@
 
 #include <lualib.h>
 
+#include <ctype.h>
 #include <stdio.h>
 
 static struct moon_options parse(char **argv) {
@@ -119,6 +120,29 @@ static void asks_the_environment_last(void **state) {
     unsetenv("MOONGATE_DEADLINE");
 }
 
+static void takes_signs_from_the_environment(void **state) {
+    (void)state;
+    setenv("MOONGATE_SIM", "1", 1);
+    setenv("MOONGATE_JSON", "no", 1);
+    setenv("MOONGATE_VERBOSE", "2", 1);
+    setenv("MOONGATE_SEED", "7", 1);
+    setenv("MOONGATE_SIM_FAULT", "status=503", 1);
+    struct moon_options o = PARSE("doctor");
+    assert_string_equal(o.error, "");
+    assert_true(o.sim && !o.json && o.has_seed);
+    assert_int_equal(o.verbose, 2);
+    assert_int_equal(o.seed, 7);
+    assert_int_equal(o.sim_fault.len, 1);
+    moon_options_release(&o);
+    o = PARSE("doctor", "-v", "--json");
+    assert_true(o.json);
+    assert_int_equal(o.verbose, 1); /* the command line goes first */
+    moon_options_release(&o);
+    for (const struct moon_option *opt = moon_options_table; opt->name; opt++)
+        if (opt->env)
+            unsetenv(opt->env);
+}
+
 static void reads_durations(void **state) {
     (void)state;
     double s;
@@ -188,6 +212,11 @@ static void agrees_with_the_command_table(void **state) {
         lua_pop(L, 1);
         const char *env = field(L, "env"), *letter = field(L, "letter"), *type = field(L, "type");
         assert_string_equal(env ? env : "", opt->env ? opt->env : "");
+        char expected[40] = "MOONGATE_"; /* every flag that is a setting has a variable of its name */
+        for (size_t i = 0; opt->name[i] && i < 30; i++)
+            expected[9 + i] = opt->name[i] == '-' ? '_' : (char)toupper((unsigned char)opt->name[i]);
+        if (strcmp(opt->name, "help") != 0 && strcmp(opt->name, "version") != 0)
+            assert_string_equal(opt->env, expected);
         assert_int_equal(letter ? *letter : 0, opt->letter);
         bool boolean = opt->kind == MOON_OPTION_BOOL || opt->kind == MOON_OPTION_COUNT;
         assert_int_equal(boolean, type && strcmp(type, "boolean") == 0);
@@ -205,6 +234,7 @@ int main(void) {
         cmocka_unit_test(names_the_faulty_flag),
         cmocka_unit_test(refuses_secrets_without_repeating_them),
         cmocka_unit_test(asks_the_environment_last),
+        cmocka_unit_test(takes_signs_from_the_environment),
         cmocka_unit_test(reads_durations),
         cmocka_unit_test(reads_sizes),
         cmocka_unit_test(agrees_with_the_command_table),
