@@ -135,10 +135,12 @@ static int migrate_locked(struct pg_store *s, struct moon_err *err) {
         if (rc == 0)
             rc = pg_ask(s, (const char *const[]){set}, 1, NULL, err);
     }
-    if (rc == MOON_EBUG)
+    if (rc == MOON_EBUG) {
+        struct moon_err why = *err;
         return moon_err_set(err, MOON_ESTORE,
                             "state %s: its tables can't be made (%.250s): give moongate a database of its own",
-                            s->shown, err->message);
+                            s->shown, why.message);
+    }
     return rc;
 }
 

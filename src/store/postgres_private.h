@@ -70,8 +70,8 @@ int pg_receive_sync(struct pg_store *s);
  * for none. */
 int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, struct moon_err *err);
 int pg_lost(struct pg_store *s, struct moon_err *err);
-/* Waits for the socket at most ms; false when it is to stop. */
-bool pg_wait(struct pg_store *s, short events, int ms);
+/* Waits for the socket; false when it is to stop, or can't go on. */
+bool pg_wait(struct pg_store *s, short events);
 
 extern const struct store_form postgres_form;
 

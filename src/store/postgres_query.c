@@ -1,6 +1,7 @@
 /* postgres_query.c - statements and their answers, over libpq's pipeline: nothing waits while there is more to send. */
 #include "postgres_private.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@
 
 #define PARAMS_MAX  999
 #define NUMBER_SIZE 32
+#define SLICE_MS    200
+#define STOP_MS     2000
 
 /* pg_type.h's, which the protocol fixes. */
 enum { T_BOOL = 16, T_INT8 = 20, T_INT2 = 21, T_INT4 = 23, T_FLOAT4 = 700, T_FLOAT8 = 701, T_NUMERIC = 1700 };
@@ -68,9 +71,16 @@ static int fail(const struct pg_store *s, const PGresult *res, const char *what,
 
 /* ---- sending ---- */
 
-bool pg_wait(struct pg_store *s, short events, int ms) {
+bool pg_wait(struct pg_store *s, short events) {
     struct pollfd p = {.fd = s->pq.PQsocket(s->conn), .events = events};
-    return poll(&p, 1, ms) >= 0 || !s->stop || !atomic_load(s->stop);
+    int late = 0;
+    while (late < STOP_MS) { /* once it is to stop, what is under way gets a moment more */
+        int n = poll(&p, 1, SLICE_MS);
+        if (n != 0)
+            return n > 0 || errno == EINTR;
+        late += s->stop && atomic_load(s->stop) ? SLICE_MS : 0;
+    }
+    return false;
 }
 
 int pg_send(struct pg_store *s, const char *sql, int n, const char *const values[], struct moon_err *err) {
@@ -113,7 +123,7 @@ int pg_sync(struct pg_store *s) {
     int more = -1;
     if (s->conn && !s->lost && s->pq.PQpipelineSync(s->conn))
         while ((more = s->pq.PQflush(s->conn)) == 1)
-            if (!pg_wait(s, POLLIN | POLLOUT, -1) || !s->pq.PQconsumeInput(s->conn))
+            if (!pg_wait(s, POLLIN | POLLOUT) || !s->pq.PQconsumeInput(s->conn))
                 break;
     s->lost |= more != 0;
     return s->lost ? PG_LOST : 0;
@@ -123,7 +133,7 @@ int pg_sync(struct pg_store *s) {
 
 static PGresult *next_result(struct pg_store *s) {
     while (s->pq.PQisBusy(s->conn))
-        if (!pg_wait(s, POLLIN, -1) || !s->pq.PQconsumeInput(s->conn))
+        if (!pg_wait(s, POLLIN) || !s->pq.PQconsumeInput(s->conn))
             return NULL;
     return s->pq.PQgetResult(s->conn);
 }

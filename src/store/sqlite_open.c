@@ -16,6 +16,7 @@
 #endif
 
 #define BUSY_MS        20000               /* to wait for another process's transaction */
+#define STOP_MS        2000                /* the same, when the process wants to end */
 #define QUICK_CHECK    ((int64_t)64 << 20) /* bytes that are looked through at every opening; more: after a crash only */
 #define WAL_CHECKPOINT 1000                /* pages */
 
@@ -98,7 +99,7 @@ static int on_busy(void *ud, int count) {
     for (int i = 0; i < count && i <= last; i++)
         slept += delays[i];
     slept += count > last ? (count - last) * delays[last] : 0;
-    if (slept >= BUSY_MS || (s->stop && atomic_load(s->stop)))
+    if (slept >= (s->stop && atomic_load(s->stop) ? STOP_MS : BUSY_MS))
         return 0;
     sqlite3_sleep(delays[count < last ? count : last]);
     return 1;
