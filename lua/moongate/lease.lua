@@ -122,18 +122,23 @@ end
 
 -- ---- a scope: what one run, or one write, holds ----
 
-local Scope = {}
+local Scope = {} -- {opts, entries = name -> entry}
 Scope.__index = Scope
+
+-- Scope -> the leases it is of: not in the scope, which a run's script gets hold of.
+local leases_of = setmetatable({}, { __mode = "k" })
 
 -- leases:scope{wait = seconds (0: not at all), run_id, info = {command = …}, note = function(line)} -> a scope, which
 -- holds nothing yet.
 function Leases:scope(opts)
-  return setmetatable({ leases = self, opts = opts or {}, entries = {} }, Scope)
+  local scope = setmetatable({ opts = opts or {}, entries = {} }, Scope)
+  leases_of[scope] = self
+  return scope
 end
 
 -- scope:take(name, or a list of names) -> true | nil, err. All of them or none; what it holds already is no matter.
 function Scope:take(names)
-  local leases, wanted = self.leases, {}
+  local leases, wanted = leases_of[self], {}
   for _, name in ipairs(sorted_set(names)) do
     if not self.entries[name] then wanted[#wanted + 1] = name end
   end
@@ -209,7 +214,7 @@ end
 -- The entries that must hold for a write: that of `name`, and the run's.
 local function needed(self, name)
   local out = { self.entries[name] }
-  for other, entry in pairs(self.leases.runs) do
+  for other, entry in pairs(leases_of[self].runs) do
     if other ~= name then out[#out + 1] = entry end
   end
   return out
@@ -228,7 +233,7 @@ end
 -- scope:check(name) -> true | nil, err. Asks the store whether the lease on name, and the run's, are still ours: the
 -- fence tells. One that ran out while nobody took it is renewed.
 function Scope:check(name)
-  local leases, entries = self.leases, needed(self, name)
+  local leases, entries = leases_of[self], needed(self, name)
   for _ = 1, 2 do
     local names, asked = {}, time.monotonic()
     for i, entry in ipairs(entries) do
@@ -250,7 +255,7 @@ end
 
 -- scope:still(name) -> true | nil, err. As check, but asks only this process's clock: for the moment before sending.
 function Scope:still(name)
-  local margin = self.leases.ttl / 6
+  local margin = leases_of[self].ttl / 6
   for _, entry in ipairs(needed(self, name)) do
     if entry.lost then return nil, entry.lost end
     if time.monotonic() > entry.good_until - margin then return nil, words.late(entry.name) end
@@ -266,8 +271,8 @@ local function leave(self)
   for name, entry in pairs(self.entries) do
     entry.count = entry.count - 1
     if entry.count == 0 then
-      if self.leases.held[name] == entry then self.leases.held[name] = nil end
-      if self.leases.runs[name] == entry then self.leases.runs[name] = nil end
+      if leases_of[self].held[name] == entry then leases_of[self].held[name] = nil end
+      if leases_of[self].runs[name] == entry then leases_of[self].runs[name] = nil end
       if not entry.lost then free[#free + 1] = entry end
     end
   end
@@ -278,7 +283,7 @@ end
 
 -- scope:release(): gives back what it holds. A failure is logged: the leases run out by themselves.
 function Scope:release()
-  local leases, free = self.leases, leave(self)
+  local leases, free = leases_of[self], leave(self)
   if #free == 0 then return end
   local ok, err = leases.gate:with(rows.release, leases.db, leases.me, free)
   if not ok then log.warn("leases could not be given back, and run out by themselves: %s", err.message) end

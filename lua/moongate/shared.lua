@@ -89,14 +89,17 @@ end
 -- ---- resources ----
 
 -- As gateway.open's cache. What this process has seen itself is in `entries`; false: it is known to be gone.
-local Cache = {}
+local Cache = {} -- {origin}
 Cache.__index = Cache
+
+-- Cache -> what it is part of: not in the cache, which a run's script gets hold of.
+local shared_of = setmetatable({}, { __mode = "k" })
 
 function Cache:get(path)
   local key = self.origin .. path
-  local entry = self.shared.entries[key]
+  local entry = shared_of[self].entries[key]
   if entry ~= nil then return entry or nil end
-  local rows = self.shared.db:exec(GET, key)
+  local rows = shared_of[self].db:exec(GET, key)
   local row = rows and rows[1]
   local value = row and json.decode(row.value_json)
   if type(value) ~= "table" or type(value.text) ~= "string" then return nil end
@@ -106,8 +109,8 @@ end
 
 function Cache:put(path, entry)
   local key = self.origin .. path
-  self.shared.entries[key] = entry or false
-  self.shared.dirty[key] = true
+  shared_of[self].entries[key] = entry or false
+  shared_of[self].dirty[key] = true
 end
 
 function Shared:_resources(batch)
@@ -179,7 +182,9 @@ end
 
 -- shared:cache(base URL) -> a cache for gateway.open
 function Shared:cache(base_url)
-  return setmetatable({ shared = self, origin = base_url .. " " }, Cache)
+  local cache = setmetatable({ origin = base_url .. " " }, Cache)
+  shared_of[cache] = self
+  return cache
 end
 
 return M
