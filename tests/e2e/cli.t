@@ -267,4 +267,14 @@ subtest 'moongate sim' => sub {
     is(moon('sim', '--tls', 'no.pem', 'no.key')->{status}, 3, 'no certificate: 3');
 };
 
+subtest 'colours' => sub {
+    index_file('coloured');
+    my @deploy = ('--sim', '--dry-run', 'deploy-index', 'coloured.json');
+    unlike(moon(@deploy)->{out}, qr/\e/, 'none where no terminal is');
+    like(moon('--color', 'always', @deploy)->{out}, qr/\e\[32m\s*\+ dimensions: 768\e\[0m/, 'what is added is green');
+    like(moon({ env => { MOONGATE_COLOR => 'always' } }, @deploy)->{out}, qr/\e\[32m/, 'by the environment');
+    like(moon('--color', 'always', 'nothing')->{err}, qr/\e\[31merror: \e\[0m/, 'an error is red');
+    unlike(moon({ env => { NO_COLOR => 1 } }, '--color', 'auto', @deploy)->{out}, qr/\e/, 'NO_COLOR');
+};
+
 done_testing;

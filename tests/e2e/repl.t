@@ -92,6 +92,8 @@ $r = moon('--sim', 'run', 'saved.lua');
 is($r->{status}, 0, 'that runs') or diag($r->{err}, read_file('saved.lua'));
 like($r->{out}, qr/wrote\ttrue/, 'and does what was done');
 unlike(read_file('saved.lua'), qr/help|^\s*place\s*$/m, 'what only looked at something is not in it');
+piped("password = 'hunter2-hunter2'\nx = 1\n:save kept.lua\n");
+like(read_file('kept.lua'), qr/password = '\*\*\*'\n/, ':save writes no secret');
 like(piped(":dry on\ngw:write('index', { vectorStoreId = 's', indexId = 'i' }, { content = { indexId = 'i', dimensions = 8, "
       . "similarityMetric = 'cosine', embeddingFormat = 'float32', autoIngestTrigger = true, webhookSyncUrl = 'https://h.example.com' } }).status\n"
       . "gw:get('index', { vectorStoreId = 's', indexId = 'i' })\n")->{out}, qr/nil\n\z/, ':dry on: nothing is written');

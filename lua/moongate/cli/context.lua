@@ -92,4 +92,17 @@ function Context:paint(fd, name, s)
   return wanted and ("\27[%dm%s\27[0m"):format(CODES[name], s) or s
 end
 
+local SIGNS = { ["+"] = "green", ["-"] = "red", ["~"] = "yellow" }
+
+-- Lines for standard output, those that tell a change ("+ dimensions: 768") in its colour.
+function Context:lines(list)
+  if not self.color_out then return table.concat(list, "\n") end
+  local out = {}
+  for i, line in ipairs(list) do
+    local sign = line:match "^%s*([+~-]) [^%s:]+: "
+    out[i] = sign and self:paint(1, SIGNS[sign], line) or line
+  end
+  return table.concat(out, "\n")
+end
+
 return M

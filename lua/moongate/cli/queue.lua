@@ -203,7 +203,7 @@ function M.flush(ctx, args)
   local outcome = require("moongate.cli.observe").run(ctx, "queue-flush", function(registry)
     return workflow.execute(definition, {}, require("moongate.cli.run").session(ctx, registry))
   end)
-  ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
+  ctx:result(outcome.data, ctx:lines(outcome.lines))
   return outcome.exit_status
 end
 

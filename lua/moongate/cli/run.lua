@@ -114,7 +114,7 @@ function M.carry_out(ctx, definition, values, within)
       return require("moongate.workflow").execute(definition, values, session)
     end))
   end)
-  ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
+  ctx:result(outcome.data, ctx:lines(outcome.lines))
   return outcome.exit_status
 end
 

@@ -174,7 +174,7 @@ local function go_on(ctx, db, run, args)
   local cli_run, journaled = require "moongate.cli.run", require "moongate.cli.journaled"
   if run.status == "done" then
     local outcome = journaled.recorded(ctx, run)
-    ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
+    ctx:result(outcome.data, ctx:lines(outcome.lines))
     return outcome.exit_status
   end
   if run.options.secret then

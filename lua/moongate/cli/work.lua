@@ -53,7 +53,7 @@ function M.run(ctx, args)
     local session = require("moongate.cli.run").session(ctx, registry)
     return require("moongate.workflow").execute(definition(args), {}, session)
   end)
-  ctx:result(outcome.data, table.concat(outcome.lines, "\n"))
+  ctx:result(outcome.data, ctx:lines(outcome.lines))
   return outcome.exit_status
 end
 

@@ -2,6 +2,7 @@
 local globals = require "moongate.cli.check.globals"
 local lexer = require "moongate.cli.lexer"
 local parse = require "moongate.cli.check.parse"
+local secrets = require "moongate.repl.secrets"
 local time = require "moongate.time"
 
 local M = {}
@@ -27,7 +28,7 @@ local function is_help(text) return text:find "^%s*help%f[^%w_]" ~= nil end
 
 -- One line as a statement; nil: it only looked at something. used: the next one wants its value.
 local function statement(entry, used)
-  local text = entry.text:gsub("^%s*=", "")
+  local text = secrets.clean(entry.text):gsub("^%s*=", "")
   if is_help(text) then return nil end
   if entry.kind ~= "expression" then return (require("moongate.repl.chunk").lift(text):gsub("^%s+", "")) end
   if used then return "_ = " .. text end
