@@ -1,0 +1,139 @@
+#!/usr/bin/env perl
+# Every bundled workflow is killed at a write, a sync, a rename, a send, an answer, and taken up again: the gateway then holds what it does
+# after an uninterrupted run, nothing un-keyed was sent twice, every webhook was told, and the audit log verifies. strace kills: the nth call
+# of a kind, of the process's one thread for files or of its main thread.
+#   CRASH_EVERY=N   every Nth point only (default 15; `make crash` takes each of them)
+#   CRASH_STATE     where state lies (crash_postgres.t); default: SQLite
+#   CRASH_ONLY      a pattern that a workflow's name matches
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use File::Path qw(remove_tree);
+use Moon;
+use Test::More;
+
+my $strace = (grep { -x } map { "$_/strace" } split /:/, $ENV{PATH})[0] or plan skip_all => 'no strace here (Debian\'s package strace)';
+my $probe = run('strace', '-f', '-qq', '-o', '/dev/null', '-e', 'inject=getppid:signal=KILL', 'true');
+plan skip_all => 'strace may not trace here' if $probe->{status} != 0;
+
+my $every = $ENV{CRASH_EVERY} // 15;
+my @calls = qw(write pwrite64 fsync fdatasync rename renameat2 unlink ftruncate sendto sendmsg recvfrom);
+my $sim   = start_sim('--rate-limit', '0');
+my %env   = (%{ $sim->{env} }, UV_THREADPOOL_SIZE => 1, EXTERNAL_AI_TOKEN => 'of-the-endpoint');
+my $examples = "$root/scripts/examples";
+my $state = $ENV{CRASH_STATE} ? qq{state = "$ENV{CRASH_STATE}", } : '';
+write_file('moongate.lua', qq{return { ${state}webhooks = { team = { url = "$sim->{url}/__sim/webhooks/team" } } }\n});
+
+my $model = json(read_file("$examples/model.json"));
+$model->{endpoint_url} = "$sim->{url}";
+write_file('model.json', JSON::PP->new->encode($model));
+write_file('prompts.jsonl', join '', map { qq({"prompt":"prompt $_"}\n) } 1 .. 12);
+
+my @cases = (
+    [ 'deploy-index', index_file('orders'), index_file('items') ],
+    [ 'promote-template', "$examples/template.json" ],
+    [ 'configure-model', "$examples/model_configuration.json" ],
+    [ 'register-model', 'model.json' ],
+    [ 'route-prompts', '--model', 'sim-small', 'prompts.jsonl' ],
+);
+
+# Times, random ids and what counts the writes apart.
+sub steady {
+    my ($v) = @_;
+    return [ map { steady($_) } @$v ] if ref $v eq 'ARRAY';
+    return $v if ref $v ne 'HASH';
+    my %out = map { $_ => steady($v->{$_}) } grep { !/^(createdAt|updatedAt|syncEventId|registeredAt|id|ingestion)$/ } keys %$v;
+    return [ sort map { JSON::PP->new->canonical->encode($_) } values %out ] if grep { /^[0-9a-f]{8}-/ } keys %out;
+    return \%out;
+}
+sub held { my $s = sim_get($sim, 'state'); return steady({ map { $_ => $s->{$_} } qw(indexes templates models model_configurations) }) }
+
+# The messages that came, each id once: "type body without times and ids".
+sub told {
+    my $box = sim_get($sim, 'state')->{receiver}{team} or return [];
+    my (%seen, @list);
+    for my $d (@{ $box->{deliveries} }) { push @list, $d->{type} if !$seen{ $d->{id} }++ }
+    return [ sort @list ];
+}
+
+# What the gateway was asked for more than once, though nothing says that it is the same request.
+sub sent_twice {
+    my ($name) = @_;
+    my %seen;
+    return map { "$_->{method} $_->{path}" } grep {
+        $_->{method} eq 'POST' && !$_->{id} && $_->{path} =~ m{^/api/} && $_->{path} !~ m{/health-checks$}
+            && !($name eq 'promote-template')    # a version is created once: a second POST of it is refused
+            && ($_->{status} // 0) < 300 && $seen{"$_->{path} " . ($_->{body} // '')}++
+    } @{ sim_get($sim, 'stats')->{last} };
+}
+
+sub fresh { sim_post($sim, 'reset'); remove_tree('.moongate') if !$ENV{CRASH_STATE} }
+
+# How often the busiest thread makes each call: {call => n}
+sub count_calls {
+    my ($trace) = @_;
+    my %n;
+    for (slurp_lines($trace)) { $n{$2}{$1}++ if /^(\d+)\s+(\w+)\(/ }
+    return { map { my $of = $n{$_}; $_ => (sort { $b <=> $a } values %$of)[0] } keys %n };
+}
+
+my $runs = 0;
+sub begin { my ($id, $trace, @words) = @_; run({ env => \%env }, 'strace', '-f', '-qq', '-o', 'trace', @$trace, $moongate, '--json', '--run-id', $id, @words) }
+
+# One point. -> what is wrong with what came of it, or nothing.
+sub crash {
+    my ($call, $nth, $whole, @words) = @_;
+    my $id = 'crash-' . ++$runs;
+    my @wrong;
+    fresh();
+    my $r = begin($id, [ '-e', "trace=$call", '-e', "inject=$call:signal=KILL:when=$nth" ], @words);
+    my $killed = $r->{status} == 137 || $r->{signal} == 9;
+    if (!$killed) { return "it ended with $r->{status}: $r->{err}" if $r->{status} != 0 }
+    my $again = moon({ env => \%env }, '--json', '--run-id', $id, @words);
+    if ($again->{status} == 6 && $again->{err} =~ /--redo/) {    # nobody can know: an operator looks, and says so
+        my ($redo) = $again->{err} =~ /--redo '([^']+)'/ or return "no word of how to go on: $again->{err}";
+        return "sent, but not found: $again->{err}" if grep { "$_->{method} $_->{path}" eq $redo } @{ sim_get($sim, 'stats')->{last} };
+        $again = moon({ env => \%env }, '--json', 'runs', 'resume', $id, '--redo', $redo);
+    }
+    push @wrong, "taken up again, it ended with $again->{status}: $again->{err}" if $again->{status} != 0;
+    moon({ env => \%env }, 'outbox', 'flush') if $words[0] ne 'route-prompts';
+    push @wrong, 'the gateway holds something else' if !eq_hash({ s => held() }, { s => $whole->{state} });
+    push @wrong, "webhooks told: @{ told() }, not @{ $whole->{told} }" if "@{ told() }" ne "@{ $whole->{told} }";
+    my @twice = sent_twice($words[0]);
+    push @wrong, "sent twice: @twice" if @twice;
+    my $verify = moon('audit', 'verify');
+    push @wrong, "audit: $verify->{out}$verify->{err}" if $verify->{status} != 0 || $verify->{out} =~ /without an outcome/;
+    if ($words[0] eq 'route-prompts') {
+        my %effects = map { $_ => 1 } map { $_->{body} // '' } grep { $_->{path} =~ m{/prompts$} } @{ sim_get($sim, 'stats')->{last} };
+        my (%ids, %of);
+        for (grep { $_->{path} =~ m{/prompts$} && $_->{method} eq 'POST' } @{ sim_get($sim, 'stats')->{last} }) { $of{ $_->{body} }{ $_->{id} } = 1 }
+        my @more = grep { keys %{ $of{$_} } > 1 } keys %of;
+        push @wrong, 'a prompt went out under two ids' if @more;
+        push @wrong, 'prompts sent: ' . keys(%effects) . ', not 12' if keys %effects != 12;
+    }
+    return @wrong;
+}
+
+for my $case (@cases) {
+    my ($name, @args) = @$case;
+    next if $ENV{CRASH_ONLY} && $name !~ /$ENV{CRASH_ONLY}/;
+    fresh();
+    my $r = begin('whole-' . ++$runs, [ '-e', 'trace=' . join ',', @calls ], @$case);
+    is($r->{status}, 0, "$name: uninterrupted") or diag($r->{err});
+    my $whole = { state => held(), told => told() };
+    diag("$name told: @{ $whole->{told} }") if $ENV{CRASH_VERBOSE};
+    my $n = count_calls('trace');
+    my @points = map { my $c = $_; map { [ $c, $_ ] } 1 .. $n->{$c} } sort keys %$n;
+    my $all = @points;
+    @points = @points[ grep { $_ % $every == $runs % $every } 0 .. $#points ];
+    my %bad;
+    for my $p (@points) {
+        my @wrong = crash(@$p, $whole, @$case);
+        $bad{"$p->[0] $p->[1]"} = \@wrong if @wrong;
+    }
+    cmp_ok(scalar @points, '>', 0, "$name: " . @points . " of $all points");
+    is(scalar keys %bad, 0, "$name: after each of them it goes on as if nothing had been");
+    diag("$name, killed at $_: " . join '; ', @{ $bad{$_} }) for sort keys %bad;
+}
+done_testing;
