@@ -5,6 +5,7 @@
 #   CRASH_EVERY=N   every Nth point only (default 15; `make crash` takes each of them)
 #   CRASH_STATE     where state lies (crash_postgres.t); default: SQLite
 #   CRASH_ONLY      a pattern that a workflow's name matches
+# Then the same with a disk that fails: the nth write has no room, the nth sync gives EIO, once. The run says so, or does without.
 use strict;
 use warnings;
 use FindBin;
@@ -38,6 +39,10 @@ my @cases = (
     [ 'route-prompts', '--model', 'sim-small', 'prompts.jsonl' ],
 );
 
+# A disk that fails does so for the files of the state folder alone: a write to a socket or an eventfd is no write to a disk.
+my %disk = (write => 'ENOSPC', pwrite64 => 'ENOSPC', fsync => 'EIO', fdatasync => 'EIO', ftruncate => 'EIO');
+my @state_files = map { ('-P', "$dir/.moongate/$_") } qw(audit.jsonl state.db state.db-wal state.db-journal state.db-shm);
+
 # Times, random ids and what counts the writes apart.
 sub steady {
     my ($v) = @_;
@@ -70,6 +75,8 @@ sub sent_twice {
 
 sub fresh { sim_post($sim, 'reset'); remove_tree('.moongate') if !$ENV{CRASH_STATE} }
 
+my $runs = 0;
+
 # How often the busiest thread makes each call: {call => n}
 sub count_calls {
     my ($trace) = @_;
@@ -78,18 +85,27 @@ sub count_calls {
     return { map { my $of = $n{$_}; $_ => (sort { $b <=> $a } values %$of)[0] } keys %n };
 }
 
-my $runs = 0;
+sub disk_calls {
+    fresh();
+    begin('disk-' . ++$runs, [ '-e', 'trace=' . join(',', sort keys %disk), @state_files ], @_);
+    return count_calls('trace');
+}
+
 sub begin { my ($id, $trace, @words) = @_; run({ env => \%env }, 'strace', '-f', '-qq', '-o', 'trace', @$trace, $moongate, '--json', '--run-id', $id, @words) }
 
-# One point. -> what is wrong with what came of it, or nothing.
+# One point. how: signal=KILL, or error=NAME. -> what is wrong with what came of it, or nothing.
 sub crash {
-    my ($call, $nth, $whole, @words) = @_;
+    my ($how, $call, $nth, $whole, @words) = @_;
     my $id = 'crash-' . ++$runs;
     my @wrong;
     fresh();
-    my $r = begin($id, [ '-e', "trace=$call", '-e', "inject=$call:signal=KILL:when=$nth" ], @words);
-    my $killed = $r->{status} == 137 || $r->{signal} == 9;
-    if (!$killed) { return "it ended with $r->{status}: $r->{err}" if $r->{status} != 0 }
+    my $r = begin($id, [ '-e', "trace=$call", '-e', "inject=$call:$how:when=$nth", $how =~ /error/ ? @state_files : () ], @words);
+    if ($how =~ /error/) {
+        return "it ended with $r->{status}, signal $r->{signal}: $r->{err}" if $r->{status} == 70 || $r->{status} > 128 || $r->{signal};
+        return 'it failed without a word' if $r->{status} != 0 && $r->{err} !~ /error:/;
+    } elsif ($r->{status} != 137 && $r->{signal} != 9 && $r->{status} != 0) {
+        return "it ended with $r->{status}: $r->{err}";
+    }
     my $again = moon({ env => \%env }, '--json', '--run-id', $id, @words);
     if ($again->{status} == 6 && $again->{err} =~ /--redo/) {    # nobody can know: an operator looks, and says so
         my ($redo) = $again->{err} =~ /--redo '([^']+)'/ or return "no word of how to go on: $again->{err}";
@@ -123,17 +139,22 @@ for my $case (@cases) {
     is($r->{status}, 0, "$name: uninterrupted") or diag($r->{err});
     my $whole = { state => held(), told => told() };
     diag("$name told: @{ $whole->{told} }") if $ENV{CRASH_VERBOSE};
-    my $n = count_calls('trace');
-    my @points = map { my $c = $_; map { [ $c, $_ ] } 1 .. $n->{$c} } sort keys %$n;
-    my $all = @points;
-    @points = @points[ grep { $_ % $every == $runs % $every } 0 .. $#points ];
-    my %bad;
-    for my $p (@points) {
-        my @wrong = crash(@$p, $whole, @$case);
-        $bad{"$p->[0] $p->[1]"} = \@wrong if @wrong;
+    my $calls = count_calls('trace');
+    my $files = disk_calls(@$case);
+    for my $kind ([ 'killed', map { [ 'signal=KILL', $_, $calls->{$_} ] } sort keys %$calls ],
+        [ 'a disk that fails', map { [ "error=$disk{$_}", $_, $files->{$_} ] } sort keys %$files ]) {
+        my ($what, @calls_of) = @$kind;
+        my @points = map { my $c = $_; map { [ @$c[ 0, 1 ], $_ ] } 1 .. $c->[2] } @calls_of;
+        my $all = @points;
+        @points = @points[ grep { $_ % $every == $runs % $every } 0 .. $#points ];
+        my %bad;
+        for my $p (@points) {
+            my @wrong = crash(@$p, $whole, @$case);
+            $bad{"@$p"} = \@wrong if @wrong;
+        }
+        cmp_ok(scalar @points, '>', 0, "$name, $what: " . @points . " of $all points");
+        is(scalar keys %bad, 0, "$name, $what: after each of them it goes on as if nothing had been");
+        diag("$name, $_: " . join '; ', @{ $bad{$_} }) for sort keys %bad;
     }
-    cmp_ok(scalar @points, '>', 0, "$name: " . @points . " of $all points");
-    is(scalar keys %bad, 0, "$name: after each of them it goes on as if nothing had been");
-    diag("$name, killed at $_: " . join '; ', @{ $bad{$_} }) for sort keys %bad;
 }
 done_testing;
