@@ -2,7 +2,7 @@
 # Every bundled workflow is killed at a write, a sync, a rename, a send, an answer, and taken up again: the gateway then holds what it does
 # after an uninterrupted run, nothing un-keyed was sent twice, every webhook was told, and the audit log verifies. strace kills: the nth call
 # of a kind, of the process's one thread for files or of its main thread.
-#   CRASH_EVERY=N   every Nth point only (default 15; `make crash` takes each of them)
+#   CRASH_EVERY=N   every Nth point only (default 25; `make crash` takes each of them)
 #   CRASH_STATE     where state lies (crash_postgres.t); default: SQLite
 #   CRASH_ONLY      a pattern that a workflow's name matches
 # Then the same with a disk that fails: the nth write has no room, the nth sync gives EIO, once. The run says so, or does without.
@@ -18,7 +18,7 @@ my $strace = (grep { -x } map { "$_/strace" } split /:/, $ENV{PATH})[0] or plan 
 my $probe = run('strace', '-f', '-qq', '-o', '/dev/null', '-e', 'inject=getppid:signal=KILL', 'true');
 plan skip_all => 'strace may not trace here' if $probe->{status} != 0;
 
-my $every = $ENV{CRASH_EVERY} // 15;
+my $every = $ENV{CRASH_EVERY} // 25;
 my @calls = qw(write pwrite64 fsync fdatasync rename renameat2 unlink ftruncate sendto sendmsg recvfrom);
 my $sim   = start_sim('--rate-limit', '0');
 my %env   = (%{ $sim->{env} }, UV_THREADPOOL_SIZE => 1, EXTERNAL_AI_TOKEN => 'of-the-endpoint');

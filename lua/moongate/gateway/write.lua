@@ -155,7 +155,7 @@ local function recorded(w, next)
   if not written then
     error(errors.new {
       code = fault and fault.code or "io", method = w.method, path = w.path,
-      outcome = ok and "final" or (errors.is(result) and result.outcome) or "unknown",
+      outcome = ok and "final" or (errors.is(result) and result.outcome) or "unknown", took_effect = ok or nil,
       message = ("%s, but its outcome could not be written to the audit log: %s"):format(
         ok and "the write took effect" or "the write failed (" .. tostring(result) .. ")",
         fault and fault.message or "?"),

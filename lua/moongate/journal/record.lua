@@ -179,7 +179,7 @@ end
 function Record:fail(err)
   if self.journal.broken then return end
   self.error_json = M.error_text(err)
-  local unknown = errors.is(err) and err.outcome == "unknown"
+  local unknown = errors.is(err) and (err.outcome == "unknown" or err.took_effect) -- to be looked up, not done anew
   finish(self, unknown and "started" or "failed")
   if self.begun or self.in_table then
     self.journal:commit({ self:_statement(true) }, self:what() .. " has failed, and")
