@@ -152,6 +152,9 @@ bench: ## the speed table of docs/design.md on this machine
 	@tests/bench/route
 	@tests/bench/store
 
+crash: all ## kill each bundled workflow at each write, sync, send and answer, and take it up again (takes a quarter of an hour)
+	@CRASH_EVERY=$${CRASH_EVERY:-1} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/crash.t tests/e2e/crash_postgres.t
+
 soak: all ## the long forms of the end-to-end tests of route-prompts (100,000 prompts) and of queues (20,000)
 	@PROMPTS=$${PROMPTS:-100000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/route.t
 	@PROMPTS=$${QUEUED:-20000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/work.t
@@ -201,7 +204,7 @@ help: ## this list
 	@echo '  Variables: PREFIX=$(PREFIX) DESTDIR= BUILD=$(BUILD) CC=$(CC) CFLAGS= LDFLAGS= V=1 CI=true (warnings are errors)'
 
 FORCE:
-.PHONY: all need-deps unit luatest e2e reference test check-build check asan lint bench soak demo deps install clean help FORCE
+.PHONY: all need-deps unit luatest e2e reference test check-build check asan lint bench crash soak demo deps install clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
