@@ -119,7 +119,7 @@ unit: $(UNIT) ## the C unit tests alone
 	@[ -z "$(UNIT)" ] || MOONGATE=$(B)/moongate prove -e tests/run $(UNIT)
 
 luatest: all ## the Lua tests alone
-	@[ -z "$(LUATEST)" ] || MOONGATE=$(B)/moongate prove -e tests/run $(LUATEST)
+	@[ -z "$(LUATEST)" ] || $(B)/moongate test $(LUATEST)
 
 e2e: all ## the end-to-end tests alone
 	@[ -z "$(E2E)" ] || MOONGATE=$(B)/moongate prove -e tests/run $(E2E)

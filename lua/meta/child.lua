@@ -33,6 +33,17 @@ function handle:kill() end
 ---Kills it if it runs. Closing again is harmless; so does `<close>`.
 function handle:close() end
 
+---A new folder for its owner alone. It goes with the handle, with all in it.
+---@class moongate.child.folder
+local folder = {}
+
+---@return string path
+function folder:path() end
+
+---@return moongate.child.folder? folder below $TMPDIR or /tmp
+---@return moongate.error? err denied, io
+function child.folder() end
+
 ---@return string? path of this very program
 ---@return moongate.error? err io
 function child.self() end

@@ -23,7 +23,8 @@ end)
 
 -- test.sim{…} -> a simulated gateway for this test, and workflows run against it: test/sim.lua.
 function M.sim(opts)
-  return require("moongate.test.sim").start(opts)
+  local session = require("moongate.test.sim").start(opts)
+  return session
 end
 
 -- ---- files ----

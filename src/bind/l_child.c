@@ -1,6 +1,7 @@
 /* l_child.c - Lua module "moongate.child" over moongate/child.h: processes of ours, for trusted code.  Types:
  * lua/meta/child.lua */
 #include "moongate/child.h"
+#include "moongate/folder.h"
 #include "moongate/host.h"
 #include "moongate/loop.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define L_CHILD    "moongate.child.handle"
+#define L_FOLDER   "moongate.child.folder"
 #define OUTPUT_MAX ((size_t)16 << 20) /* what waits for a reader; then the child is killed */
 
 struct l_child {
@@ -124,6 +126,40 @@ static int l_close(lua_State *L) {
     return 0;
 }
 
+/* ---- folders ---- */
+
+/* __gc and __close: the folder goes, and all in it */
+static int l_folder_close(lua_State *L) {
+    struct moon_buf *path = luaL_checkudata(L, 1, L_FOLDER);
+    if (path->len)
+        moon_folder_remove(path->data);
+    moon_buf_release(path);
+    return 0;
+}
+
+/* folder:path() */
+static int l_folder_path(lua_State *L) {
+    const struct moon_buf *path = luaL_checkudata(L, 1, L_FOLDER);
+    luaL_argcheck(L, path->len, 1, "it is removed");
+    lua_pushlstring(L, path->data, path->len);
+    return 1;
+}
+
+/* child.folder() -> folder | nil, err */
+static int l_folder(lua_State *L) {
+    struct moon_err err;
+    struct moon_buf *path = lua_newuserdatauv(L, sizeof *path, 0);
+    moon_buf_init(path);
+    luaL_setmetatable(L, L_FOLDER);
+    if (moon_folder_temporary(path, "moongate-test", &err) != 0) {
+        moon_buf_release(path);
+        return moon_fail(L, &err);
+    }
+    return 1;
+}
+
+/* ---- this program ---- */
+
 /* child.self() -> path of this program | nil, err */
 static int l_self(lua_State *L) {
     char path[PATH_MAX];
@@ -143,17 +179,25 @@ static int l_parallelism(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"read", l_read}, {"status", l_status}, {"kill", l_kill}, {"close", l_close}, {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"start", l_start}, {"self", l_self}, {"parallelism", l_parallelism}, {NULL, NULL}};
+static const luaL_Reg folder_methods[] = {{"path", l_folder_path}, {NULL, NULL}};
+static const luaL_Reg folder_meta[] = {{"__gc", l_folder_close}, {"__close", l_folder_close}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {
+    {"start", l_start}, {"folder", l_folder}, {"self", l_self}, {"parallelism", l_parallelism}, {NULL, NULL}};
 
-int luaopen_moongate_child(lua_State *L);
-int luaopen_moongate_child(lua_State *L) {
-    if (luaL_newmetatable(L, L_CHILD)) {
-        luaL_setfuncs(L, meta, 0);
+static void set_up(lua_State *L, const char *name, const luaL_Reg *of_meta, const luaL_Reg *of_index) {
+    if (luaL_newmetatable(L, name)) {
+        luaL_setfuncs(L, of_meta, 0);
         lua_newtable(L);
-        luaL_setfuncs(L, methods, 0);
+        luaL_setfuncs(L, of_index, 0);
         lua_setfield(L, -2, "__index");
     }
     lua_pop(L, 1);
+}
+
+int luaopen_moongate_child(lua_State *L);
+int luaopen_moongate_child(lua_State *L) {
+    set_up(L, L_CHILD, meta, methods);
+    set_up(L, L_FOLDER, folder_meta, folder_methods);
     luaL_newlib(L, funcs);
     return 1;
 }

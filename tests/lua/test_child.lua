@@ -59,6 +59,19 @@ t.test("killed; and a task that waits for one can be cancelled", function()
   t.eq(waits:status(), "cancelled")
 end)
 
+t.test("a folder for a while", function()
+  local fs = require "moongate.fs"
+  local path
+  do
+    local folder <close> = assert(child.folder())
+    path = folder:path()
+    t.eq(fs.stat(path).mode, 448)
+    assert(fs.mkdir(path .. "/a/b"))
+    assert(fs.write(path .. "/a/b/c", "text"))
+  end
+  t.eq(fs.stat(path), nil)
+end)
+
 t.test("this program, and how many can run", function()
   t.ok(assert(child.self()):find "moongate")
   t.ok(child.parallelism() >= 1)

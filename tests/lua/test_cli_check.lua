@@ -151,6 +151,11 @@ t.test("no false alarm about modules", function()
   end
 end)
 
+t.test("a line that is left alone", function()
+  t.eq(told 'local http = require "moongate.http" http.a() -- check: ignore\nhttp.b()',
+    "2:6: moongate.http has no field 'b'")
+end)
+
 t.test("modules of the script's own", function()
   local function has(name) return name == "helper" end
   t.eq(told('require "helper" require "hepler"', has),

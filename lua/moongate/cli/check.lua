@@ -55,6 +55,20 @@ local function unknown_globals(tree, known)
   return faults
 end
 
+-- A line that says `-- check: ignore` is as it is on purpose.
+local function without_ignored(source, faults)
+  if #faults == 0 or not source:find("-- check: ignore", 1, true) then return faults end
+  local ignored, n, kept = {}, 0, {}
+  for line in (source .. "\n"):gmatch "([^\n]*)\n" do
+    n = n + 1
+    ignored[n] = line:find("-- check: ignore", 1, true) ~= nil
+  end
+  for _, f in ipairs(faults) do
+    if not ignored[f.line] then kept[#kept + 1] = f end
+  end
+  return kept
+end
+
 -- source -> list of {file, line, column, message}, in the order of their places. known: a set of global names.
 -- has_file(name): whether a module of the script's own is there.
 function M.faults(source, file, known, has_file)
@@ -70,6 +84,7 @@ function M.faults(source, file, known, has_file)
     table.move(list, 1, #list, #faults + 1, faults)
   end
   for _, f in ipairs(faults) do f.file = file end
+  faults = without_ignored(source, faults)
   table.sort(faults, function(a, b)
     if a.line ~= b.line then return a.line < b.line end
     if a.column ~= b.column then return a.column < b.column end

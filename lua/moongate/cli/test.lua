@@ -1,5 +1,6 @@
 -- test.lua - `moongate test [PATHS]`: finds the files, runs each in a process of its own (cli/test/worker.lua), several
 -- at once, and reports what became of their tests, in the files' order.
+local child = require "moongate.child"
 local coverage = require "moongate.cli.test.coverage"
 local errors = require "moongate.error"
 local files = require "moongate.cli.test.files"
@@ -100,7 +101,7 @@ local function run_all(list, args, opts, reporter)
     end
   end
   advance()
-  local jobs = args.jobs or require("moongate.child").parallelism()
+  local jobs = args.jobs or child.parallelism()
   assert(task.map(list, math.max(1, math.min(jobs, #list)), function(file, i)
     local mine = setmetatable({ folder = opts.folder .. "/" .. i }, { __index = opts })
     file:run(mine)
@@ -195,7 +196,7 @@ end
 local function worker(ctx, args)
   return require("moongate.cli.test.worker").run(args.path[1], {
     filter = args.filter, shuffle = args.shuffle, update = args.update_snapshots, ci = in_ci(),
-    seed = ctx.opts.seed or 1, folder = args.folder or process.temporary(), coverage = args.coverage,
+    seed = ctx.opts.seed or 1, folder = args.folder, coverage = args.coverage,
     crash = args.crash_everywhere, repeat_writes = args.repeat_writes,
   })
 end
@@ -210,6 +211,7 @@ end
 function M.run(ctx, args)
   host.allow_all() -- what is tested is the user's own, and a test makes files and servers
   if args.worker then return worker(ctx, args) end
+  local folder <close> = assert(child.folder())
   local paths = files.collect(args.path)
   if #paths == 0 then nothing "no tests found" end
   local list = {}
@@ -219,14 +221,12 @@ function M.run(ctx, args)
     seed = seed_of(ctx, args), filter = args.filter, shuffle = args.shuffle, update_snapshots = args.update_snapshots,
     crash_everywhere = args.crash_everywhere, repeat_writes = args.repeat_writes,
     coverage = args.coverage or args.coverage_file ~= nil, timeout = args.timeout, globals = ctx.opts,
-    folder = process.temporary(),
+    folder = folder:path(),
   }
   if opts.shuffle then shuffled(list, opts.seed) end
   local started = time.monotonic()
   local reporter = reporter_of(ctx, args)
-  local ok, err = pcall(run_all, list, args, opts, reporter)
-  process.remove(opts.folder)
-  if not ok then error(err, 0) end
+  run_all(list, args, opts, reporter)
   local summary = summary_of(list, opts, time.monotonic() - started)
   if summary.total == 0 then nothing(args.filter and "no test's name has the text of --filter" or "no tests found") end
   if args.coverage or args.coverage_file then note_coverage(list, args, summary) end

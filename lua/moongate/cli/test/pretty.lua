@@ -27,6 +27,7 @@ end
 -- The blocks that the test stands in, as far as they are not above it already -> what is left of its name, its depth.
 function M:blocks(name)
   local path = {}
+  name = name:gsub("%c", " ")
   local rest = (name .. " > "):gsub("(.-) > ", function(part)
     path[#path + 1] = part
     return ""

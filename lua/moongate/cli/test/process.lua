@@ -1,7 +1,5 @@
 -- process.lua - a file of tests in a process of its own: started, listened to, ended when it takes too long.
 local child = require "moongate.child"
-local fs = require "moongate.fs"
-local host = require "moongate.host"
 local json = require "moongate.json"
 local task = require "moongate.task"
 
@@ -93,23 +91,6 @@ function M.run(opts, handler)
   local status = c:status()
   if finished and not timed_out and status == (failed and 1 or 0) then return nil end
   return how_it_ended(c, timed_out, opts.timeout)
-end
-
--- M.temporary() -> path of a new folder for one run of tests.
-function M.temporary()
-  local path = ("%s/moongate-test-%s"):format((host.getenv "TMPDIR" or "/tmp"):gsub("/+$", ""),
-    require("moongate.uuid").v4())
-  assert(fs.mkdir(path))
-  return path
-end
-
--- M.remove(path): a folder and all in it.
-function M.remove(path)
-  local stat = fs.stat(path)
-  if stat and stat.type == "directory" then
-    for _, name in ipairs(fs.list(path) or {}) do M.remove(path .. "/" .. name) end
-  end
-  if stat then fs.remove(path) end
 end
 
 return M

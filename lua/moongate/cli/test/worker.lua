@@ -3,11 +3,11 @@
 -- goes there, too, between the records.
 local coverage = require "moongate.cli.test.coverage"
 local errors = require "moongate.error"
-local fs = require "moongate.fs"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local rng = require "moongate.sim.rng"
 local sandbox = require "moongate.sandbox"
+local show = require "moongate.test.show"
 local snapshot = require "moongate.test.snapshot"
 local suite = require "moongate.test.suite"
 local task = require "moongate.task"
@@ -43,6 +43,7 @@ local function describe(err)
     local field = type(detail) == "table" and (detail.field or detail.pointer)
     lines[#lines + 1] = clean("- " .. (field and field ~= "" and field .. ": " or "") .. text)
   end
+  if err.value ~= nil then out.message = "raised " .. show.value(err.value) end
   if err.hint then lines[#lines + 1] = clean("hint: " .. err.hint) end
   out.lines = json.array(lines)
   out.traceback = err.traceback and clean(err.traceback) or nil
@@ -66,14 +67,6 @@ local function sink(counts)
       }
     end,
   }
-end
-
-local function remove(path)
-  local stat = fs.stat(path)
-  if stat and stat.type == "directory" then
-    for _, name in ipairs(fs.list(path) or {}) do remove(path .. "/" .. name) end
-  end
-  if stat then fs.remove(path) end
 end
 
 -- A random order that comes from the seed and the file's name.
@@ -112,7 +105,6 @@ function M.run(file, opts)
     record { event = "broken", failure = describe(errors.is(err) and err or errors.new(err)) }
   end
   local snapshots = snapshot.finish(not opts.filter and not err)
-  remove(opts.folder)
   record { event = "finished", snapshots = snapshots, coverage = opts.coverage and coverage.counted() or nil }
   return counts.failed and 1 or 0
 end
