@@ -7,6 +7,7 @@
 --   failed       it ended badly; taken up again, what was done is not done again
 --   done, cancelled
 
+local clean = require("moongate.span").clean
 local errors = require "moongate.error"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
@@ -136,7 +137,9 @@ end
 -- M.finish(journal, status, {exit_status, result, error}): the end of this life of the run. A run that is not this
 -- process's any more is left as it is.
 function M.finish(j, status, outcome)
-  local function text(v) return v ~= nil and (json.encode(v) or '{"message":"it has no JSON form"}') or nil end
+  local function text(v)
+    return v ~= nil and clean(json.encode(v) or '{"message":"it has no JSON form"}') or nil
+  end
   local statements = {}
   if not j.broken then
     statements = j.pending

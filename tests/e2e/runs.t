@@ -322,6 +322,29 @@ subtest 'list, show, fork, cancel, prune' => sub {
     is(moon('runs', 'show', 'build-17')->{status}, 0, 'those of late are kept');
 };
 
+subtest 'a flag that a variable gave keeps its value; a credential is asked for again' => sub {
+    write_file('env.lua', <<'LUA');
+local workflow = require "moongate.workflow"
+return workflow.define {
+  name = "env", summary = "flags from the environment",
+  flags = { { "shade", "a color", env = "THE_COLOR" }, { "pass", "a password", env = "THE_TOKEN" } },
+  run = function(run, args)
+    local before = run:step("keep", function() return args.shade end)
+    if args.pass ~= "right-token" then error("the end") end
+    return { before = before, color = args.shade }
+  end,
+}
+LUA
+    my @allow = ('--allow-env', 'THE_COLOR', '--allow-env', 'THE_TOKEN');
+    my $r = moon({ env => { %{ $sim->{env} }, THE_COLOR => 'green', THE_TOKEN => 'wrong-token' } }, @allow, '--run-id', 'env', 'run', 'env.lua');
+    is($r->{status}, 1);
+    like($r->{err}, qr/^to take it up again: moongate --allow-env THE_COLOR --allow-env THE_TOKEN runs resume env$/m, 'what was allowed is in the command');
+    mkdir 'elsewhere';
+    $r = moon({ dir => 'elsewhere', env => { %{ $sim->{env} }, THE_COLOR => 'red', THE_TOKEN => 'right-token' } }, @allow, '--json', 'runs', 'resume', 'env');
+    is_deeply(json($r->{out}), { before => 'green', color => 'green' }, 'from another folder, too') or diag($r->{err});
+    is(index(moon('runs', 'export', 'env')->{out}, '-token'), -1, 'the token is not kept');
+};
+
 subtest 'credentials are nowhere in the store' => sub {
     my $secret = $sim->{env}{GENESYSCLOUD_OAUTHCLIENT_SECRET};
     my $text   = join '', map { read_file($_) } glob "$dir/.moongate/*";

@@ -33,13 +33,25 @@ local function clean_words(words)
   return out, secret
 end
 
+-- A variable of such a name is taken from the environment again.
+local function is_credential(name)
+  return name:find "TOKEN" or name:find "SECRET" or name:find "PASSW" or name:find "CREDENTIAL" or name:find "KEY"
+end
+
+-- M.environment(run) -> function(name, ask) -> what the environment gave the run's flags when it was begun; ask(name):
+-- what it gives now.
+function M.environment(run)
+  local env = run.options.env or {}
+  return function(name, ask) return is_credential(name) and ask(name) or env[name] end
+end
+
 -- what: {definition, words, source = {script, hash, bundled}, env = variables that gave flags, gateway = URL}
 local function record_of(ctx, what)
   local words, secret = clean_words(what.words)
   local env = {}
   for name, value in pairs(what.env) do
     local text, dirty = clean(value)
-    if not dirty then env[name] = text end
+    if not dirty and not is_credential(name) then env[name] = text end
   end
   return {
     workflow = what.definition.name, script = what.source.script, script_hash = what.source.hash, words = words,

@@ -85,14 +85,17 @@ function M.session(ctx, registry)
   }
 end
 
--- M.values(ctx, definition, name, words [, kept = what the environment gave an earlier life of the run]) -> the values
--- of its arguments and flags, and what the environment gave. Raises every fault, and what it is not allowed.
+-- M.values(ctx, definition, name, words [, kept(variable, ask) = of an earlier life of the run]) -> the values of its
+-- arguments and flags, and what the environment gave. Raises every fault, and what it is not allowed.
 function M.values(ctx, definition, name, words, kept)
   flags.check(definition, commands.globals)
   local own, env = bundled.exists(name), {}
   local getenv, check_environment = permissions.environment()
   if own then getenv = host.getenv end
-  if kept then getenv = function(variable) return kept[variable] end end
+  if kept then
+    local ask = getenv
+    getenv = function(variable) return kept(variable, ask) end
+  end
   local values, faults = flags.parse(definition, words, { globals = commands.globals, getenv = function(variable)
     env[variable] = getenv(variable)
     return env[variable]

@@ -191,7 +191,7 @@ local function go_on(ctx, db, run, args)
   ctx.opts.deadline = ctx.opts.deadline or run.options.deadline
   ctx.opts.queue = ctx.opts.queue or run.options.queue
   local name = run.options.bundled and run.script or source.script
-  local values = cli_run.values(ctx, definition, name, run.words, run.options.env or {})
+  local values = cli_run.values(ctx, definition, name, run.words, journaled.environment(run))
   local opts = { redo = set_of(args.redo), skip = set_of(args.skip) }
   return cli_run.carry_out(ctx, definition, values, function(execute)
     return journaled.resume(ctx, db, run, opts, execute)

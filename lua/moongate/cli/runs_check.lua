@@ -73,7 +73,8 @@ function M.one(ctx, definition, document)
   if there and there ~= cwd then host.chdir(there) end
   local _ <close> = setmetatable({}, { __close = function() host.chdir(cwd) end })
   local name = document.run.options.bundled and document.run.script or "script"
-  local values = cli_run.values(ctx, definition, name, document.run.words, document.run.options.env or {})
+  local values = cli_run.values(ctx, definition, name, document.run.words,
+    require("moongate.cli.journaled").environment(document.run))
   local project = require("moongate.cli.settings").project()
   local job = task.spawn(function()
     local before, state = scope.enter(nil, false, "offline")

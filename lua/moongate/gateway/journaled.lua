@@ -96,6 +96,7 @@ end
 
 local function take_up(w, next, rec)
   local intent, j = rec:intent(), rec.journal
+  if intent.redacted then intent.content = w.content end
   w.taken_up = true
   if j.redo and j.redo[rec.name] then return next(w) end
   if intent.answer then -- the gateway's job goes on: it is waited for
@@ -113,6 +114,7 @@ end
 local function done_before(w, rec)
   w.replayed = true
   local result = rec:results()
+  if rec:intent().redacted then result.content = w.content end
   if rec.journal.checking then return result end
   w.content, w.changes, w.payload_hash, w.latency_ms = result.content, result.changes, result.payload_hash,
     result.latency_ms

@@ -107,6 +107,18 @@ end
 
 -- ---- keeping ----
 
+-- M.clean(text) -> what the store may hold of a record's JSON: no secret that is known, whoever has put it there.
+M.clean = require("moongate.span").clean
+
+-- An intent with a secret in it says so: what it was to write can't be learnt from it again.
+local function clean_intent(text)
+  local cleaned = M.clean(text)
+  if cleaned == text then return text end
+  local intent = json.decode(cleaned)
+  intent.redacted = true
+  return assert(json.encode(intent))
+end
+
 local COLUMNS = { "path", "name", "n", "kind", "state", "intent_json", "result_json", "error_json", "place" }
 
 -- The statement that brings the record's row to what it is now.
@@ -118,16 +130,21 @@ function Record:_statement(finished)
     parameters[#parameters + 1] = v
     return "$" .. #parameters - 1
   end
+  local function column(name)
+    local v = self[name]
+    if v == nil or not name:find "_json$" then return value(v) end
+    return value((name == "intent_json" and clean_intent or M.clean)(v))
+  end
   if not self.in_table then
     self:id()
-    for i, name in ipairs(COLUMNS) do sets[i] = value(self[name]) end
+    for i, name in ipairs(COLUMNS) do sets[i] = column(name) end
     parameters[1] = ("INSERT INTO steps (run_id, %s, seq, started_at, finished_at) VALUES ($1, %s, %s, {now}, %s)")
       :format(table.concat(COLUMNS, ", "), table.concat(sets, ", "), value(self.seq), finished and "{now}" or "NULL")
     self.in_table = true
     return parameters
   end
   for i, name in ipairs { "state", "intent_json", "result_json", "error_json", "place" } do
-    sets[i] = ("%s = %s"):format(name, value(self[name]))
+    sets[i] = ("%s = %s"):format(name, column(name))
   end
   parameters[1] = ("UPDATE steps SET %s, %s = {now} WHERE run_id = $1 AND seq = %s"):format(table.concat(sets, ", "),
     finished and "finished_at" or "started_at", value(self.seq))

@@ -5,6 +5,7 @@
 -- A row holds those of one name that a path has drawn since the last batch: n is the number of the first, value_json
 -- {"before": number of the next record, "list": [...]}.
 
+local clean = require("moongate.span").clean
 local json = require "moongate.json"
 
 local M = {}
@@ -82,6 +83,7 @@ end
 function Values:flush(statements, next_seq)
   for _, chunk in ipairs(self.dirty) do
     local text = json.encode { before = next_seq, list = chunk.list }
+    text = text and clean(text)
     if text then
       statements[#statements + 1] = {
         [[INSERT INTO run_values (run_id, path, name, n, value_json) VALUES ($1, $2, $3, $4, $5)
