@@ -1,6 +1,6 @@
 /* store_queue.c - the loop's side of a store. One piece of work at a time goes to its thread: a batch of calls, or
  * one step of the transaction that has the store. The thread sees only that; the lists are the loop's. */
-#include "moongate/store_queue.h"
+#include "store_queue_private.h"
 
 #include "moongate/clock.h"
 #include "moongate/worker.h"
@@ -8,63 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MAX 256
-
-struct list {
-    struct moon_store_ticket *first, **last;
-};
-
-struct moon_store_tx {
-    struct moon_store_queue *queue;   /* NULL: the queue is gone */
-    struct moon_store_ticket control; /* begin, then its end */
-    const void *holder;
-    bool open, abandoned;
-};
-
-struct moon_store_queue {
-    struct moon_loop *loop;
-    char *url;
-    struct moon_buf shown;       /* the URL without a password */
-    struct list waiting;         /* calls and begins */
-    struct moon_store_tx *owner; /* has the store from its begin on */
-    struct list owned;           /* what it asks for */
-    struct moon_defer start;
-    bool closing;
-    void (*closed)(void *ud);
-    void *closed_ud;
-    atomic_bool stop;
-
-    /* The batch: the thread's from start to done. */
-    bool busy;
-    struct moon_worker *worker;
-    struct moon_store *store; /* opened by the first batch */
-    struct list batch;
-    struct moon_store_call *calls[BATCH_MAX];
-    size_t n;
-    int64_t now_ms;
-};
-
-static void list_add(struct list *l, struct moon_store_ticket *t) {
+static void list_add(struct store_list *l, struct moon_store_ticket *t) {
     t->next = NULL;
     *l->last = t;
     l->last = &t->next;
 }
 
-static struct moon_store_ticket *list_take(struct list *l) {
+static struct moon_store_ticket *list_take(struct store_list *l) {
     struct moon_store_ticket *t = l->first;
     l->first = t->next;
     if (!l->first)
         l->last = &l->first;
     return t;
-}
-
-static void list_remove(struct list *l, const struct moon_store_ticket *t) {
-    struct moon_store_ticket **p = &l->first;
-    while (*p != t)
-        p = &(*p)->next;
-    *p = t->next;
-    if (!*p)
-        l->last = p;
 }
 
 /* ---- on the thread ---- */
@@ -125,9 +80,6 @@ static void queue_release(struct moon_store_queue *q) {
     free(q);
 }
 
-static void enqueue(struct moon_store_queue *q, struct list *to, struct moon_store_ticket *t, enum moon_store_op op,
-                    moon_store_done *done, void *ud);
-
 /* The transaction's begin or end is over. */
 static void settle_control(struct moon_store_queue *q, struct moon_store_ticket *t) {
     struct moon_store_tx *tx = t->tx;
@@ -137,7 +89,7 @@ static void settle_control(struct moon_store_queue *q, struct moon_store_ticket 
     if (!tx->abandoned)
         t->done(t->ud);
     if (tx->open && (tx->abandoned || q->closing))
-        enqueue(q, &q->owned, t, MOON_STORE_ROLLBACK, t->done, t->ud);
+        store_queue_add(q, &q->owned, t, MOON_STORE_ROLLBACK, t->done, t->ud);
     else if (tx->abandoned)
         free(tx);
 }
@@ -173,7 +125,7 @@ static void batch_done(void *ud) {
     settle_batch(ud, 0, "");
 }
 
-static void take(struct moon_store_queue *q, struct list *from) {
+static void take(struct moon_store_queue *q, struct store_list *from) {
     struct moon_store_ticket *t = list_take(from);
     t->state = MOON_TICKET_RUNNING;
     list_add(&q->batch, t);
@@ -190,7 +142,7 @@ static void take_batch(struct moon_store_queue *q) {
         if (first->op == MOON_STORE_BEGIN)
             q->owner = first->tx;
         while (first->op == MOON_STORE_CALL && q->waiting.first && q->waiting.first->op == MOON_STORE_CALL &&
-               q->n < BATCH_MAX)
+               q->n < STORE_BATCH_MAX)
             take(q, &q->waiting);
     }
 }
@@ -212,8 +164,8 @@ static void start_batch(void *ud) {
 }
 
 /* Deferred, so that all who ask in this turn go together. */
-static void enqueue(struct moon_store_queue *q, struct list *to, struct moon_store_ticket *t, enum moon_store_op op,
-                    moon_store_done *done, void *ud) {
+void store_queue_add(struct moon_store_queue *q, struct store_list *to, struct moon_store_ticket *t,
+                     enum moon_store_op op, moon_store_done *done, void *ud) {
     t->op = op;
     t->done = done;
     t->ud = ud;
@@ -251,7 +203,7 @@ bool moon_store_queue_free(struct moon_store_queue *q, void (*done)(void *ud), v
     moon_loop_undefer(q->loop, &q->start);
     if (q->owner && q->owner->open && q->owner->control.state == MOON_TICKET_IDLE) {
         struct moon_store_tx *tx = q->owner;
-        enqueue(q, &q->owned, &tx->control, MOON_STORE_ROLLBACK, tx->control.done, tx->control.ud);
+        store_queue_add(q, &q->owned, &tx->control, MOON_STORE_ROLLBACK, tx->control.done, tx->control.ud);
     }
     moon_loop_undefer(q->loop, &q->start);
     if (!q->store && !q->busy && !q->waiting.first) {
@@ -284,70 +236,9 @@ void moon_store_ticket_free(struct moon_store_ticket *t) {
 }
 
 void moon_store_submit(struct moon_store_queue *q, struct moon_store_ticket *t, moon_store_done *done, void *ud) {
-    enqueue(q, &q->waiting, t, MOON_STORE_CALL, done, ud);
+    store_queue_add(q, &q->waiting, t, MOON_STORE_CALL, done, ud);
 }
 
 void moon_store_submit_now(struct moon_store_queue *q, struct moon_store_ticket *t, moon_store_done *done, void *ud) {
-    enqueue(q, &q->waiting, t, MOON_STORE_NOW, done, ud);
-}
-
-/* ---- transactions ---- */
-
-int moon_store_tx_new(struct moon_store_tx **out, struct moon_store_queue *q, struct moon_err *err) {
-    struct moon_store_tx *tx = calloc(1, sizeof *tx);
-    *out = tx;
-    if (!tx)
-        return moon_err_set(err, MOON_ENOMEM, "out of memory");
-    tx->queue = q;
-    tx->control.tx = tx;
-    return 0;
-}
-
-void moon_store_tx_free(struct moon_store_tx *tx) {
-    if (!tx)
-        return;
-    struct moon_store_ticket *t = &tx->control;
-    if (t->state == MOON_TICKET_WAITING && t->op == MOON_STORE_BEGIN) {
-        list_remove(&tx->queue->waiting, t);
-        free(tx);
-    } else if (t->state != MOON_TICKET_IDLE) {
-        tx->abandoned = true;
-    } else if (tx->open) {
-        tx->abandoned = true;
-        enqueue(tx->queue, &tx->queue->owned, t, MOON_STORE_ROLLBACK, NULL, NULL);
-    } else {
-        free(tx);
-    }
-}
-
-void moon_store_tx_begin(struct moon_store_tx *tx, const void *holder, moon_store_done *done, void *ud) {
-    tx->holder = holder;
-    tx->control.call.rc = 0;
-    enqueue(tx->queue, &tx->queue->waiting, &tx->control, MOON_STORE_BEGIN, done, ud);
-}
-
-static int check_open(const struct moon_store_tx *tx, struct moon_err *err) {
-    if (tx->open && tx->control.state == MOON_TICKET_IDLE)
-        return 0;
-    return moon_err_set(err, MOON_ECLOSED, "store: the transaction has ended");
-}
-
-int moon_store_tx_exec(struct moon_store_tx *tx, struct moon_store_ticket *t, moon_store_done *done, void *ud,
-                       struct moon_err *err) {
-    int rc = check_open(tx, err);
-    if (rc == 0)
-        enqueue(tx->queue, &tx->queue->owned, t, MOON_STORE_EXEC, done, ud);
-    return rc;
-}
-
-int moon_store_tx_end(struct moon_store_tx *tx, bool commit, moon_store_done *done, void *ud, struct moon_err *err) {
-    int rc = check_open(tx, err);
-    if (rc == 0)
-        enqueue(tx->queue, &tx->queue->owned, &tx->control, commit ? MOON_STORE_COMMIT : MOON_STORE_ROLLBACK, done, ud);
-    return rc;
-}
-
-int moon_store_tx_result(const struct moon_store_tx *tx, struct moon_err *err) {
-    *err = tx->control.call.err;
-    return tx->control.call.rc;
+    store_queue_add(q, &q->waiting, t, MOON_STORE_NOW, done, ud);
 }

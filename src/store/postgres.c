@@ -1,13 +1,9 @@
-/* postgres.c - the PostgreSQL form: calls that came together in one transaction and two round trips, transactions,
- * and what to do when the connection is lost on the way.
- *
- * Before COMMIT was sent a lost connection has undone all: it runs again. After that, the row of this connection's
- * owner in moongate_commits tells: it is changed by the very transaction, and locked until that has ended. */
+/* postgres.c - the PostgreSQL form: calls that came together in one transaction and two round trips, transactions, and
+ * what to do when the connection is lost on the way: before COMMIT all is undone, and runs again; after it, see
+ * postgres_commit.c. */
 #include "postgres_private.h"
 
 #include <ctype.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,55 +15,7 @@ static struct pg_store *of(struct moon_store *s) {
     return (struct pg_store *)(void *)s;
 }
 
-/* ---- the end of a transaction ---- */
-
-/* Fails (division by zero), and with it the COMMIT behind it, where a newer connection of ours has shut this one out.
- */
-static const char touch[] = "WITH mine AS (UPDATE moongate_commits SET n = $3, at = floor(extract(epoch FROM now()) * "
-                            "1000)::bigint WHERE id = $1 AND fence = $2 RETURNING 1) SELECT 1 / count(*) FROM mine";
-
-/* Did the COMMIT whose answer is missing happen? 0: yes; MOON_STORE_AGAIN: no, and it won't. */
-static int ask_later(struct pg_store *s, struct moon_err *err) {
-    struct moon_err why;
-    s->lost = true;
-    if (pg_ensure(s, &why) == 0)
-        return s->committed == s->commits ? 0 : MOON_STORE_AGAIN;
-    return moon_err_set(err, MOON_ESTORE,
-                        "the connection to the state %s was lost while it committed, and whether it did can't be found "
-                        "out (%.200s)",
-                        s->shown, why.message);
-}
-
-/* 0, a code or MOON_STORE_AGAIN; never PG_LOST. */
-static int commit(struct pg_store *s, struct moon_err *err) {
-    char fence[24], number[24];
-    const char *values[] = {s->session, fence, number};
-    PGresult *res = NULL;
-    bool sent = false, committed = false;
-    snprintf(fence, sizeof fence, "%" PRId64, s->fence);
-    snprintf(number, sizeof number, "%" PRId64, ++s->commits);
-    int rc = pg_send(s, touch, 3, values, err);
-    if (rc == 0)
-        rc = pg_send(s, "COMMIT", 0, NULL, err);
-    if (rc == 0) {
-        sent = true;
-        rc = pg_sync(s);
-    }
-    if (rc == 0)
-        rc = pg_receive(s, NULL, touch, err);
-    if (rc != PG_LOST) {
-        struct moon_err later;
-        int end = pg_receive(s, &res, "COMMIT", rc == 0 ? err : &later);
-        committed = end == 0 && strcmp(s->pq.PQcmdStatus(res), "COMMIT") == 0;
-        s->pq.PQclear(res);
-        rc = end == PG_LOST || pg_receive_sync(s) != 0 ? PG_LOST : rc == 0 ? end : rc;
-    }
-    if (committed)
-        return 0;
-    if (rc == PG_LOST)
-        return sent ? ask_later(s, err) : MOON_STORE_AGAIN;
-    return rc != 0 ? rc : MOON_STORE_AGAIN;
-}
+/* ---- what has failed ---- */
 
 static void rollback(struct pg_store *s) {
     struct moon_err ignored;
@@ -134,7 +82,7 @@ static int attempt(struct pg_store *s, struct moon_store_call *const calls[], si
         store_call_reset(calls[i]);
     rc = run_together(s, calls, n, true, err);
     if (rc == 0)
-        rc = commit(s, err);
+        rc = pg_commit(s, err);
     if (rc != 0)
         rollback(s);
     return rc == PG_LOST ? MOON_STORE_AGAIN : rc;
@@ -236,7 +184,7 @@ static int form_commit(struct moon_store *base, struct moon_err *err) {
     struct pg_store *s = of(base);
     int rc = MOON_STORE_AGAIN;
     if (pg_alive(s) && s->pq.PQtransactionStatus(s->conn) != PQTRANS_IDLE)
-        rc = commit(s, err);
+        rc = pg_commit(s, err);
     else
         pg_lost(s, err);
     if (rc != 0)

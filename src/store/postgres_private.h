@@ -54,6 +54,9 @@ int pg_ensure(struct pg_store *s, struct moon_err *err);
 /* Waits, unless it is to stop. */
 void pg_pause(struct pg_store *s, int ms);
 
+/* postgres_commit.c: 0, a code or MOON_STORE_AGAIN; never PG_LOST. */
+int pg_commit(struct pg_store *s, struct moon_err *err);
+
 /* ---- postgres_query.c: statements go out together, then their answers are read in their order ---- */
 
 /* Each 0, MOON_ENOMEM (err set) or PG_LOST. */

@@ -25,12 +25,21 @@ struct sqlite_store {
     uint64_t uses;
 };
 
+/* ---- sqlite_call.c ---- */
+
 /* Sets err from the database's last error; what: the SQL, or what was tried. Returns its code. */
 int sqlite_fail(struct sqlite_store *s, struct moon_err *err, const char *what);
 /* Runs statements without parameters, and forgets their results. */
 int sqlite_run(struct sqlite_store *s, const char *sql, struct moon_err *err);
 /* Damage to the file, with what to do about it. MOON_ESTORE. */
 int sqlite_damaged(struct sqlite_store *s, struct moon_err *err, const char *how);
+/* Its statements, one after the other; also in c->rc. */
+int sqlite_run_call(struct sqlite_store *s, struct moon_store_call *c);
+/* One SELECT, which needs no transaction of ours, and no sync. */
+bool sqlite_only_reads(struct sqlite_store *s, struct moon_store_call *c);
+/* A statement of a transaction: BEGIN, COMMIT ... */
+int sqlite_control(struct sqlite_store *s, const char *sql, struct moon_err *err);
+
 /* The network filesystem that statfs(2) names so, or NULL for one that locks properly. */
 const char *sqlite_network_fs(unsigned long type);
 
