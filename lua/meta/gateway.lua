@@ -20,9 +20,9 @@ local gateway = {}
 ---@field clock? table for tests
 ---@field metrics? moongate.metrics.registry
 ---@field journal? table
----@field leases? any
----@field store? any where what is queued is kept (default: the session's)
----@field queue? any keep what the gateway can't take now
+---@field leases? false|table|function where what is written is held; false: nowhere (default: the session's store)
+---@field store? table where what is queued is kept (default: the session's)
+---@field queue? boolean keep what the gateway can't take now (default false)
 
 ---A gateway on an HTTP client. Workflows need not call this: see run.gateway.
 ---@param options moongate.gateway.open_options
