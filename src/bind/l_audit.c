@@ -5,6 +5,7 @@
  * all the same. */
 #include "l_audit.h"
 
+#include "bind_udata.h"
 #include "l_json.h"
 #include "moongate/audit_queue.h"
 #include "moongate/json.h"
@@ -13,6 +14,8 @@
 
 #define L_SUBMISSION "moongate.audit.submission"
 #define L_ENTRY      "moongate.audit.entry"
+
+static const char submission_key = 0;
 
 struct l_submission {
     struct moon_buf fields;
@@ -28,7 +31,7 @@ struct l_entry { /* uservalue 1: the action */
 };
 
 static int l_submission_close(lua_State *L) {
-    struct l_submission *s = luaL_checkudata(L, 1, L_SUBMISSION);
+    struct l_submission *s = bind_udata(L, 1, L_SUBMISSION, &submission_key);
     if (s->ticket)
         moon_audit_forget(s->ticket);
     s->ticket = NULL;
@@ -234,6 +237,7 @@ static void make_meta(lua_State *L, const char *name, const luaL_Reg *meta) {
 int luaopen_moongate_audit(lua_State *L);
 int luaopen_moongate_audit(lua_State *L) {
     make_meta(L, L_SUBMISSION, submission_meta);
+    bind_udata_setup(L, L_SUBMISSION, &submission_key);
     make_meta(L, L_ENTRY, entry_meta);
     l_audit_file_setup(L);
     luaL_newlib(L, funcs);

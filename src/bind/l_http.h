@@ -3,11 +3,15 @@
 #ifndef MOONGATE_L_HTTP_H
 #define MOONGATE_L_HTTP_H
 
+#include "bind_udata.h"
+
 #include "moongate/host.h"
 #include "moongate/http.h"
 
 #define L_HTTP_CLIENT "moongate.http.client"
 #define L_HTTP_CALL   "moongate.http.response" /* a call while it runs, then its answer */
+
+extern const char l_http_client_key, l_http_call_key; /* for bind_udata() */
 
 struct l_http_client {
     struct moon_http_client *c; /* NULL: closed */

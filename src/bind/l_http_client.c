@@ -9,8 +9,10 @@ int l_http_client_new(lua_State *L);
 
 #define CONST_HEADERS 32
 
+const char l_http_client_key = 0;
+
 struct l_http_client *l_http_client_arg(lua_State *L, int idx) {
-    struct l_http_client *c = luaL_checkudata(L, idx, L_HTTP_CLIENT);
+    struct l_http_client *c = bind_udata(L, idx, L_HTTP_CLIENT, &l_http_client_key);
     luaL_argcheck(L, c->c, idx, "the client is closed");
     return c;
 }
@@ -221,14 +223,14 @@ static int l_stats(lua_State *L) {
 
 /* client:close(), __gc, __close. Calls that run go on: they hold what they need. */
 static int l_close(lua_State *L) {
-    struct l_http_client *c = luaL_checkudata(L, 1, L_HTTP_CLIENT);
+    struct l_http_client *c = bind_udata(L, 1, L_HTTP_CLIENT, &l_http_client_key);
     moon_http_client_free(c->c);
     c->c = NULL;
     return 0;
 }
 
 static int l_index(lua_State *L) {
-    struct l_http_client *c = luaL_checkudata(L, 1, L_HTTP_CLIENT);
+    struct l_http_client *c = bind_udata(L, 1, L_HTTP_CLIENT, &l_http_client_key);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
         return 1;
@@ -240,7 +242,7 @@ static int l_index(lua_State *L) {
 }
 
 static int l_tostring(lua_State *L) {
-    struct l_http_client *c = luaL_checkudata(L, 1, L_HTTP_CLIENT);
+    struct l_http_client *c = bind_udata(L, 1, L_HTTP_CLIENT, &l_http_client_key);
     const char *base = c->c ? moon_http_client_base_url(c->c) : "closed";
     lua_pushfstring(L, "http client (%s)", base ? base : "any URL");
     return 1;
@@ -257,6 +259,7 @@ void l_http_client_setup(lua_State *L) {
         lua_pop(L, 1);
         return;
     }
+    bind_udata_setup(L, L_HTTP_CLIENT, &l_http_client_key);
     luaL_setfuncs(L, meta, 0);
     luaL_newlib(L, methods);
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {

@@ -6,8 +6,10 @@
 #include <ctype.h>
 #include <string.h>
 
+const char l_http_call_key = 0;
+
 static struct l_http_call *response_arg(lua_State *L) {
-    struct l_http_call *c = luaL_checkudata(L, 1, L_HTTP_CALL);
+    struct l_http_call *c = bind_udata(L, 1, L_HTTP_CALL, &l_http_call_key);
     luaL_argcheck(L, c->result, 1, "the response is closed");
     return c;
 }
@@ -150,7 +152,7 @@ static void push_field(lua_State *L, const struct moon_http_result *r, enum fiel
 
 /* Upvalue 1: name -> field number or method. */
 static int l_index(lua_State *L) {
-    struct l_http_call *c = luaL_checkudata(L, 1, L_HTTP_CALL);
+    struct l_http_call *c = bind_udata(L, 1, L_HTTP_CALL, &l_http_call_key);
     lua_settop(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNUMBER)
         return 1;
@@ -172,7 +174,7 @@ static int l_json(lua_State *L) {
 
 /* __gc and __close. A response that is closed by its task's end is one that nobody has got. */
 static int l_gc(lua_State *L) {
-    struct l_http_call *c = luaL_checkudata(L, 1, L_HTTP_CALL);
+    struct l_http_call *c = bind_udata(L, 1, L_HTTP_CALL, &l_http_call_key);
     moon_http_call_free(c->call);
     c->call = NULL;
     moon_http_result_free(c->result);
@@ -182,14 +184,14 @@ static int l_gc(lua_State *L) {
 
 /* The slot is closed also when the call returns as it should: then there is nothing left to end. */
 static int l_close(lua_State *L) {
-    struct l_http_call *c = luaL_checkudata(L, 1, L_HTTP_CALL);
+    struct l_http_call *c = bind_udata(L, 1, L_HTTP_CALL, &l_http_call_key);
     moon_http_call_free(c->call);
     c->call = NULL;
     return 0;
 }
 
 static int l_tostring(lua_State *L) {
-    struct l_http_call *c = luaL_checkudata(L, 1, L_HTTP_CALL);
+    struct l_http_call *c = bind_udata(L, 1, L_HTTP_CALL, &l_http_call_key);
     if (c->result)
         lua_pushfstring(L, "http response (%d)", c->result->status);
     else
@@ -205,6 +207,7 @@ void l_http_response_setup(lua_State *L) {
         lua_pop(L, 1);
         return;
     }
+    bind_udata_setup(L, L_HTTP_CALL, &l_http_call_key);
     luaL_setfuncs(L, meta, 0);
     luaL_newlib(L, methods);
     for (int i = 1; i < F_COUNT; i++) {

@@ -2,10 +2,13 @@
  *
  * release() hands a permit to the first waiter itself, so nobody overtakes. A waiter that is cancelled after it was
  * given one, and before it ran, passes it on. */
+#include "bind_udata.h"
 #include "l_task.h"
 
 #define L_SEMAPHORE "moongate.task.semaphore"
 #define L_GUARD     "moongate.task.guard"
+
+static const char semaphore_key = 0;
 
 struct semaphore {
     lua_Integer permits, size;
@@ -82,7 +85,7 @@ static int acquire_k(lua_State *L, int status, lua_KContext ns) {
 
 /* semaphore:acquire([seconds]) -> true | nil, err */
 static int l_acquire(lua_State *L) {
-    struct semaphore *s = luaL_checkudata(L, 1, L_SEMAPHORE);
+    struct semaphore *s = bind_udata(L, 1, L_SEMAPHORE, &semaphore_key);
     int64_t ns = lua_isnoneornil(L, 2) ? -1 : task_seconds(L, 2);
     if (!try_acquire(L, s, "semaphore:acquire", ns))
         return lua_yieldk(L, 0, (lua_KContext)ns, acquire_k);
@@ -92,7 +95,7 @@ static int l_acquire(lua_State *L) {
 
 /* semaphore:release() */
 static int l_release(lua_State *L) {
-    struct semaphore *s = luaL_checkudata(L, 1, L_SEMAPHORE);
+    struct semaphore *s = bind_udata(L, 1, L_SEMAPHORE, &semaphore_key);
     luaL_argcheck(L, s->permits < s->size, 1, "released more often than acquired");
     release(s);
     return 0;
@@ -125,7 +128,7 @@ static int with_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* semaphore:with(fn, ...) -> results of fn(...), run with a permit that is released whatever happens */
 static int l_with(lua_State *L) {
-    struct semaphore *s = luaL_checkudata(L, 1, L_SEMAPHORE);
+    struct semaphore *s = bind_udata(L, 1, L_SEMAPHORE, &semaphore_key);
     struct guard *g;
     luaL_checktype(L, 2, LUA_TFUNCTION);
     g = lua_newuserdatauv(L, sizeof *g, 1);
@@ -161,6 +164,7 @@ void l_semaphore_setup(lua_State *L) {
     lua_setfield(L, -2, "__index");
     lua_pushliteral(L, L_SEMAPHORE);
     lua_setfield(L, -2, "__metatable");
+    bind_udata_setup(L, L_SEMAPHORE, &semaphore_key);
     luaL_newmetatable(L, L_GUARD);
     lua_pushcfunction(L, guard_close);
     lua_setfield(L, -2, "__close");

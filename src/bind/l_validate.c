@@ -1,4 +1,5 @@
 /* l_validate.c - Lua module "validate" over moongate/schema.h.  Types: lua/meta/validate.lua */
+#include "bind_udata.h"
 #include "l_json.h"
 #include "l_validate_lua.h"
 
@@ -12,6 +13,8 @@
 #define L_SOURCES "moongate.schema.sources"
 
 int luaopen_moongate_validate(lua_State *L);
+
+static const char schema_key = 0;
 
 struct l_schema {
     struct moon_schema *schema; /* NULL = closed */
@@ -212,7 +215,7 @@ static void push_failure(lua_State *L, const struct moon_err *err) {
 
 /* schema:check(value) -> true | nil, faults */
 static int l_check(lua_State *L) {
-    struct l_schema *h = luaL_checkudata(L, 1, L_SCHEMA);
+    struct l_schema *h = bind_udata(L, 1, L_SCHEMA, &schema_key);
     struct moon_err err;
     luaL_argcheck(L, h->schema != NULL, 1, "the schema is closed");
     luaL_checkany(L, 2);
@@ -239,7 +242,7 @@ static int l_check(lua_State *L) {
 
 /* __gc, __close */
 static int l_close(lua_State *L) {
-    struct l_schema *h = luaL_checkudata(L, 1, L_SCHEMA);
+    struct l_schema *h = bind_udata(L, 1, L_SCHEMA, &schema_key);
     moon_schema_free(h->schema);
     h->schema = NULL;
     return 0;
@@ -257,6 +260,7 @@ static const luaL_Reg funcs[] = {{"compile", l_compile}, {NULL, NULL}};
 
 static void createmeta(lua_State *L) {
     luaL_newmetatable(L, L_SCHEMA);
+    bind_udata_setup(L, L_SCHEMA, &schema_key);
     luaL_setfuncs(L, meta, 0);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
