@@ -7,6 +7,7 @@
 
 local closing = require "moongate.closing"
 local host = require "moongate.host"
+local journal = require "moongate.journal"
 local log = require "moongate.log"
 local rows = require "moongate.lease.rows"
 local task = require "moongate.task"
@@ -151,7 +152,7 @@ function Scope:take(names)
     if err.code ~= "conflict" or left <= 0 then return nil, err end
     if not told and self.opts.note then self.opts.note("waiting: " .. err.message) end
     told = true -- and look before the next try
-    task.sleep(math.min(left, pause * (0.5 + math.random())))
+    journal.pause(task.sleep, math.min(left, pause * (0.5 + math.random()))) -- Ctrl-C ends it, in a write, too
     pause = math.min(pause * 2, POLL_MAX)
   end
 end

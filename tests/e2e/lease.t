@@ -155,6 +155,26 @@ subtest 'Ctrl-C gives back what is held' => sub {
     is(scalar(grep { $_->{state} eq 'held' } @$list), 0, 'nothing is held by anybody who lives');
 };
 
+subtest 'Ctrl-C ends the waiting' => sub {
+    my $script = write_file('waits.lua', <<'LUA');
+return require "moongate.workflow".define { name = "waits", summary = "writes one", run = function(run)
+  return run:step("write", function()
+    return { status = run.gateway:put_path("/api/v2/ai/vectorstores/store-1/indexes/{id}", { indexId = "shared-3" }, { params = { id = "shared-3" } }).status }
+  end)
+end }
+LUA
+    my $p = at_work(8000, 'deploy-index', '--concurrency', 1, @files);
+    my $w = Moon::start({ env => $sim->{env} }, qr/(waiting: )/, $moongate, @state, '--wait', '60s', 'run', $script) or return fail('it waits');
+    my $since = time;
+    kill INT => $w->{pid};
+    waitpid $w->{pid}, 0;
+    is($? >> 8, 130, 'exit status 130') or diag(read_file($w->{log}));
+    cmp_ok(time - $since, '<', 5, 'at once');
+    like(read_file($w->{log}), qr/runs resume/, 'it can be taken up again');
+    kill KILL => $p->{pid};
+    ended($p);
+};
+
 subtest 'a plain script holds what it writes' => sub {
     my $p = at_work(5000, 'deploy-index', '--concurrency', 1, @files);
     my $script = write_file('write.lua', <<'LUA');
