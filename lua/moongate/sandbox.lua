@@ -38,6 +38,9 @@ end
 -- Whether scripts may require the module of this name.
 M.public = public
 
+-- Whether a script may require the module.
+M.is_public = public
+
 -- Where print goes: stdout, or stderr where stdout is kept for one JSON document.
 M.print = host.write
 

@@ -70,15 +70,15 @@ local function without_ignored(source, faults)
 end
 
 -- source -> list of {file, line, column, message}, in the order of their places. known: a set of global names.
--- has_file(name): whether a module of the script's own is there.
-function M.faults(source, file, known, has_file)
+-- opts: of check/fields.lua.
+function M.faults(source, file, known, opts)
   local chunk, message = load(source, "@" .. file, "t")
   if not chunk then return { syntax_fault(source, file, message) } end
   local tree = parse.chunk(source)
   local known_values = values.of(tree)
   local faults = {}
   for _, list in ipairs {
-    unknown_globals(tree, known), fields.faults(tree, known_values, has_file),
+    unknown_globals(tree, known), fields.faults(tree, known_values, opts or {}),
     steps.faults(tree, known_values, needs.definition(tree, known_values) ~= nil), needs.faults(tree, known_values),
   } do
     table.move(list, 1, #list, #faults + 1, faults)
@@ -120,6 +120,13 @@ local function finder(folder)
   end
 end
 
+-- Tests and what they share, and the program's own modules.
+local function is_trusted(file)
+  local name, path = file:match "[^/]*$", "/" .. file
+  return name:find "^test_" ~= nil or name:find "_test%.lua$" ~= nil or path:find("/tests/", 1, true) ~= nil
+    or path:find("/lua/moongate/", 1, true) ~= nil
+end
+
 local function check_project(file)
   local faults, err = host.check_project(file)
   return faults or { { file = file, message = err.message } }
@@ -130,7 +137,9 @@ local function check_file(file, known)
   if not source then return { { file = file, message = err.message } } end
   if is_project(file, source) then return check_project(file) end
   if source:sub(1, 1) == "#" then source = "--" .. source end -- a shebang line; columns are in the lines below
-  return M.faults(source, file, known, finder(file:match "^(.*)/[^/]*$" or "."))
+  return M.faults(source, file, known, {
+    has_file = finder(file:match "^(.*)/[^/]*$" or "."), trusted = is_trusted(file),
+  })
 end
 
 -- The .lua files a word stands for.

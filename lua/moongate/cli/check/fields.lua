@@ -126,7 +126,10 @@ function Check:module(node)
   name = name and name.text
   if not name then return end
   if values.is_ours(name) then
-    if values.exists(name) then return end
+    if values.exists(name) then
+      if values.is_public(name) or self.trusted then return end
+      return self:fault(first, "%s is moongate's own: a script can't require it", name)
+    end
     return self:fault(first, "there is no module %s%s", name, suggest.hint(name, meta.modules()))
   end
   if self.has_file and not self.has_file(name) then
@@ -152,11 +155,11 @@ function Check:look(node)
   end
 end
 
--- M.faults(tree, values, has_file) -> list of {line, column, message}. has_file(name): whether a module of the script's
--- own is there; nil: can't be told.
-function M.faults(tree, known, has_file)
+-- M.faults(tree, values, {has_file, trusted}) -> list of {line, column, message}. has_file(name): whether a module of
+-- the script's own is there; nil: can't be told. trusted: modules that scripts can't have are within its reach.
+function M.faults(tree, known, opts)
   local check = setmetatable({
-    values = known, faults = {}, written = {}, added = {}, has_file = has_file,
+    values = known, faults = {}, written = {}, added = {}, has_file = opts.has_file, trusted = opts.trusted,
   }, Check)
   parse.walk(tree, function(node)
     if node.tag == "Assign" then check:note_written(node) end

@@ -7,6 +7,7 @@
 local host = require "moongate.host"
 local meta = require "moongate.meta"
 local parse = require "moongate.cli.check.parse"
+local sandbox = require "moongate.sandbox"
 local types = require "moongate.meta.types"
 
 local M = {}
@@ -20,6 +21,9 @@ Values.__index = Values
 
 -- Whether a name that `require` is given is ours, and whether there is such a module.
 function M.is_ours(name) return name == "moongate" or name == "cjson" or name:find "^moongate%." ~= nil end
+
+-- Whether any script may require it.
+M.is_public = sandbox.is_public
 
 function M.exists(name)
   if name == "moongate" or meta.module(name) then return true end

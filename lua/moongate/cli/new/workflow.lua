@@ -1,7 +1,7 @@
 -- your-workflow: bring a vector-store index to what a file says, and look whether it is so.
 --
---   moongate --sim run workflows/your_workflow.lua sample.json     -- against a simulated gateway
---   moongate run workflows/your_workflow.lua sample.json --dry-run
+--   moongate --sim your-workflow sample.json     -- against a simulated gateway
+--   moongate your-workflow sample.json --dry-run
 --
 -- A step is done once: a run that is cut off goes on behind the last one that was done. What a step returns is plain
 -- data, and kept.
@@ -18,7 +18,7 @@ return workflow.define {
     { "vector-store", "the vector store", env = "GENESYS_CLOUD_VECTOR_STORE_ID", default = "sim-store" },
   },
   permissions = { env = { "GENESYS_CLOUD_VECTOR_STORE_ID" } },
-  examples    = { { "moongate --sim run workflows/your_workflow.lua sample.json" } },
+  examples    = { { "moongate --sim your-workflow sample.json" } },
   run         = function(run, args)
     local config = index.load(args.config) -- raises with every fault of the file
 
