@@ -7,7 +7,9 @@
 
 #ifndef MOON_LIBEDIT
 
-int moon_editor_new(struct moon_editor **out, void (*wanted)(void *ud), void *ud, struct moon_err *err) {
+int moon_editor_new(struct moon_editor **out, const struct moon_clock *clock, void (*wanted)(void *ud), void *ud,
+                    struct moon_err *err) {
+    (void)clock;
     (void)wanted;
     (void)ud;
     *out = NULL;
@@ -76,7 +78,8 @@ struct moon_editor {
     EditLine *el;
     History *history;
     locale_t locale; /* of the reading thread, and of who draws: libedit turns characters to bytes by it */
-    int stop;        /* an eventfd */
+    const struct moon_clock *clock;
+    int stop; /* an eventfd */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     char *prompt;
@@ -195,31 +198,11 @@ static wchar_t decode(struct moon_editor *e, unsigned char byte) {
     return c;
 }
 
-static int get_key(EditLine *el, wchar_t *out) {
-    struct moon_editor *e = editor_of(el);
-    unsigned char byte;
-    for (;;) {
-        if (!next_byte(e, &byte))
-            return 0;
-        el_resize(el);
-        if (byte != CTRL_Z)
-            break;
-        suspend(e);
-    }
-    if (byte == CTRL_C) {
-        e->interrupted = true;
-        return 0;
-    }
-    *out = decode(e, byte);
-    return 1;
-}
-
 /* ---- completion ---- */
 
 static bool ask(struct moon_editor *e) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ANSWER_WITHIN;
+    int64_t end = moon_wall_ns(e->clock) + ANSWER_WITHIN * MOON_NS_PER_S;
+    struct timespec until = {.tv_sec = (time_t)(end / MOON_NS_PER_S), .tv_nsec = (long)(end % MOON_NS_PER_S)};
     e->completion = ASKED;
     e->reading = true;
     e->wanted(e->ud);
@@ -232,27 +215,45 @@ static bool ask(struct moon_editor *e) {
     return answered;
 }
 
-static unsigned char complete(EditLine *el, int key) {
-    struct moon_editor *e = editor_of(el);
-    const LineInfo *info = el_line(el);
-    (void)key;
+static void complete(struct moon_editor *e) {
+    const LineInfo *info = el_line(e->el);
     moon_buf_clear(&e->text);
     if (moon_buf_append(&e->text, info->buffer, (size_t)(info->lastchar - info->buffer)) != 0)
-        return CC_ERROR;
+        return;
     e->cursor = (size_t)(info->cursor - info->buffer);
     if (!ask(e))
-        return CC_REFRESH_BEEP;
-    if (e->erase > 0)
-        el_deletestr(el, e->erase);
-    if (e->insert.len > 0 && el_insertstr(el, e->insert.data) != 0)
-        return CC_ERROR;
-    if (e->list.len > 0) {
-        erase_line(e);
+        return;
+    erase_line(e);
+    if (e->list.len > 0)
         write_out(e->list.data, e->list.len);
-        el_set(el, EL_REFRESH);
-        return CC_NORM;
+    if (e->erase > 0)
+        el_deletestr(e->el, e->erase);
+    if (e->insert.len > 0)
+        el_insertstr(e->el, e->insert.data); /* fails where the line is full */
+    el_set(e->el, EL_REFRESH);
+}
+
+/* A key of the line's. Tab is none: it is dealt with here, where the line is at rest. */
+static int get_key(EditLine *el, wchar_t *out) {
+    struct moon_editor *e = editor_of(el);
+    unsigned char byte;
+    for (;;) {
+        if (!next_byte(e, &byte))
+            return 0;
+        el_resize(el);
+        if (byte == CTRL_Z)
+            suspend(e);
+        else if (byte == '\t')
+            complete(e);
+        else
+            break;
     }
-    return e->insert.len > 0 ? CC_REFRESH : CC_REFRESH_BEEP;
+    if (byte == CTRL_C) {
+        e->interrupted = true;
+        return 0;
+    }
+    *out = decode(e, byte);
+    return 1;
 }
 
 bool moon_editor_wanted(struct moon_editor *e, struct moon_buf *text, size_t *cursor) {
@@ -358,13 +359,12 @@ static locale_t utf8_locale(void) {
 
 static void bind_keys(EditLine *el) {
     static const char *const keys[][2] = {
-        {"^I", "moon-complete"},       {"^R", "em-inc-search-prev"}, {"\\e[3~", "ed-delete-next-char"},
-        {"\\e[1~", "ed-move-to-beg"},  {"\\e[4~", "ed-move-to-end"}, {"\\e[H", "ed-move-to-beg"},
-        {"\\e[F", "ed-move-to-end"},   {"\\e[1;5C", "em-next-word"}, {"\\e[1;5D", "ed-prev-word"},
-        {"^W", "ed-delete-prev-word"}, {"^U", "vi-kill-line-prev"},
+        {"^R", "em-inc-search-prev"}, {"\\e[3~", "ed-delete-next-char"}, {"\\e[1~", "ed-move-to-beg"},
+        {"\\e[4~", "ed-move-to-end"}, {"\\e[H", "ed-move-to-beg"},       {"\\e[F", "ed-move-to-end"},
+        {"\\e[1;5C", "em-next-word"}, {"\\e[1;5D", "ed-prev-word"},      {"^W", "ed-delete-prev-word"},
+        {"^U", "vi-kill-line-prev"},
     };
     el_set(el, EL_EDITOR, "emacs");
-    el_set(el, EL_ADDFN, "moon-complete", "complete what stands before the cursor", complete);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         el_set(el, EL_BIND, keys[i][0], keys[i][1], NULL);
     /* Ctrl-C and Ctrl-Z come as keys: what they mean is decided here. */
@@ -395,7 +395,8 @@ static bool open_editor(struct moon_editor *e) {
     return e->el != NULL;
 }
 
-int moon_editor_new(struct moon_editor **out, void (*wanted)(void *ud), void *ud, struct moon_err *err) {
+int moon_editor_new(struct moon_editor **out, const struct moon_clock *clock, void (*wanted)(void *ud), void *ud,
+                    struct moon_err *err) {
     const char *term = getenv("TERM");
     *out = NULL;
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || !term || strcmp(term, "dumb") == 0)
@@ -405,6 +406,7 @@ int moon_editor_new(struct moon_editor **out, void (*wanted)(void *ud), void *ud
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->changed, NULL);
+    e->clock = clock;
     e->wanted = wanted;
     e->ud = ud;
     if (!open_editor(e)) {

@@ -7,6 +7,7 @@
 #define MOONGATE_REPL_EDITOR_H
 
 #include "moongate/buf.h"
+#include "moongate/clock.h"
 #include "moongate/err.h"
 
 #include <stdbool.h>
@@ -23,7 +24,8 @@ enum moon_editor_result {
 
 /* MOON_ENOENT: built without libedit, or standard input and output are no terminal that lines can be edited on.
  * wanted(ud) is called on the reading thread when completions are: see moon_editor_wanted. */
-int moon_editor_new(struct moon_editor **out, void (*wanted)(void *ud), void *ud, struct moon_err *err);
+int moon_editor_new(struct moon_editor **out, const struct moon_clock *clock, void (*wanted)(void *ud), void *ud,
+                    struct moon_err *err);
 void moon_editor_free(struct moon_editor *e); /* nobody reads; NULL-safe */
 
 /* Blocks. line: appended to, without its line break. */

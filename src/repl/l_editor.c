@@ -211,7 +211,7 @@ static int l_editor(lua_State *L) {
         return luaL_error(L, "not enough memory");
     e->loop = services->loop;
     e->screen = services->screen;
-    if (moon_editor_new(&e->editor, wanted, e, &err) != 0) {
+    if (moon_editor_new(&e->editor, moon_loop_clock(e->loop), wanted, e, &err) != 0) {
         editor_free(e);
         return moon_fail(L, &err);
     }

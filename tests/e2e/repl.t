@@ -124,7 +124,7 @@ SKIP: {
         my (%env) = @_;
         local %ENV = (%ENV, TERM => 'xterm', MOONGATE_STATE => "$dir/repl-state", %env);
         run(@tmux, 'kill-server');
-        run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "$moongate --sim repl; echo ended: \$?; exec cat");
+        run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "TERM=$ENV{TERM} $moongate --sim repl; echo ended: \$?; exec cat");
         $see->(qr/^moongate \(sim\)>$/m, 'the prompt stands');
     };
     my $prompt = qr/moongate \(sim\)>/;

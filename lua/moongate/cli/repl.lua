@@ -49,7 +49,11 @@ function Repl:shown(results)
     host.write("nil\n")
     return self:tell(failure)
   end
-  host.write(show.values(results, names) .. "\n")
+  local run = self.session.run
+  local known = { [run] = "workflow.run; help(run) tells what it has" }
+  local gateway = rawget(run, "gateway")
+  if gateway then known[gateway] = "gateway.handle; help(gw) tells what it has" end
+  host.write(show.values(results, names, known) .. "\n")
 end
 
 -- What became of a line. false: the script ends here.

@@ -71,12 +71,22 @@ local function incomplete(err)
   return err.message:find "<eof>'?$" ~= nil
 end
 
+-- An expression as a function whose errors are at its own place: `return f()` would be a tail call, of which Lua keeps
+-- no line. nil for a text that is no expression alone, "1;".
+local function in_place(text, env)
+  local fn = host.load_chunk("return (...)(" .. text .. "\n)", "=repl", env)
+  return fn and function()
+    local results = fn(table.pack)
+    return table.unpack(results, 1, results.n)
+  end
+end
+
 -- M.compile(text, env) -> function, "expression" | "statement"; nil, nil: nothing in it; nil, "incomplete"; nil, error.
 function M.compile(text, env)
   text = text:gsub("^%s*=", "")
   if not text:find "%S" then return nil end
   local fn, as_expression = host.load_chunk("return " .. text, "=repl", env)
-  if fn then return fn, "expression" end
+  if fn then return in_place(text, env) or fn, "expression" end
   local as_statement
   fn, as_statement = host.load_chunk(text, "=repl", env)
   if not fn then

@@ -23,9 +23,23 @@ local function one_line(text)
   return lines
 end
 
--- Writes the file whole. What can't be written is told once; the session goes on.
-function History:write()
+local function read(path)
+  local lines = {}
+  for line in (path and fs.read(path, BYTES) or ""):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return lines
+end
+
+local function cut(lines)
+  return #lines > LINES and table.move(lines, #lines - LINES + 1, #lines, 1, {}) or lines
+end
+
+-- Writes the file whole, behind what other sessions have written meanwhile. What can't be written is told once; the
+-- session goes on.
+function History:write(added)
   if not self.path then return end
+  local lines = read(self.path)
+  table.move(added, 1, #added, #lines + 1, lines)
+  self.lines = cut(lines)
   local ok, err = fs.write(self.path, table.concat(self.lines, "\n") .. "\n", { mode = PRIVATE })
   if ok then return end
   log.warn("the history can't be written to %s: %s", self.path, err.message)
@@ -42,8 +56,7 @@ function History:add(text)
       self.lines[#self.lines + 1] = line
     end
   end
-  if #self.lines > LINES then self.lines = table.move(self.lines, #self.lines - LINES + 1, #self.lines, 1, {}) end
-  if #added > 0 then self:write() end
+  if #added > 0 then self:write(added) end
   return added
 end
 
@@ -55,8 +68,7 @@ function M.open(named, folder)
   elseif not named and folder then
     self.path = fs.mkdir(folder) and folder .. "/history"
   end
-  local text = self.path and fs.read(self.path, BYTES)
-  for line in (text or ""):gmatch "[^\n]+" do self.lines[#self.lines + 1] = line end
+  self.lines = read(self.path)
   return self
 end
 

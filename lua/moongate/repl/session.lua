@@ -158,9 +158,24 @@ function Session:set_dry(on)
   if gateway then gateway.dry_run = on end
 end
 
+-- Names of the functions of native modules, whether a line has named the module or not.
+local function native_names(self)
+  local names = {}
+  for short, name in pairs(self.modules) do
+    if not host.embedded(name:gsub("%.", "/") .. ".lua") then
+      for key, value in next, require(name) do
+        if type(value) == "function" then names[value] = short .. "." .. key end
+      end
+    end
+  end
+  return names
+end
+
 -- session:name_of(function) -> "http.request", or nil.
 function Session:name_of(fn)
   if self.renamed[fn] then return self.renamed[fn] end
+  self.native_names = self.native_names or native_names(self)
+  if self.native_names[fn] then return self.native_names[fn] end
   for short in pairs(self.modules) do
     local module = rawget(self.env, short)
     if type(module) == "table" then

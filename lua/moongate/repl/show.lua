@@ -109,22 +109,25 @@ function Shower:table(t, depth, indent)
 end
 
 function Shower:value(v, depth, indent)
+  local known = self.known and self.known[v]
+  if known then return known end
   local text = type(v) == "table" and self:table(v, depth, indent) or nil
   return text or self:leaf(v)
 end
 
--- M.value(v [, name_of]) -> text. name_of(function) -> the name it is known by, or nil.
-function M.value(v, name_of)
-  local text = setmetatable({ open = {}, name_of = name_of }, Shower):value(v, 0, 0)
+-- M.value(v [, name_of [, known]]) -> text. name_of(function) -> the name it is known by, or nil. known: value -> text,
+-- for what is better not looked into.
+function M.value(v, name_of, known)
+  local text = setmetatable({ open = {}, name_of = name_of, known = known }, Shower):value(v, 0, 0)
   if #text <= TOTAL then return text end
   return text:sub(1, (utf8.offset(text, 0, TOTAL) or TOTAL) - 1) .. ("\n... (%d bytes in all)"):format(#text)
 end
 
 -- The results of a line: short ones side by side, others below each other.
-function M.values(values, name_of)
+function M.values(values, name_of, known)
   local parts, long = {}, false
   for i = 1, values.n do
-    parts[i] = M.value(values[i], name_of)
+    parts[i] = M.value(values[i], name_of, known)
     long = long or #parts[i] > WIDTH // 2 or parts[i]:find("\n", 1, true)
   end
   return table.concat(parts, long and "\n" or "  ")
