@@ -15,6 +15,7 @@ local steps = require "moongate.cli.check.steps"
 local suggest = require "moongate.suggest"
 local text = require "moongate.cli.text"
 local values = require "moongate.cli.check.values"
+local walk = require "moongate.cli.check.walk"
 
 local M = {}
 
@@ -105,7 +106,7 @@ local function is_project(file, source)
     if not project.FIELDS[item.name or ""] then return false end
   end
   local foreign = false
-  parse.walk(tree, function(node)
+  walk(tree, function(node)
     foreign = foreign or (node.tag == "Name" and not node.decl and node.name == "require")
   end)
   return not foreign

@@ -180,6 +180,8 @@ local function carry_out(session, definition, values, words, hooks)
   local j = assert(variants.beginning(runs.begin, db, record))
   local ok, result = finished_life(j, definition, values, hooks)
   if variants.was_cut() then
+    -- This process lives, and with it what the one that is played to be gone had leased.
+    assert(db:exec "UPDATE outbox SET lease_holder = NULL, lease_until = NULL")
     j = variants.beginning(runs.take_up, db, runs.get(db, id))
     ok, result = finished_life(j, definition, values, hooks)
   end

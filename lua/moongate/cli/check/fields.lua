@@ -1,8 +1,8 @@
 -- fields.lua - names that our modules and their values do not have: modules, fields, methods, options.
 local meta = require "moongate.meta"
-local parse = require "moongate.cli.check.parse"
 local suggest = require "moongate.suggest"
 local values = require "moongate.cli.check.values"
+local walk = require "moongate.cli.check.walk"
 
 local M = {}
 
@@ -161,10 +161,10 @@ function M.faults(tree, known, opts)
   local check = setmetatable({
     values = known, faults = {}, written = {}, added = {}, has_file = opts.has_file, trusted = opts.trusted,
   }, Check)
-  parse.walk(tree, function(node)
+  walk(tree, function(node)
     if node.tag == "Assign" then check:note_written(node) end
   end)
-  parse.walk(tree, function(node) check:look(node) end)
+  walk(tree, function(node) check:look(node) end)
   return check.faults
 end
 

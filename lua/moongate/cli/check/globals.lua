@@ -1,5 +1,5 @@
 -- globals.lua - which global names a chunk reads and writes. The chunk must have passed load().
-local parse = require "moongate.cli.check.parse"
+local walk = require "moongate.cli.check.walk"
 
 local M = {}
 
@@ -14,7 +14,7 @@ end
 function M.scan(tree)
   local found = { reads = {}, writes = {}, opaque = false }
   local written, passed = {}, {} -- nodes that are targets; environments that are only looked into
-  parse.walk(tree, function(node)
+  walk(tree, function(node)
     if node.tag == "Assign" then
       for _, target in ipairs(node.targets) do written[target] = true end
     elseif node.tag == "Index" and is_environment(node.object) and node.name and not node.key then

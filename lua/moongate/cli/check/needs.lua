@@ -1,6 +1,6 @@
 -- needs.lua - permissions that a workflow needs, as far as its text shows, and does not declare: hosts, files and
 -- variables that it names.
-local parse = require "moongate.cli.check.parse"
+local walk = require "moongate.cli.check.walk"
 
 local M = {}
 
@@ -152,7 +152,7 @@ function M.faults(tree, known)
   local has = definition and declared(definition, known)
   if not has then return {} end
   local faults = {}
-  parse.walk(tree, function(node)
+  walk(tree, function(node)
     if node.tag ~= "Call" and node.tag ~= "Method" then return end
     local kind, text, arg, owner, fn = need_of(node, known)
     if not kind or not text then return end

@@ -11,6 +11,7 @@
 -- decl: {name, line, column, value = what it is declared as | nil, index = which of its results, assigned = written
 -- again, param = it is a parameter, fn = the function it is one of}
 local lexer = require "moongate.cli.lexer"
+local statements = require "moongate.cli.check.statements"
 
 local M = {}
 
@@ -231,10 +232,15 @@ end
 
 -- ---- statements ----
 
+-- At a word that ends a block, or at the end of it all.
+function Parser:at_block_end()
+  return self:kind() == "end" or (self:kind() == "keyword" and BLOCK_END[self.tokens[self.at].text] == true)
+end
+
 -- Until one of the words that end a block, which is taken when it is `stop`.
 function Parser:block(stop)
   local list = {}
-  while self:kind() ~= "end" and not (self:kind() == "keyword" and BLOCK_END[self.tokens[self.at].text]) do
+  while not self:at_block_end() do
     local token = self.tokens[self.at]
     local statement = self:statement()
     if statement.tag ~= "Empty" then statement.starts = { at = token.at, line = token.line } end
@@ -249,102 +255,6 @@ function Parser:scoped(stop)
   local list = self:block(stop)
   self:close()
   return list
-end
-
-local statements = {}
-
-statements["if"] = function(p, node)
-  node.tag, node.conditions, node.bodies = "If", {}, {}
-  repeat
-    node.conditions[#node.conditions + 1] = p:expression()
-    p:accept "then"
-    node.bodies[#node.bodies + 1] = p:scoped()
-  until not p:accept "elseif"
-  if p:accept "else" then node.bodies[#node.bodies + 1] = p:scoped() end
-  p:accept "end"
-end
-
-statements["while"] = function(p, node)
-  node.tag, node.condition = "While", p:expression()
-  p:accept "do"
-  node.body = p:scoped "end"
-end
-
-statements["do"] = function(p, node) node.tag, node.body = "Do", p:scoped "end" end
-
-statements["for"] = function(p, node)
-  local names = {}
-  repeat names[#names + 1] = p:next() until not p:accept ","
-  node.tag = p:accept "=" and "ForNumber" or "ForIn"
-  if node.tag == "ForIn" then p:accept "in" end
-  node.values = p:expressions()
-  p:accept "do"
-  p:open()
-  node.decls = {}
-  for i, token in ipairs(names) do node.decls[i] = p:declare(token) end
-  node.body = p:block "end"
-  p:close()
-end
-
-statements["repeat"] = function(p, node)
-  p:open()
-  node.tag, node.body = "Repeat", p:block "until"
-  node.condition = p:expression() -- sees the block's locals
-  p:close()
-end
-
-local function assigned(target)
-  if target.tag == "Name" and target.decl then target.decl.assigned = true end
-end
-
-statements["function"] = function(p, node)
-  local target, is_method = p:name(p:next()), false
-  while p:peek "." or p:peek ":" do
-    is_method = p:next().text == ":"
-    local index = p:node "Index"
-    index.object, index.name = target, p:next().text
-    target = index
-  end
-  assigned(target)
-  node.tag, node.targets = "Assign", { target }
-  node.values = { p:body({ tag = "Function", line = node.line, column = node.column }, is_method) }
-end
-
-statements["local"] = function(p, node)
-  node.tag = "Local"
-  if p:accept "function" then
-    local decl = p:declare(p:next())
-    decl.value, decl.index = { tag = "Function", line = node.line, column = node.column }, 1
-    node.decls, node.values = { decl }, { p:body(decl.value) }
-    return
-  end
-  local names = {}
-  repeat
-    names[#names + 1] = p:next()
-    if p:accept "<" then -- an attribute
-      p:next()
-      p:accept ">"
-    end
-  until not p:accept ","
-  node.values = p:accept "=" and p:expressions() or {}
-  node.decls = {}
-  for i, token in ipairs(names) do
-    local n = #node.values
-    local value = node.values[math.min(i, n)]
-    node.decls[i] = p:declare(token, { value = value, index = i < n and 1 or i - n + 1 })
-  end
-end
-
-statements["return"] = function(p, node)
-  node.tag, node.values = "Return", {}
-  local ends = p:kind() == "end" or (p:kind() == "keyword" and BLOCK_END[p.tokens[p.at].text])
-  if not ends and not p:peek ";" then node.values = p:expressions() end
-end
-
-statements["break"] = function(_, node) node.tag = "Break" end
-statements["goto"] = function(p, node)
-  node.tag = "Goto"
-  p:next()
 end
 
 function Parser:statement()
@@ -364,7 +274,9 @@ function Parser:statement()
   repeat targets[#targets + 1] = self:suffixed() until not self:accept ","
   if not self:accept "=" then return targets[1] end
   node.tag, node.targets, node.values = "Assign", targets, self:expressions()
-  for _, target in ipairs(targets) do assigned(target) end
+  for _, target in ipairs(targets) do
+    if target.tag == "Name" and target.decl then target.decl.assigned = true end
+  end
   return node
 end
 
@@ -379,36 +291,6 @@ function M.chunk(text)
     if p.at == before then p:next() end -- never in a chunk that loads; no loop in one that does not
   end
   return body
-end
-
--- ---- walking ----
-
-local CHILDREN = {
-  Function = { "body" }, Paren = { "value" }, Operation = { "parts" }, Index = { "object", "key" },
-  Call = { "fn", "args" }, Method = { "object", "args" }, Item = { "key", "value" }, Table = { "items" },
-  Local = { "values" }, Assign = { "targets", "values" }, Do = { "body" }, While = { "condition", "body" },
-  Repeat = { "body", "condition" }, ForNumber = { "values", "body" }, ForIn = { "values", "body" },
-  Return = { "values" }, If = {},
-}
-
--- M.walk(node or list, visit): visit(node) for each in source order, those inside after those around; visit returns
--- false to leave a node's inside out.
-function M.walk(node, visit)
-  if not node.tag then
-    for _, child in ipairs(node) do M.walk(child, visit) end
-    return
-  end
-  if visit(node) == false then return end
-  if node.tag == "If" then
-    for i, body in ipairs(node.bodies) do
-      if node.conditions[i] then M.walk(node.conditions[i], visit) end
-      M.walk(body, visit)
-    end
-    return
-  end
-  for _, name in ipairs(CHILDREN[node.tag] or {}) do
-    if node[name] then M.walk(node[name], visit) end
-  end
 end
 
 return M

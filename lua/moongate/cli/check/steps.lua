@@ -1,10 +1,10 @@
 -- steps.lua - what a run does in a loop over pairs. The order of pairs is another one in the next process, so a run
 -- that is resumed would meet its recorded steps in another order.
-local parse = require "moongate.cli.check.parse"
+local walk = require "moongate.cli.check.walk"
 
 local M = {}
 
-local STEPS = { step = true, sleep = true, timeout = true, webhook = true }
+local STEPS = { step = true, read = true, sleep = true, timeout = true, webhook = true }
 local TASKS = { spawn = true }
 
 -- "pairs(t)", "next, t"
@@ -30,9 +30,9 @@ end
 -- M.faults(tree, values, is_workflow) -> list of {line, column, message}
 function M.faults(tree, known, is_workflow)
   local faults, seen = {}, {}
-  parse.walk(tree, function(loop)
+  walk(tree, function(loop)
     if loop.tag ~= "ForIn" or not is_unordered(loop.values, known) then return end
-    parse.walk(loop.body, function(node)
+    walk(loop.body, function(node)
       local name = not seen[node] and what(node, known, is_workflow)
       if not name then return end
       seen[node] = true

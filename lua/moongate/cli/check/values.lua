@@ -6,9 +6,9 @@
 -- {class = name} or {fields = list}; nil: anything.
 local host = require "moongate.host"
 local meta = require "moongate.meta"
-local parse = require "moongate.cli.check.parse"
 local sandbox = require "moongate.sandbox"
 local types = require "moongate.meta.types"
+local walk = require "moongate.cli.check.walk"
 
 local M = {}
 
@@ -170,7 +170,7 @@ function Values:bind_fields(tree, kind)
 end
 
 function Values:bind_calls(tree)
-  parse.walk(tree, function(node)
+  walk(tree, function(node)
     if node.tag ~= "Call" and node.tag ~= "Method" then return end
     local fn, _, args = self:call(node)
     for i, param in ipairs(fn and fn.params or {}) do

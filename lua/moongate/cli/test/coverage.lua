@@ -5,6 +5,7 @@ local host = require "moongate.host"
 local json = require "moongate.json"
 local parse = require "moongate.cli.check.parse"
 local sandbox = require "moongate.sandbox"
+local walk = require "moongate.cli.check.walk"
 
 local M = {}
 
@@ -16,7 +17,7 @@ local COUNTER = "__coverage" -- a name that no script has, in its environment an
 -- The places of statements in a source, {offset, line} each, in order.
 local function statements(source)
   local places, seen = {}, {}
-  parse.walk(parse.chunk(source), function(node)
+  walk(parse.chunk(source), function(node)
     if node.starts and not seen[node] then
       seen[node] = true
       places[#places + 1] = node.starts
