@@ -165,9 +165,10 @@ SKIP: {
     $keys->('C-c');
     $see->(qr/\^C\s*interrupted\n$prompt$/, 'Ctrl-C ends a call of 60 seconds');
     cmp_ok(time - $start, '<', 20, 'at once');
-    $type->("while true do end\n");
+    $type->("print 'spins' while true do end\n");
+    $see->(qr/^spins$/m, 'a loop runs');
     $keys->('C-c');
-    $see->(qr/while true do end\n\^C\s*interrupted\n$prompt$/, 'and a loop');
+    $see->(qr/spins\n\^C\s*interrupted\n$prompt$/, 'and is ended, too');
     $type->("i == nil, 1 + 1\n");
     $see->(qr/true  2\n$prompt$/, 'the session goes on');
 
@@ -213,9 +214,10 @@ SKIP: {
     $see->(qr/> 1 \+ 2\n3\nmoongate \(sim\)>$/, 'a terminal that can do nothing gets plain lines');
     $keys->('C-c');
     $see->(qr/\^C\n$prompt$/, 'Ctrl-C there');
-    $type->("task.sleep(60)\n");
+    $type->("print 'waits' task.sleep(60)\n");
+    $see->(qr/^waits$/m, 'a call there');
     $keys->('C-c');
-    $see->(qr/interrupted\n$prompt$/, 'and in a call');
+    $see->(qr/interrupted\n$prompt$/, 'is ended, too');
     $keys->('C-d');
     $see->(qr/ended: 0/, 'and the end');
     run(@tmux, 'kill-server');
