@@ -124,6 +124,11 @@ function M.module(module)
   page:doc(module.doc, 2)
   page:rows("Functions", function_rows(module.functions, module.name))
   page:rows("Fields", field_rows(module.fields))
+  for _, alias in ipairs(module.aliases) do
+    local rows = {}
+    for i, value in ipairs(alias.values or {}) do rows[i] = { value.value, value.doc } end
+    page:rows("Values of " .. M.short(alias.name), rows)
+  end
   local objects = {}
   for _, class in ipairs(module.classes) do
     if #class.methods > 0 then

@@ -52,12 +52,23 @@ function M.page(name)
   local module = meta.module(name)
   local short = api.short(name)
   local page = setmetatable({}, Page)
-  page:add("# %s\n\n```lua\nlocal %s = require %q\n```", short, short:match "[%w_]+$", name)
+  page:add("# %s\n\n```lua\nlocal %s = require %q\n```", short,
+    _G[short] and short .. "s" or short, name)
   doc_of(page, module.doc)
   if #module.fields > 0 then page:add "\n## Fields\n" end
   entries(page, module.fields)
   if #module.functions > 0 then page:add "\n## Functions" end
   for _, fn in ipairs(module.functions) do fn_of(page, fn, name) end
+  for _, alias in ipairs(module.aliases) do
+    if alias.values then
+      page:add("\n## %s", api.short(alias.name))
+      doc_of(page, alias.doc)
+      page:add ""
+    end
+    for _, value in ipairs(alias.values or {}) do
+      page:add("- `%s`%s", value.value, value.doc ~= "" and ": " .. escaped(value.doc) or "")
+    end
+  end
   for _, class in ipairs(module.classes) do
     local own = class.name == module.class
     if not own and #class.fields + #class.methods > 0 then

@@ -4,7 +4,7 @@
 --
 -- parse(text, name) -> {
 --   name, doc, file, line, faults = {"file:line: what"},
---   functions = { function, … }, classes = { class, … }, aliases = { {name, type, doc}, … }, fields = { field, … }
+--   functions = { function, … }, classes = { class, … }, aliases = { alias, … }, fields = { field, … }
 -- }   fields: of the module itself
 --   function  {name, doc, params = {param}, returns = {{type, name, doc, optional}}, errors = {code, …}, see = {name},
 --              generics = {name}, overloads = {text}, deprecated, owner (a method's class), method (called with ":"),
@@ -12,6 +12,7 @@
 --   param     {name, type, doc, optional}
 --   class     {name, parents = {name}, doc, fields = {field}, methods = {function}, file, line}
 --   field     {name, type, doc, optional}; name "[string]": any name
+--   alias     {name, type, doc, values = {{value, doc}} | nil}
 local types = require "moongate.meta.types"
 
 local M = {}
@@ -154,7 +155,14 @@ function Parser:comment(text)
     return
   end
   self.last = nil
-  if text:find "^|" then return end -- a value of an alias
+  local value, value_doc = text:match '^|%s*"?([^"%s]+)"?%s*(.*)$' -- a value of an alias
+  if value then
+    local alias = self.module.aliases[#self.module.aliases]
+    if not alias then return self:fault("a value of no alias: %s", value) end
+    alias.values = alias.values or {}
+    table.insert(alias.values, { value = value, doc = value_doc })
+    return
+  end
   self.block.doc = add_text(self.block.doc, text:gsub("^ ", ""))
 end
 

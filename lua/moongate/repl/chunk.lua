@@ -68,7 +68,7 @@ function M.lift(text)
 end
 
 local function incomplete(err)
-  return err.message:find "<eof>'?$" ~= nil
+  return err.message:find "<eof>'?$" ~= nil and not err.message:find "^unfinished string" -- those end with their line
 end
 
 -- An expression as a function whose errors are at its own place: `return f()` would be a tail call, of which Lua keeps
@@ -85,6 +85,7 @@ end
 function M.compile(text, env)
   text = text:gsub("^%s*=", "")
   if not text:find "%S" then return nil end
+  if text:find "^%s*%-%-" and #lexer.tokens(text) == 1 and host.load_chunk(text, "=repl", env) then return nil end
   local fn, as_expression = host.load_chunk("return " .. text, "=repl", env)
   if fn then return in_place(text, env) or fn, "expression" end
   local as_statement
@@ -93,7 +94,6 @@ function M.compile(text, env)
     if incomplete(as_statement) or incomplete(as_expression) then return nil, "incomplete" end
     return nil, as_statement
   end
-  if #lexer.tokens(text) == 1 then return nil end -- a comment
   fn = host.load_chunk(M.lift(text), "=repl", env) or fn
   return fn, "statement"
 end
