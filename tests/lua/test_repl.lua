@@ -137,8 +137,8 @@ end)
 t.test("what :save writes", function()
   local s = new_session()
   for _, line in ipairs {
-    "local n = 2", "n", "1 + 1", "uuid.v4()", "print(_)", "help(uuid)", "function twice(x) return x * n end", "error 'no'",
-    "x = twice(n)", "password = 'abc'",
+    "local n = 2", "n", "1 + 1", "uuid.v4()", "print(_)", "help(uuid)", "function twice(x) return x * n end",
+    "error 'no'", "x = twice(n)", "password = 'abc'",
   } do
     s:eval(line)
   end
