@@ -121,12 +121,10 @@ sub crash {
     my $verify = moon('audit', 'verify');
     push @wrong, "audit: $verify->{out}$verify->{err}" if $verify->{status} != 0 || $verify->{out} =~ /without an outcome/;
     if ($words[0] eq 'route-prompts') {
-        my %effects = map { $_ => 1 } map { $_->{body} // '' } grep { $_->{path} =~ m{/prompts$} } @{ sim_get($sim, 'stats')->{last} };
-        my (%ids, %of);
-        for (grep { $_->{path} =~ m{/prompts$} && $_->{method} eq 'POST' } @{ sim_get($sim, 'stats')->{last} }) { $of{ $_->{body} }{ $_->{id} } = 1 }
-        my @more = grep { keys %{ $of{$_} } > 1 } keys %of;
-        push @wrong, 'a prompt went out under two ids' if @more;
-        push @wrong, 'prompts sent: ' . keys(%effects) . ', not 12' if keys %effects != 12;
+        my %ids;    # of each body; a request without one was cut off half-way
+        $ids{ $_->{body} }{ $_->{id} } = 1 for grep { $_->{path} =~ m{/prompts$} && $_->{body} } @{ sim_get($sim, 'stats')->{last} };
+        push @wrong, 'a prompt went out under two ids' if grep { keys %$_ > 1 } values %ids;
+        push @wrong, 'prompts sent: ' . keys(%ids) . ', not 12' if keys %ids != 12;
     }
     return @wrong;
 }
