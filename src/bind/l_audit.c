@@ -14,6 +14,7 @@
 
 #define L_SUBMISSION "moongate.audit.submission"
 #define L_ENTRY      "moongate.audit.entry"
+#define FIELDS_SIZE  500 /* most events have room in it */
 
 static const char submission_key = 0;
 
@@ -52,8 +53,10 @@ static void on_done(void *ud, uint64_t seq, const struct moon_err *err) {
 static int encode(lua_State *L, int idx, int action_idx, struct moon_buf *out, struct moon_err *err) {
     struct moon_err why;
     size_t len;
-    int rc = moon_lua_json_encode(L, idx, out, &why);
+    int rc = moon_buf_reserve(out, FIELDS_SIZE);
     if (rc != 0)
+        return moon_err_set(err, rc, "out of memory");
+    if ((rc = moon_lua_json_encode(L, idx, out, &why)) != 0)
         return moon_err_set(err, rc, "audit: %s", why.message);
     lua_pushliteral(L, "action");
     bool has_action = lua_rawget(L, idx) != LUA_TNIL;
