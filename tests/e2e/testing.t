@@ -221,6 +221,29 @@ LUA
     like $r->{out}, qr/^ok 1 .*\n# run 1 times again\nnot ok 2 - without a key\n(?:#.*\n)?# .*every write was sent twice: .*\n#   ~ gateway\.model_jobs: 2, expected 1\nok 3/m, '--repeat-writes' or diag $r->{out};
 };
 
+subtest 'the bundled workflows come to the same, wherever they are cut off' => sub {
+    my $d = folder('a_test.lua' => <<'LUA' =~ s/EXAMPLES/$root\/scripts\/examples\//r);
+local E = "EXAMPLES"
+local function run(name, ...)
+  local words = { ... }
+  it(name, function()
+    local out = test.sim():run(name, table.unpack(words))
+    expect(out.error):to_be_nil()
+    expect(out.exit_status):to_be(0)
+  end)
+end
+run("promote-template", E .. "support_answer.txt", "--split", "20%", "--variant", "concise")
+run("register-model", E .. "model.json")
+run("configure-model", E .. "model_configuration.json")
+run("route-prompts", "--model", "sim-small", "--fallback", "sim-large", E .. "prompts.jsonl")
+run("deploy-index", E .. "indexes", "--vector-store", "vs")
+run(E .. "my_workflow.lua", "--ingest", "--vector-store", "vs")
+LUA
+    my $r = tests($d, '--crash-everywhere', '--repeat-writes');
+    is $r->{status}, 0 or diag $r->{out}, $r->{err};
+    is scalar(() = $r->{out} =~ /times again/g), 6;
+};
+
 subtest 'lines that ran' => sub {
     my $d = folder('helper.lua' => <<'LUA', 'tests/a_test.lua' => 'it("x", function() end)', 'b_test.lua' => <<'TEST', 'c_test.lua' => <<'TEST');
 #!/usr/bin/env moongate

@@ -197,7 +197,9 @@ end
 
 local function is_write(call)
   local method = call.req.method
-  return call.route and not call.route.login and not call.route.open and method ~= "GET" and method ~= "HEAD"
+  local route = call.route
+  -- Those that are told of arrivals tell repetitions apart themselves.
+  return route and not route.login and not route.open and not route.arrived and method ~= "GET" and method ~= "HEAD"
 end
 
 local no_fate = { latency = 0, late = 0 }

@@ -82,7 +82,7 @@ local VARY = {}
 for name in ([[id etag url seed ingestion oauth prompts metrics attempts seconds elapsed_ms latency_ms job_duration_ms
   correlation_id correlationId audit_id audit_seq run_id job_id jobId model_id modelId sync_event_id syncEventId
   last_update updatedAt updated_at createdAt created_at registeredAt started_at finished_at webhooks validation health
-  endpointUrl endpoint_url payload_hash payloadHash]]):gmatch "%S+" do
+  endpointUrl endpoint_url payload_hash payloadHash chat]]):gmatch "%S+" do
   VARY[name] = true
 end
 
