@@ -127,6 +127,9 @@ void moon_check_options(lua_State *L, int idx, const char *const names[]);
  */
 int moon_host_permit(lua_State *L, const char *kind, const char *what, struct moon_err *err);
 bool moon_host_asks(lua_State *L); /* false: everything is allowed and nothing recorded, so no need to ask */
+/* Raises once scripts are held to permissions, unless the innermost Lua function is the program's own: for objects that
+ * a script may come by but is not to use. */
+void moon_host_check_caller(lua_State *L, const char *what);
 /* A server is to listen there: on this machine's own addresses without a word, else a permission "net" for the address.
  * While it does, what it serves may be connected to. */
 int moon_host_permit_listen(lua_State *L, const char *host, unsigned port, struct moon_err *err);

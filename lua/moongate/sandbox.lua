@@ -75,6 +75,7 @@ function M.new(folder, globals)
 
   function env.load(chunk, name, mode, ...)
     if mode ~= nil and type(mode) ~= "string" then error("bad argument #3 to 'load' (string expected)", 2) end
+    if type(name) == "string" and name:find "^@moongate/" then name = "@./" .. name:sub(2) end -- is the program's own
     if select("#", ...) == 0 then return load(chunk, name, "t", env) end
     return load(chunk, name, "t", (...))
   end
@@ -162,6 +163,7 @@ end
 
 -- path -> function in an environment of its own | nil, err. From here on the permissions hold, for all code.
 function M.load_script(path, globals)
+  if path:find "^moongate/" then path = "./" .. path end -- a chunk called moongate/… is the program's own
   host.restrict(folder_of(path))
   return M.load_file(path, M.new(folder_of(path), globals))
 end

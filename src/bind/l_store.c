@@ -17,6 +17,7 @@ static const struct moon_services *services(lua_State *L) {
 struct l_store *l_store_check(lua_State *L, int idx, const char *what) {
     struct l_store *h = luaL_checkudata(L, idx, L_STORE);
     luaL_argcheck(L, h->queue, idx, "a closed store");
+    moon_host_check_caller(L, what);
     moon_task_check(L, what);
     if (moon_store_queue_holder(h->queue) == moon_task_current(L))
         luaL_error(L, "%s: inside of db:transaction, use tx:exec", what);

@@ -141,6 +141,7 @@ static int l_tx_exec(lua_State *L) {
     struct moon_err err;
     luaL_argcheck(L, h->tx, 1, "the transaction has ended");
     luaL_checkstring(L, 2);
+    moon_host_check_caller(L, "tx:exec");
     moon_task_check(L, "tx:exec");
     if (h->failed.code)
         return moon_fail(L, &h->failed);

@@ -112,6 +112,28 @@ int moon_host_permit(lua_State *L, const char *kind, const char *what, struct mo
     return rc;
 }
 
+/* "@moongate/store.lua", or below --lua-dir. Scripts' chunks have other names: see lua/moongate/sandbox.lua. */
+static bool is_own(const struct moon_host *host, const char *source) {
+    size_t n = host->lua_dir ? strlen(host->lua_dir) : 0;
+    return strncmp(source, "@moongate/", 10) == 0 ||
+           (n && *source == '@' && strncmp(source + 1, host->lua_dir, n) == 0 &&
+            strncmp(source + 1 + n, "/moongate/", 10) == 0);
+}
+
+void moon_host_check_caller(lua_State *L, const char *what) {
+    const struct moon_host *host = moon_host_of(L);
+    lua_Debug ar;
+    if (!moon_permit_enforced(host->services.permit))
+        return;
+    for (int level = 1; lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar); level++)
+        if (*ar.what != 'C') {
+            if (is_own(host, ar.source))
+                return;
+            break;
+        }
+    luaL_error(L, "%s: not for scripts", what);
+}
+
 int moon_host_permit_listen(lua_State *L, const char *host, unsigned port, struct moon_err *err) {
     struct moon_net_target t;
     char what[MOON_NET_HOST_SIZE + 8];

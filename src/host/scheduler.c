@@ -93,9 +93,22 @@ static void beat(struct moon_host *host) { /* nobody else writes it */
     atomic_store_explicit(&host->beat, n + 1, memory_order_relaxed);
 }
 
+/* A signal that comes from here on puts its hook on t's coroutine; one that came before is seen here. */
+static bool may_go_on(struct moon_host *host, struct moon_task *t) {
+    atomic_store_explicit(&host->running, t->co, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&host->line_interrupts, memory_order_relaxed))
+        host_answer_line_interrupt(host);
+    bool ends =
+        (t->cancelled && !moon_task_shielded(t)) || atomic_load_explicit(&host->interrupted, memory_order_relaxed);
+    if (ends)
+        atomic_store_explicit(&host->running, NULL, memory_order_relaxed);
+    return !ends;
+}
+
 static void step(lua_State *L, struct moon_host *host, struct moon_task *t) {
     int status, n = 0;
-    if ((t->cancelled && !moon_task_shielded(t)) || atomic_load_explicit(&host->interrupted, memory_order_relaxed)) {
+    if (!may_go_on(host, t)) {
         host_task_cancelled(L, t);
         return;
     }
@@ -103,7 +116,6 @@ static void step(lua_State *L, struct moon_host *host, struct moon_task *t) {
         stress_gc(L, host);
     t->state = MOON_TASK_RUNNING;
     host->current = t;
-    atomic_store_explicit(&host->running, t->co, memory_order_relaxed);
     status = lua_resume(t->co, L, t->nargs, &n);
     atomic_store_explicit(&host->running, NULL, memory_order_relaxed);
     host->current = NULL;

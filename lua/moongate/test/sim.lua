@@ -108,7 +108,8 @@ end
 local function parse(definition, words)
   local commands = require "moongate.cli.commands"
   flags.check(definition, commands.globals)
-  local values, faults = flags.parse(definition, words, { getenv = host.getenv, globals = commands.globals })
+  local function getenv(name) return host.allows("env", name) and host.getenv(name) or nil end
+  local values, faults = flags.parse(definition, words, { getenv = getenv, globals = commands.globals })
   if values then return values end
   error(errors.new {
     code = "usage", message = table.concat(faults, "; "), details = faults[2] and faults or nil,
