@@ -40,7 +40,8 @@ function gateway.seen_as(request) end
 ---@field deadline number seconds
 ---@field audit table
 ---@field log table
----@field _client moongate.http.client for modules of the program
+---@field queue boolean
+---@field base_url? string where its requests go
 local handle = {}
 
 ---What was read. `content` may be changed in place and written.

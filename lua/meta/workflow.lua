@@ -113,7 +113,6 @@ function workflow.exit_status(err) end
 ---@field audit moongate.audit
 ---@field log moongate.log
 ---@field metrics moongate.metrics.registry the run's own
----@field journal any where its steps are recorded
 local run = {}
 
 ---Options of the gateway's HTTP client, before `run.gateway` is used.

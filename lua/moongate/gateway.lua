@@ -1,6 +1,8 @@
 -- gateway.lua - a gateway's resources by kind, and the generic verbs on any path. Reads are here; every write goes
 -- through gateway/write.lua. All of it raises error objects.
 --
+-- Scripts, and whoever else opens one, have a handle (moongate.sealed); the stages of a write have the gateway itself.
+--
 -- A resource is {kind, args, content, etag, status, body, correlation_id, stale, age}: content is what a PUT takes
 -- and may be changed in place; the state that was read is kept apart, so that a write knows what was changed.
 
@@ -14,6 +16,7 @@ local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
 local poll = require "moongate.gateway.poll"
 local queue_stage = require "moongate.gateway.queue_stage"
+local sealed = require "moongate.sealed"
 local write = require "moongate.gateway.write"
 
 local M = {}
@@ -40,6 +43,8 @@ local OPTIONS = {
   store = true, journal = true,
 }
 
+local seal -- a gateway's handle, made below
+
 local POLICIES = { fail = true, rebase = true, overwrite = true }
 
 -- gateway.open{dialect = "genesys" | table, kinds = overrides, client = http client, limits = of the project file,
@@ -55,7 +60,7 @@ function M.open(opts)
   end
   local policy = opts.on_conflict or "fail"
   if not POLICIES[policy] then error(("gateway.open: on_conflict '%s' is not known"):format(tostring(policy)), 2) end
-  return setmetatable({
+  return seal(setmetatable({
     _client = opts.client or error("gateway.open: client is missing", 2),
     _kinds = kinds.load(opts.dialect or "genesys", opts.kinds, opts.limits),
     _journal = opts.journal,
@@ -72,7 +77,7 @@ function M.open(opts)
     queue = opts.queue or false,
     store = opts.store, -- nil: the session's; for what is queued
     _unread = {}, -- paths that could not be read when a write was to build on them
-  }, Gateway)
+  }, Gateway))
 end
 
 -- gw:kind(name) -> the declaration; raises for one that the dialect does not have.
@@ -299,5 +304,23 @@ function Gateway:breaker(family)
   local base = self._client.base_url
   return base and http.breaker(base, family).state or "closed"
 end
+
+-- ---- what is seen from outside ----
+
+local METHODS = {
+  -- A declaration is the dialect's, for everybody.
+  kind = function(self, name) return sealed.copy(self:kind(name)) end,
+}
+for _, name in ipairs {
+  "get", "get_path", "request", "pages", "list", "find", "poll", "write", "confirm", "remove", "put_path", "post_path",
+  "patch_path", "delete_path", "breaker",
+} do METHODS[name] = Gateway[name] end
+
+seal = sealed.class("moongate.gateway.handle", METHODS, {
+  dry_run = true, on_conflict = true, deadline = true, queue = true, queued = true,
+  audit = function(self) return sealed.copy(self.audit) end,
+  log = function(self) return sealed.copy(self.log) end,
+  base_url = function(self) return self._client.base_url end,
+})
 
 return M

@@ -18,7 +18,7 @@ M.SECONDS, M.BYTES = histogram.SECONDS, histogram.BYTES
 -- ---- series: what counts for one set of label values ----
 
 local Counter = {}
-Counter.__index = Counter
+local CounterMeta = { __index = Counter }
 
 -- series:add([n]): n >= 0; 1 by default.
 function Counter:add(n)
@@ -28,7 +28,7 @@ function Counter:add(n)
 end
 
 local Gauge = {}
-Gauge.__index = Gauge
+local GaugeMeta = { __index = Gauge }
 
 function Gauge:set(v)
   if type(v) ~= "number" then error("gauge: a value is a number, not a " .. type(v), 2) end
@@ -42,7 +42,6 @@ end
 -- ---- metrics: series by label values ----
 
 local Metric = {}
-Metric.__index = Metric
 
 -- metric:with(value, …) -> the series.
 function Metric:with(...)
@@ -95,11 +94,11 @@ local CLASSES = { counter = class "counter", gauge = class "gauge", histogram = 
 -- ---- the registry ----
 
 local Registry = {}
-Registry.__index = Registry
+local RegistryMeta = { __index = Registry }
 
 -- metrics.new() -> registry. A run has one of its own: run.metrics.
 function M.new()
-  return setmetatable({ _metrics = {}, _names = {}, _collectors = {} }, Registry)
+  return setmetatable({ _metrics = {}, _names = {}, _collectors = {} }, RegistryMeta)
 end
 
 local RESERVED = { "_total", "_count", "_sum", "_bucket" }
@@ -157,8 +156,8 @@ local function register(self, kind, name, help, names, make, buckets)
   return metric
 end
 
-local function new_counter() return setmetatable({ value = 0 }, Counter) end
-local function new_gauge() return setmetatable({ value = 0 }, Gauge) end
+local function new_counter() return setmetatable({ value = 0 }, CounterMeta) end
+local function new_gauge() return setmetatable({ value = 0 }, GaugeMeta) end
 
 -- registry:counter(name, help [, label names]) -> counter: add(n, value, …), with(value, …), value(value, …).
 -- The same name again gives the same metric.

@@ -12,6 +12,7 @@ local errors = require "moongate.error"
 local json = require "moongate.json"
 local models = require "moongate.router.models"
 local prompt = require "moongate.router.prompt"
+local sealed = require "moongate.sealed"
 local send = require "moongate.router.send"
 local suggest = require "moongate.suggest"
 local task = require "moongate.task"
@@ -24,9 +25,11 @@ local M = { SAFETY = prompt.SAFETY, TEMPERATURES = prompt.TEMPERATURES, TEMPERAT
 local OWN_METADATA = { routingVersion = "1", dispatchSource = "moongate" }
 
 local Router = {}
-Router.__index = Router
+local RouterMeta = { __index = Router }
 
 -- ---- opening ----
+
+local seal -- a router's handle, made below
 
 local OPTIONS = {
   gateway = true, model = true, fallback = true, temperature = true, temperatures = true, max_tokens = true,
@@ -99,16 +102,16 @@ function M.open(opts)
     gateway = gateway, path = kind.path, model = opts.model, fallback = opts.fallback or {},
     temperatures = matrix(opts.temperatures), safety = json.array(opts.safety or {}), limits = opts.limits,
     metadata = {}, deadline = opts.deadline or 30, concurrency = opts.concurrency or 5,
-    audit = opts.audit or gateway.audit, schema = prompt.schema(opts.limits), _client = gateway._client,
+    audit = opts.audit or gateway.audit, schema = prompt.schema(opts.limits), _client = sealed.open(gateway)._client,
     _scope = kind.scopes and kind.scopes.write,
-  }, Router)
+  }, RouterMeta)
   for _, part in ipairs { OWN_METADATA, opts.metadata or {} } do
     for name, value in pairs(part) do self.metadata[name] = value end
   end
   self._places = task.semaphore(self.concurrency)
   check_settings(self, opts)
   self.models = models.new(gateway, opts.metrics or require("moongate.metrics").new())
-  return self
+  return seal(self)
 end
 
 -- router:prepare(): reads which models there are, once, and refuses a chain that names one that is not. Raises.
@@ -171,5 +174,12 @@ function Router:route(given)
   end
   return result
 end
+
+seal = sealed.class("moongate.router.handle", Router, {
+  model = true, concurrency = true, deadline = true,
+  models = function(self) return models.seal(self.models) end,
+  parameters = function(self) return sealed.copy(self.parameters) end,
+  chain = function(self) return self.chain and sealed.copy(self.chain) end,
+})
 
 return M

@@ -11,7 +11,7 @@ local private = {
   host = true, sandbox = true, cli = true, meta = true, repl = true, suggest = true, span = true, trace = true,
   closing = true,
   lease = true, shared = true, scope = true, journal = true, runs = true, store = true, queued_writes = true,
-  child = true, outbox = true,
+  child = true, outbox = true, sealed = true, work_queue = true,
 }
 
 local plain = {

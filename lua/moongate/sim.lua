@@ -9,13 +9,13 @@ local control = require "moongate.sim.control"
 local faults = require "moongate.sim.faults"
 local fs = require "moongate.fs"
 local options = require "moongate.sim.options"
+local sealed = require "moongate.sealed"
 local service = require "moongate.sim.service"
 
 local M = {}
 
 local Server = {}
-Server.__index = Server
-Server.__name = "sim.server"
+local ServerMeta = { __index = Server }
 
 -- What the gateway holds, as GET /__sim/state shows it.
 function Server:state() return control.state(self.gateway) end
@@ -50,10 +50,14 @@ end
 -- Waits until the server has ended.
 function Server:join() self.server:join() end
 
-Server.__close = function(self)
+local function close(self)
   self.server:close()
   self.gateway.jobs:stop()
 end
+
+local seal = sealed.class("moongate.sim.server", Server, {
+  url = true, port = true, client_id = true, client_secret = true, webhook_secret = true,
+}, close)
 
 -- Starts a simulated gateway (options.lua has the options) in the current task, with which it ends.
 function M.start(opts)
@@ -74,10 +78,10 @@ function M.start(opts)
   if not server then return nil, err end
   gw.url = server.url
   gw.jobs:start()
-  return setmetatable({
+  return seal(setmetatable({
     server = server, gateway = gw, url = server.url, port = server.port,
     client_id = o.client_id, client_secret = o.client_secret, webhook_secret = gw.webhooks.secret,
-  }, Server)
+  }, ServerMeta))
 end
 
 -- "status=503,rate=0.05" -> rule | nil, err: what --fault takes. fault_help: its text for people.

@@ -15,7 +15,7 @@ local tracer -- the session's; nil: nobody traces
 -- ---- one span ----
 
 local Span = {}
-Span.__index = Span
+local SpanMeta = { __index = Span }
 
 -- span:set(name, value): an attribute: a string, number, boolean, or a list of one of these. nil: nothing.
 function Span:set(name, value)
@@ -43,7 +43,7 @@ local function reason_of(err)
 end
 
 -- Also when the task is closed in the middle of it.
-function Span:__close(err)
+function SpanMeta.__close(self, err)
   native.enter(self.before)
   self.finish = native.now()
   if not self.ended then self:fail(reason_of(err)) end
@@ -59,7 +59,7 @@ local function open(name, attributes, kind, parent, id)
   local span = setmetatable({
     id = id or native.id(), parent = parent or native.current(), name = name, kind = kind, attributes = {},
     start = native.now(),
-  }, Span)
+  }, SpanMeta)
   for key, value in pairs(attributes or {}) do span.attributes[key] = value end
   span.before = native.enter(span.id)
   return span

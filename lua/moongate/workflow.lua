@@ -16,6 +16,7 @@ local exit_status = require "moongate.cli.exit_status"
 local flags = require "moongate.cli.flags"
 local json = require "moongate.json"
 local gen_ai = require "moongate.trace.gen_ai"
+local sealed = require "moongate.sealed"
 local suggest = require "moongate.suggest"
 local trace = require "moongate.trace"
 
@@ -140,6 +141,8 @@ end
 --   run.metrics            the run's registry (moongate.metrics)
 --   run.limits, run.project  of the project file; empty tables without one
 --   run.id                 what `moongate runs` knows it by; nil in a dry run, or where nothing is kept of it
+--
+-- It gets a handle (moongate.sealed): the session, the journal and the store are not in a script's reach.
 
 local Run = {}
 
@@ -284,6 +287,24 @@ function Run:webhook(event, data, opts)
   end)
 end
 
+-- ---- what is seen of it from outside ----
+
+local METHODS = {}
+for _, name in ipairs {
+  "client", "say", "diff", "step", "read", "sleep", "timeout", "hold", "span", "model_call", "progress", "report",
+  "note", "stream", "webhook",
+} do METHODS[name] = Run[name] end
+
+local function copy_of(key) return function(run) return sealed.copy(run[key]) end end
+
+local seal = sealed.class("moongate.workflow.run", METHODS, {
+  name = true, id = true, dry_run = true, queue = true, json = true, deadline = true, simulated = true,
+  args = copy_of "args", flags = copy_of "flags", project = copy_of "project", limits = copy_of "limits",
+  audit = copy_of "audit", log = copy_of "log",
+  gateway = function(run) return run.gateway end,
+  metrics = function(run) return run.metrics end,
+})
+
 -- ---- running ----
 
 local function no_bar() return { advance = function() end, done = function() end } end
@@ -360,7 +381,7 @@ end
 
 -- workflow.open(session) -> a run that no workflow has: what a prompt works with. session: as for workflow.execute.
 function M.open(session)
-  return new_run({ name = "repl", args = {}, flags = {} }, {}, session)
+  return seal(new_run({ name = "repl", args = {}, flags = {} }, {}, session))
 end
 
 local function lines_of(text)
@@ -434,7 +455,7 @@ function M.execute(definition, values, session)
   for _, part in ipairs { run.flags, run.args } do
     for k, v in pairs(part) do given[k] = v end
   end
-  local ok, returned = pcall(definition.run, run, given)
+  local ok, returned = pcall(definition.run, seal(run), given)
   if run._scope then require("moongate.workflow.hold").release(run) end
   if not ok then error(returned, 0) end
   local outcome = outcome_of(run, returned)

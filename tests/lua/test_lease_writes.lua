@@ -4,6 +4,7 @@ local fake = require "fake_gateway"
 local lease = require "moongate.lease"
 local rows = require "moongate.lease.rows"
 local stores = require "stores"
+local sealed = require "moongate.sealed"
 local t = require "moongate.test"
 
 local PLACE = { vectorStoreId = "vs", indexId = "orders" }
@@ -139,10 +140,10 @@ stores.each(function(kind, open)
   test("templates are held as a whole, models by their names, what has no name not at all", function(mine, _, db)
     local stage = require "moongate.gateway.lease_stage"
     local gw = fake.open(fake.client(), { leases = mine:scope {} })
-    local version = stage.name_of(gw, gw:kind "template_version", { templateId = "a" }, "POST", {})
-    t.eq(version, stage.name_of(gw, gw:kind "template_rollback", { templateId = "a" }, "DELETE"))
+    local version = stage.name_of(sealed.open(gw), gw:kind "template_version", { templateId = "a" }, "POST", {})
+    t.eq(version, stage.name_of(sealed.open(gw), gw:kind "template_rollback", { templateId = "a" }, "DELETE"))
     t.eq(version, "resource /api/v2/ai/prompt-templates/a at https://gw.test")
-    t.eq(stage.name_of(gw, gw:kind "model", {}, "POST", { name = "m" }),
+    t.eq(stage.name_of(sealed.open(gw), gw:kind "model", {}, "POST", { name = "m" }),
       "resource /api/v2/ai/llm-gateway/models?name=m at https://gw.test")
     gw:put_path("/notes/{id}", { text = "x" }, { params = { id = 7 } })
     t.eq(names(db), { "resource /notes/7 at https://gw.test" })

@@ -8,6 +8,7 @@ local json = require "moongate.json"
 local outbox = require "moongate.outbox"
 local rows = require "moongate.outbox.rows"
 local secret = require "moongate.secret"
+local sealed = require "moongate.sealed"
 local sender = require "moongate.outbox.sender"
 local store = require "moongate.store"
 local t = require "moongate.test"
@@ -54,7 +55,8 @@ t.test("a store that can't be used is told of, and the message goes out all the 
   local server, got = receiver()
   local logged = {}
   local definition = workflow.define { name = "w", summary = "s", run = function(run)
-    run.log = { error = function(fmt, ...) logged[#logged + 1] = fmt:format(...) end, warn = function() end }
+    local function note(fmt, ...) logged[#logged + 1] = fmt:format(...) end
+    sealed.open(run).log = { error = note, warn = function() end }
     return { notes = run:webhook("e", {}) }
   end }
   local out = workflow.execute(definition, {}, {
@@ -287,6 +289,7 @@ local function tests(name, open)
   test("a step's rows go with its transaction, and are found again by run and step", function(db)
     local server, got = receiver()
     local definition = workflow.define { name = "w", summary = "s", run = function(run)
+      run = sealed.open(run)
       run.id = "run-1"
       local statements, ids = outbox.rows(run, "e", { n = 1 }, nil, "7")
       t.eq({ #statements, #ids }, { 1, 1 })

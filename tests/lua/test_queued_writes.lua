@@ -4,6 +4,7 @@ local errors = require "moongate.error"
 local fake = require "fake_gateway"
 local flush = require "moongate.queued_writes.flush"
 local queued_writes = require "moongate.queued_writes"
+local sealed = require "moongate.sealed"
 local stores = require "stores"
 local t = require "moongate.test"
 
@@ -240,7 +241,7 @@ stores.each(function(kind, open)
     client.away = true
     change(gw, { dimensions = 1024 })
     client.away = false
-    gw.dry_run = true
+    sealed.open(gw).dry_run = true
     local n = #audit.lines
     local entries = send(gw, db, { dry_run = true })
     t.eq(entries[1].status, "planned")

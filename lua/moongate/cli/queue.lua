@@ -152,7 +152,7 @@ local function hold_queue(run)
   if run.dry_run then return end
   local scope, err = require("moongate.workflow.hold").scope(run)
   local ok = scope ~= nil
-  if scope then ok, err = scope:take("queue of " .. (run.gateway._client.base_url or "?")) end
+  if scope then ok, err = scope:take("queue of " .. (run.gateway.base_url or "?")) end
   if not ok then error(err, 0) end
 end
 
@@ -171,7 +171,7 @@ end
 local function flush(run, args)
   local db = session_store()
   hold_queue(run)
-  local rows = wanted(db, run.gateway._client.base_url, ids_of(args.id))
+  local rows = wanted(db, run.gateway.base_url, ids_of(args.id))
   local progress = run:progress(#rows, "queued writes")
   local entries = require("moongate.queued_writes.flush").run(run.gateway, db, rows, {
     on_conflict = args.on_conflict, dry_run = run.dry_run,

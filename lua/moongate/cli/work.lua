@@ -34,7 +34,7 @@ local function definition(args)
         deadline = run.deadline, limits = run.limits }
       local counts = require("moongate.work_queue.worker").run(run, queue, r, {
         concurrency = args.concurrency, drain = args.drain, deadline = run.deadline,
-        base_url = run.gateway._client.base_url,
+        base_url = run.gateway.base_url,
       })
       for _, line in ipairs(r.models:lines()) do run:note(line) end
       run:note(sum_of(counts))

@@ -19,7 +19,7 @@ local ZERO <const> = -1e6 -- the bucket of what is too small for the scale; befo
 local HALF <const> = 0.5  -- added to the bucket of what is above the bound that cuts it
 
 local Histogram = {}
-Histogram.__index = Histogram
+local HistogramMeta = { __index = Histogram }
 
 -- In seconds; what a request to a gateway takes, up to the two minutes a job may.
 M.SECONDS = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120 }
@@ -40,7 +40,7 @@ function M.cuts(bounds)
 end
 
 function M.new(cuts)
-  return setmetatable({ cuts = cuts, buckets = {}, count = 0, sum = 0, min = huge, max = -huge }, Histogram)
+  return setmetatable({ cuts = cuts, buckets = {}, count = 0, sum = 0, min = huge, max = -huge }, HistogramMeta)
 end
 
 -- series:observe(v): v >= 0, in the metric's unit.

@@ -7,11 +7,11 @@ local MAX_SETS = 1000   -- label sets of one metric; what is beyond counts toget
 local REST = "(other)"  -- every label's value there
 
 local Labels = {}
-Labels.__index = Labels
+local LabelsMeta = { __index = Labels }
 
 -- M.new(names, make) -> label sets. make(values) -> the series for a new one.
 function M.new(names, make)
-  return setmetatable({ names = names, make = make, root = {}, series = {}, count = 0 }, Labels)
+  return setmetatable({ names = names, make = make, root = {}, series = {}, count = 0 }, LabelsMeta)
 end
 
 local function text(value)

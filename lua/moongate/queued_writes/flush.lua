@@ -6,6 +6,7 @@ local errors = require "moongate.error"
 local kinds = require "moongate.gateway.kinds"
 local queue_stage = require "moongate.gateway.queue_stage"
 local queued_writes = require "moongate.queued_writes"
+local sealed = require "moongate.sealed"
 
 local M = {}
 
@@ -106,6 +107,7 @@ end
 -- status, changes, failure, …}. rows: as queued_writes.list gives them. status: as of gateway:write, "failed", or
 -- "waiting": what it comes after was not sent, or the gateway is away.
 function M.run(gw, db, rows, opts)
+  gw = sealed.open(gw)
   local entries, state, away, here = {}, {}, nil, {}
   for _, row in ipairs(rows) do here[row.id] = true end
   for _, row in ipairs(rows) do

@@ -3,6 +3,7 @@
 local chunk = require "moongate.repl.chunk"
 local host = require "moongate.host"
 local sandbox = require "moongate.sandbox"
+local sealed = require "moongate.sealed"
 local task = require "moongate.task"
 
 local M = {}
@@ -153,9 +154,10 @@ end
 
 -- From here on writes are only shown, or sent again.
 function Session:set_dry(on)
-  self.run.dry_run = on
-  local gateway = rawget(self.run, "gateway")
-  if gateway then gateway.dry_run = on end
+  local run = sealed.open(self.run)
+  run.dry_run = on
+  local gateway = rawget(run, "gateway")
+  if gateway then sealed.open(gateway).dry_run = on end
 end
 
 -- Names of the functions of native modules, whether a line has named the module or not.

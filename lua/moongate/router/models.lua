@@ -3,6 +3,7 @@
 
 local errors = require "moongate.error"
 local json = require "moongate.json"
+local sealed = require "moongate.sealed"
 local suggest = require "moongate.suggest"
 local task = require "moongate.task"
 
@@ -11,7 +12,7 @@ local M = {}
 local CHAINS_MAX = 1000 -- chains that are kept; prompts may each name their own
 
 local Models = {}
-Models.__index = Models
+local ModelsMeta = { __index = Models }
 
 -- metrics: the registry that counts
 function M.new(gateway, metrics)
@@ -19,7 +20,7 @@ function M.new(gateway, metrics)
     gateway = gateway, lock = task.semaphore(1), used = {}, chains = {}, chain_count = 0,
     seconds = metrics:histogram("moongate_route_duration_seconds",
       "Time from sending a prompt to a model to its answer, tries again included.", { "model" }),
-  }, Models)
+  }, ModelsMeta)
   metrics:on_collect(function(registry) self:_publish(registry) end)
   return self
 end
@@ -204,5 +205,8 @@ function M.refuse(faults)
     hint = "GET /api/v2/ai/models lists the models that there are",
   }, 0)
 end
+
+-- What a script sees of them.
+M.seal = sealed.class("moongate.router.models", { data = Models.data, lines = Models.lines }, {})
 
 return M

@@ -10,6 +10,7 @@ local ids = require "moongate.router.ids"
 local json = require "moongate.json"
 local output = require "moongate.router.output"
 local prompt = require "moongate.router.prompt"
+local sealed = require "moongate.sealed"
 local send = require "moongate.router.send"
 local task = require "moongate.task"
 local time = require "moongate.time"
@@ -189,7 +190,7 @@ function M.open(run, router, opts)
     error(errors.new { code = "invalid", message = opts.file .. " is a folder; prompts are lines of a file" }, 0)
   end
   return setmetatable({
-    run = run, router = router, reader = reader, shown_name = opts.file == "-" and "(stdin)" or opts.file,
+    run = run, router = sealed.open(router), reader = reader, shown_name = opts.file == "-" and "(stdin)" or opts.file,
     size = info and info.type == "file" and info.size or nil, mtime = info and info.mtime, max_errors = opts.max_errors,
     space = run.id and ids.space(run.id) or nil,
     lines = {}, at = 0, have = 0, taken = 0, done = 0, told = 0, in_flight = 0, failures = 0, before = 0,
@@ -210,7 +211,7 @@ end
 
 -- Passes over the lines whose results are out. ordered: only then a number tells which they are.
 function Stream:_resume(ordered)
-  local j = self.run.journal
+  local j = sealed.open(self.run).journal
   if not (j and ordered) or self.run.dry_run then return end
   local input = self.size and { size = self.size, mtime = self.mtime } or nil
   self.checkpoint = checkpoint.open(j.db, j.id, function() return self:_state() end, input)

@@ -8,6 +8,7 @@ local host = require "moongate.host"
 local report = require "moongate.cli.report"
 local runs = require "moongate.runs"
 local sandbox = require "moongate.sandbox"
+local sealed = require "moongate.sealed"
 local sim = require "moongate.sim"
 local store = require "moongate.store"
 local suite = require "moongate.test.suite"
@@ -20,8 +21,7 @@ local M = {}
 local OWN = { project = true } -- options of test.sim that sim.start does not know
 
 local Session = {}
-Session.__index = Session
-Session.__name = "test.sim"
+local SessionMeta = { __index = Session }
 
 -- What the gateway holds, what it was asked, its faults: as of the server (moongate.sim).
 for _, name in ipairs { "state", "stats", "reset", "fault", "faults", "clear_faults", "expire_tokens", "settle" } do
@@ -34,7 +34,6 @@ function Session:stop()
   self.server:stop()
   if db then db.real:close() end
 end
-Session.__close = Session.stop
 
 -- session:requests([method [, path pattern]]) -> list of {method, path, status, body, …} of the API, oldest first;
 -- tokens and the control paths are not among them. At most the last 1000.
@@ -226,6 +225,12 @@ function Session:run(what, ...)
   return variants.ended(self, out, ok and left or nil)
 end
 
+local seal = sealed.class("moongate.test.sim", Session, {
+  url = true, client_id = true, client_secret = true, webhook_secret = true,
+  server = function(self) return self.server end,
+  project = function(self) return self.project end,
+}, Session.stop)
+
 -- A copy of a project's table without secrets that are not set here: tests need none.
 local function without_unset(value)
   if type(value) ~= "table" then return value end
@@ -260,9 +265,9 @@ function M.start(opts)
   local session = setmetatable({
     server = server, project = project, variant = variants.mine(), url = server.url, client_id = server.client_id,
     client_secret = server.client_secret, webhook_secret = server.webhook_secret,
-  }, Session)
+  }, SessionMeta)
   suite.at_end(function() session:stop() end)
-  return session
+  return seal(session)
 end
 
 return M

@@ -10,7 +10,7 @@ local M = {}
 -- ---- what fn gets ----
 
 local Call = {}
-Call.__index = Call
+local CallMeta = { __index = Call }
 
 -- call:answered{id, model, input_tokens, output_tokens, finish_reasons = list}: what is known of the answer.
 function Call:answered(answer)
@@ -63,7 +63,7 @@ function M.call(what, fn)
     ["gen_ai.operation.name"] = operation, ["gen_ai.provider.name"] = what.provider or "custom",
     ["gen_ai.request.model"] = what.model, ["gen_ai.request.temperature"] = what.temperature,
     ["gen_ai.request.top_p"] = what.top_p, ["gen_ai.request.max_tokens"] = what.max_tokens,
-  }, function(span) return fn(setmetatable({ span = span }, Call)) end, "client")
+  }, function(span) return fn(setmetatable({ span = span }, CallMeta)) end, "client")
 end
 
 return M

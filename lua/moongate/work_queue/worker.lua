@@ -7,6 +7,7 @@ local errors = require "moongate.error"
 local holder = require "moongate.outbox.holder"
 local http = require "moongate.http"
 local json = require "moongate.json"
+local sealed = require "moongate.sealed"
 local send = require "moongate.router.send"
 local task = require "moongate.task"
 local time = require "moongate.time"
@@ -168,6 +169,7 @@ end
 -- M.run(run, queue, router, {concurrency, drain, base_url, deadline}) -> {done, failed, dead, again, seconds}. Raises
 -- what ends it early; what it had taken is given back then.
 function M.run(run, queue, router, opts)
+  router = sealed.open(router)
   local settings = queue:settings()
   local self = setmetatable({
     queue = queue, router = router, who = holder.token(), concurrency = opts.concurrency, drain = opts.drain,

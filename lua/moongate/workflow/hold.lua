@@ -2,11 +2,13 @@
 -- For workflow.lua and workflow/session.lua.
 
 local lease_stage = require "moongate.gateway.lease_stage"
+local sealed = require "moongate.sealed"
 
 local M = {}
 
 -- M.scope(run) -> the run's scope of leases, one for all its tasks; or nil, err.
 function M.scope(run)
+  run = sealed.open(run)
   if run._scope then return run._scope end
   local scope, err = require("moongate.lease").session {
     run_id = run.id, info = { command = run.name }, note = function(line) run:note(line) end,
@@ -32,7 +34,7 @@ end
 
 -- run:hold, see workflow.lua.
 function M.take(run, list)
-  local gw = run.gateway
+  local gw = sealed.open(run.gateway)
   if run.dry_run or gw.leases == false then return end
   local names = names_of(gw, list)
   if #names == 0 then return end
