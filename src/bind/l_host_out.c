@@ -37,9 +37,12 @@ static void out_free(struct out *o) {
 
 static void run(void *ud) {
     struct out *o = ud;
-    moon_screen_hide(o->screen);
+    struct moon_screen screen = {0};
+    if (o->screen)
+        screen = *o->screen; /* as it is now: it may be gone when this is written */
+    moon_screen_hide(&screen);
     o->rc = moon_fd_write(STDOUT_FILENO, o->stop, o->text.data ? o->text.data : "", o->text.len, &o->err);
-    moon_screen_show(o->screen);
+    moon_screen_show(&screen);
 }
 
 static void done(void *ud, bool cancelled) {

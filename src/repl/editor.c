@@ -420,6 +420,8 @@ int moon_editor_new(struct moon_editor **out, const struct moon_clock *clock, vo
 void moon_editor_free(struct moon_editor *e) {
     if (!e)
         return;
+    pthread_mutex_lock(&e->lock); /* whoever has taken the line away puts it back first */
+    pthread_mutex_unlock(&e->lock);
     if (e->el)
         el_end(e->el);
     if (e->history)
