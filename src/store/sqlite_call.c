@@ -28,6 +28,8 @@ int sqlite_fail(struct sqlite_store *s, struct moon_err *err, const char *what) 
         return moon_err_set(err, MOON_ESTORE, "no room for the state %s: make room on its disk, then run it again",
                             s->path);
     case SQLITE_IOERR:
+        if (sqlite3_system_errno(s->db) == 0) /* SQLite does not always know it */
+            return moon_err_set(err, MOON_ESTORE, "state %s can't be read or written: its disk failed", s->path);
         moon_err_errno(err, MOON_ESTORE, sqlite3_system_errno(s->db), "state %s can't be read or written", s->path);
         return err->code = MOON_ESTORE;
     case SQLITE_CANTOPEN:
