@@ -115,10 +115,11 @@ static void settle_batch(struct moon_store_queue *q, int code, const char *messa
         if (q->closed)
             q->closed(q->closed_ud);
         queue_release(q);
-    } else if (q->closing)
+    } else if (q->closing) {
         start_batch(q);
-    else if (q->owned.first || (!q->owner && q->waiting.first))
+    } else if (q->owned.first || (!q->owner && q->waiting.first)) {
         moon_loop_defer(q->loop, &q->start, start_batch, q);
+    }
 }
 
 static void batch_done(void *ud) {
@@ -163,7 +164,6 @@ static void start_batch(void *ud) {
     settle_batch(q, err.code, err.message);
 }
 
-/* Deferred, so that all who ask in this turn go together. */
 void store_queue_add(struct moon_store_queue *q, struct store_list *to, struct moon_store_ticket *t,
                      enum moon_store_op op, moon_store_done *done, void *ud) {
     t->op = op;
@@ -171,8 +171,9 @@ void store_queue_add(struct moon_store_queue *q, struct store_list *to, struct m
     t->ud = ud;
     t->state = MOON_TICKET_WAITING;
     list_add(to, t);
-    if (!q->busy)
-        moon_loop_defer(q->loop, &q->start, start_batch, q);
+    if (!q->hooked && !q->closing)
+        moon_loop_hook(q->loop, &q->hook, start_batch, q);
+    q->hooked = true;
 }
 
 /* ---- what others call ---- */
@@ -200,12 +201,13 @@ bool moon_store_queue_free(struct moon_store_queue *q, void (*done)(void *ud), v
     q->closed = done;
     q->closed_ud = ud;
     atomic_store(&q->stop, true);
+    if (q->hooked)
+        moon_loop_unhook(q->loop, &q->hook);
     moon_loop_undefer(q->loop, &q->start);
     if (q->owner && q->owner->open && q->owner->control.state == MOON_TICKET_IDLE) {
         struct moon_store_tx *tx = q->owner;
         store_queue_add(q, &q->owned, &tx->control, MOON_STORE_ROLLBACK, tx->control.done, tx->control.ud);
     }
-    moon_loop_undefer(q->loop, &q->start);
     if (!q->store && !q->busy && !q->waiting.first) {
         queue_release(q);
         return false;

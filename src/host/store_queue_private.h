@@ -26,7 +26,9 @@ struct moon_store_queue {
     struct store_list waiting;   /* calls and begins */
     struct moon_store_tx *owner; /* has the store from its begin on */
     struct store_list owned;     /* what it asks for */
-    struct moon_defer start;
+    struct moon_hook hook;       /* before each poll: what this turn has asked for goes out together */
+    bool hooked;
+    struct moon_defer start; /* what came while a batch was at the disk: with what the next turn brings */
     bool closing;
     void (*closed)(void *ud);
     void *closed_ud;

@@ -25,7 +25,10 @@ static int begin(struct sqlite_store *s, struct moon_err *err) {
         return err->code;
     }
     rollback(s); /* one that could not be rolled back for want of memory */
-    return sqlite_control(s, "BEGIN IMMEDIATE", err);
+    int rc = sqlite_control(s, "BEGIN IMMEDIATE", err);
+    if (rc == 0)
+        sqlite_room_make(s);
+    return rc;
 }
 
 static int commit(struct sqlite_store *s, struct moon_err *err) {

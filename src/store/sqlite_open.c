@@ -15,10 +15,9 @@
 #include <sys/vfs.h>
 #endif
 
-#define BUSY_MS        20000               /* to wait for another process's transaction */
-#define STOP_MS        2000                /* the same, when the process wants to end */
-#define QUICK_CHECK    ((int64_t)64 << 20) /* bytes that are looked through at every opening; more: after a crash only */
-#define WAL_CHECKPOINT 1000                /* pages */
+#define BUSY_MS     20000               /* to wait for another process's transaction */
+#define STOP_MS     2000                /* the same, when the process wants to end */
+#define QUICK_CHECK ((int64_t)64 << 20) /* bytes that are looked through at every opening; more: after a crash only */
 
 /* ---- where it lies ---- */
 
@@ -247,7 +246,7 @@ static int make_ready(struct sqlite_store *s, bool fresh, struct moon_err *err) 
         rc = sqlite_run(s, "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY", err);
     if (rc == 0 && version < store_schema_version())
         rc = migrate(s, err);
-    sqlite3_wal_autocheckpoint(s->db, WAL_CHECKPOINT);
+    sqlite_room_init(s);
     return rc;
 }
 

@@ -23,6 +23,8 @@ struct sqlite_store {
     struct moon_err broken; /* code not 0: damaged; nothing is read or written any more */
     struct sqlite_prepared cache[SQLITE_CACHE];
     uint64_t uses;
+    int64_t commits, frames,
+        room; /* sqlite_room.c: of this process; in the log; bytes that the log has without growing */
 };
 
 /* ---- sqlite_call.c ---- */
@@ -39,6 +41,11 @@ int sqlite_run_call(struct sqlite_store *s, struct moon_store_call *c);
 bool sqlite_only_reads(struct sqlite_store *s, struct moon_store_call *c);
 /* A statement of a transaction: BEGIN, COMMIT ... */
 int sqlite_control(struct sqlite_store *s, const char *sql, struct moon_err *err);
+
+/* ---- sqlite_room.c ---- */
+
+void sqlite_room_init(struct sqlite_store *s); /* also does the checkpoints */
+void sqlite_room_make(struct sqlite_store *s); /* only inside of a transaction that writes */
 
 /* The network filesystem that statfs(2) names so, or NULL for one that locks properly. */
 const char *sqlite_network_fs(unsigned long type);
