@@ -41,6 +41,13 @@ M.public = public
 -- Whether a script may require the module.
 M.is_public = public
 
+-- Where a script in that folder finds a module of its own: paths, the first that is there counts.
+function M.files_of(folder, name)
+  if name:find "^%." or name:find "%.$" or name:find "%.%." or name:find "[^%w_.-]" then return {} end
+  local base = folder .. "/" .. name:gsub("%.", "/")
+  return { base .. ".lua", base .. "/init.lua" }
+end
+
 -- Where print goes: stdout, or stderr where stdout is kept for one JSON document.
 M.print = host.write
 
@@ -120,9 +127,7 @@ function M.new(folder, globals)
   end
 
   local function load_local(name)
-    if not folder or name:find "^%." or name:find "%.$" or name:find "%.%." or name:find "[^%w_.-]" then return nil end
-    local base = folder .. "/" .. name:gsub("%.", "/")
-    for _, path in ipairs { base .. ".lua", base .. "/init.lua" } do
+    for _, path in ipairs(folder and M.files_of(folder, name) or {}) do
       local fn, err = M.load_file(path, env, true)
       if fn then return fn end
       if err.code ~= "not_found" then error(err, 0) end

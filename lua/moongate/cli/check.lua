@@ -6,6 +6,7 @@ local fields = require "moongate.cli.check.fields"
 local fs = require "moongate.fs"
 local globals = require "moongate.cli.check.globals"
 local host = require "moongate.host"
+local lua_files = require "moongate.cli.lua_files"
 local needs = require "moongate.cli.check.needs"
 local parse = require "moongate.cli.check.parse"
 local project = require "moongate.cli.project"
@@ -20,7 +21,6 @@ local walk = require "moongate.cli.check.walk"
 local M = {}
 
 local FILE_MAX = 16 << 20
-local DEPTH_MAX = 32
 
 -- The names that a script finds defined.
 function M.script_globals()
@@ -115,9 +115,10 @@ end
 -- Whether `require` in a script of that folder finds a file of its own.
 local function finder(folder)
   return function(name)
-    if name:find "^%." or name:find "%.$" or name:find "%.%." or name:find "[^%w_.-]" then return false end
-    local base = folder .. "/" .. name:gsub("%.", "/")
-    return fs.stat(base .. ".lua") ~= nil or fs.stat(base .. "/init.lua") ~= nil
+    for _, path in ipairs(sandbox.files_of(folder, name)) do
+      if lua_files.kind(path) == "file" then return true end
+    end
+    return false
   end
 end
 
@@ -143,33 +144,13 @@ local function check_file(file, known)
   })
 end
 
--- The .lua files a word stands for.
-local function collect(path, files, depth)
-  local stat = fs.stat(path)
-  if not stat or stat.type ~= "directory" then
-    files[#files + 1] = path
-    return
-  end
-  if depth > DEPTH_MAX then return end
-  local names, err = fs.list(path)
-  if not names then error(err, 0) end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local below = path == "." and name or (path:gsub("/$", "")) .. "/" .. name
-    local kind = fs.stat(below)
-    if kind and kind.type == "directory" and name:sub(1, 1) ~= "." then
-      collect(below, files, depth + 1)
-    elseif name:find("%.lua$") then
-      files[#files + 1] = below
-    end
-  end
-end
-
 function M.run(ctx, args)
   local files, known = {}, {}
   local words = args.file
   if #words == 0 and #args.project_file == 0 then words = { "." } end
-  for _, word in ipairs(words) do collect(word, files, 0) end
+  for _, word in ipairs(words) do
+    if lua_files.kind(word) == "directory" then lua_files.walk(word, files) else files[#files + 1] = word end
+  end
   local as_project = {}
   for _, file in ipairs(args.project_file) do
     if not as_project[file] then files[#files + 1], as_project[file] = file, true end

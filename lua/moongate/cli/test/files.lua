@@ -2,10 +2,11 @@
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
 local lexer = require "moongate.cli.lexer"
+local lua_files = require "moongate.cli.lua_files"
 
 local M = {}
 
-local FILE_MAX, DEPTH_MAX, ABOVE_MAX = 16 << 20, 32, 64
+local FILE_MAX, ABOVE_MAX = 16 << 20, 64
 local PROJECT = "moongate.lua"
 
 -- "test_x.lua" and "x_test.lua" are tests.
@@ -13,43 +14,20 @@ local function is_test(name)
   return name:find "^test_.+%.lua$" ~= nil or name:find ".+_test%.lua$" ~= nil
 end
 
-local function kind_of(path)
-  local stat = fs.stat(path)
-  return stat and stat.type
-end
-
-local function below(folder, name)
-  return folder == "." and name or (folder:gsub("/+$", "")) .. "/" .. name
-end
-
-local function walk(folder, deep, out, depth)
-  if depth > DEPTH_MAX then return end
-  local names, err = fs.list(folder)
-  if not names then error(err, 0) end
-  for _, name in ipairs(names) do
-    local path = below(folder, name)
-    if is_test(name) and kind_of(path) == "file" then
-      out[#out + 1] = path
-    elseif deep and not name:find "^%." and name ~= "node_modules" and kind_of(path) == "directory" then
-      walk(path, deep, out, depth + 1)
-    end
-  end
-end
-
 -- M.collect(paths) -> files, each once. A folder: the tests in and below it. No paths: those in the folder we are in,
 -- and in and below ./tests.
 function M.collect(paths)
   local found, files, seen = {}, {}, {}
   if #paths == 0 then
-    walk(".", false, found, 0)
-    if kind_of "tests" == "directory" then walk("tests", true, found, 0) end
+    lua_files.walk(".", found, is_test, true)
+    if lua_files.kind "tests" == "directory" then lua_files.walk("tests", found, is_test) end
   end
   for _, path in ipairs(paths) do
-    local kind = kind_of(path)
+    local kind = lua_files.kind(path)
     if not kind then
       error(errors.new { code = "usage", message = ("there is no file or folder %s"):format(path) }, 0)
     end
-    if kind == "directory" then walk(path, true, found, 0) else found[#found + 1] = path end
+    if kind == "directory" then lua_files.walk(path, found, is_test) else found[#found + 1] = path end
   end
   for _, file in ipairs(found) do
     if not seen[file] then files[#files + 1], seen[file] = file, true end
@@ -86,7 +64,7 @@ function M.home(file)
   local folder, rest = file:match "^(.*)/([^/]*)$"
   for _ = 1, ABOVE_MAX do
     if not folder then break end
-    if kind_of(folder .. "/" .. PROJECT) == "file" then return folder, rest end
+    if lua_files.kind(folder .. "/" .. PROJECT) == "file" then return folder, rest end
     local above, name = folder:match "^(.*)/([^/]*)$"
     rest, folder = (name or folder) .. "/" .. rest, above
   end
