@@ -303,8 +303,12 @@ function Journal:within(fn)
   local before, state = scope.enter({ journal = self, path = "" }, false)
   local results = table.pack(pcall(fn))
   scope.leave(before, state)
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
+  if results[1] then return table.unpack(results, 2, results.n) end
+  local err = results[2]
+  if type(err) == "string" and not err:find "^[^\n]-:%d+: " then -- a script's: nothing else would tell that from here
+    err = errors.new { code = "script", message = err, where = "the script" }
+  end
+  error(err, 0)
 end
 
 return M
