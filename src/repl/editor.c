@@ -169,7 +169,7 @@ void moon_editor_show(void *editor) {
 /* Ctrl-Z: as a program that is in cooked mode would be stopped. */
 static void suspend(struct moon_editor *e) {
     el_set(e->el, EL_PREP_TERM, 0);
-    kill(getpid(), SIGTSTP);
+    raise(SIGTSTP); /* to this thread, so that it is over when this returns */
     el_set(e->el, EL_PREP_TERM, 1);
     el_resize(e->el);
     el_set(e->el, EL_REFRESH);

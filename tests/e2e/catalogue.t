@@ -44,6 +44,7 @@ unlike($r->{out} . $r->{err}, qr/a plain script ran/, 'nothing is run');
 is_deeply([map { $_->{name} } @{ json(here('list', '--json', '--category', 'read')->{out}) }], ['my-job'], '--category');
 is_deeply([map { $_->{name} } @{ json(here('list', '--json', '--category', 'write', '--category', 'destructive')->{out}) }],
     ['other-job'], 'of all that are named');
+like(here('list', '--category', 'raed')->{err}, qr/did you mean 'read'/, 'one that is none');
 like(here('list')->{out}, qr/^my-job +does my-job \[read, index\] \(workflows\/my_job\.lua\)$/m, 'list, for people');
 is(here('list', '--names')->{out}, "broken\nconfigure-model\ndeploy-index\nmy-job\nother-job\nplain\npromote-template\nregister-model\nroute-prompts\n",
     'names alone');

@@ -190,6 +190,26 @@ SKIP: {
     unlike($history, qr/correct horse|tok-1234567890|abcdefghijklmnop/, 'and no secret');
     is((stat "$dir/repl-state/history")[2] & 0777, 0600, 'only the user may read it');
 
+    # In a shell: Ctrl-Z and back, and the terminal as it was after a signal.
+    { local $ENV{MOONGATE_STATE} = "$dir/shell-state"; run(@tmux, 'kill-server'); run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "env PS1='shell> ' bash --norc --noprofile -i") }
+    $see->(qr/shell>$/, 'a shell');
+    $type->("TERM=xterm $moongate --sim repl\n");
+    $see->(qr/$prompt$/, 'a prompt in it');
+    $type->('abc');
+    $see->(qr/$prompt abc$/, 'a line is begun');
+    $keys->('C-z');
+    $see->(qr/Stopped.*\nshell>$/s, 'Ctrl-Z stops the program');
+    $type->("fg\n");
+    $see->(qr/$prompt abc$/, 'and the line is there again');
+    $type->("d = 1\n");
+    $see->(qr/abcd = 1\n$prompt$/, 'and goes on');
+    my ($shell) = run(@tmux, 'display-message', '-p', '-t', 'm', '#{pane_pid}')->{out} =~ /(\d+)/;
+    my ($child) = run('ps', '-o', 'pid=', '--ppid', $shell)->{out} =~ /(\d+)/;
+    kill TERM => $child;
+    $see->(qr/interrupted\nshell>$/, 'SIGTERM ends it');
+    $type->("stty -a | grep -c ' icanon'\n");
+    $see->(qr/\n1\nshell>$/, 'the terminal is as it was');
+
     $open->();
     $keys->('Up');
     $see->(qr/$prompt remembered = 4711$/, 'the next session knows them');

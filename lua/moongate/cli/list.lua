@@ -1,6 +1,7 @@
 -- list.lua - `moongate list` and `moongate show`: the catalogue of workflows.
 local catalogue = require "moongate.cli.catalogue"
 local errors = require "moongate.error"
+local fail = require "moongate.cli.fail"
 local help = require "moongate.cli.help"
 local json = require "moongate.json"
 local suggest = require "moongate.suggest"
@@ -48,13 +49,29 @@ local function row(entry)
   return { entry.name, table.concat(parts, "  ") }
 end
 
+-- A category that is of no workflow, and no word for what one does, is a mistake.
+local function check_categories(wanted, entries)
+  local known, names = { read = true, write = true, destructive = true }, { "read", "write", "destructive" }
+  for _, entry in ipairs(entries) do
+    for _, category in ipairs(entry.categories or {}) do
+      if not known[category] then known[category], names[#names + 1] = true, category end
+    end
+  end
+  for _, category in ipairs(wanted) do
+    if not known[category] then
+      fail.usage("no workflow has the category '%s'%s", category, suggest.hint(category, names))
+    end
+  end
+end
+
 function M.list(ctx, args)
   if args.names then
     local names = catalogue.names()
     return ctx:result(json.array(names), table.concat(names, "\n"))
   end
-  local rows, documents = {}, json.array {}
-  for _, entry in ipairs(catalogue.entries()) do
+  local rows, documents, entries = {}, json.array {}, catalogue.entries()
+  check_categories(args.category, entries)
+  for _, entry in ipairs(entries) do
     if of(entry, args.category) then
       rows[#rows + 1] = row(entry)
       documents[#documents + 1] = document(entry)
