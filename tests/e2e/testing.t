@@ -164,6 +164,9 @@ it("x", function() expect(assert(require("moongate.fs").read "moongate.lua")):to
 LUA
     my $r = tests($d, 'inner');
     like $r->{out}, qr{^# inner/tests/a_test\.lua:4: got 1, expected 2}m, 'and places are told from where we are' or diag $r->{out};
+    write_file("$d/other.lua", 'return { limits = { dimensions = 7 } }');
+    write_file("$d/inner/tests/a_test.lua", $HEAD . 'it("x", function() expect(test.sim().project.limits.dimensions):to_be(7) end)');
+    is tests($d, 'inner', '--config', 'other.lua')->{status}, 0, '--config is another one, from where we are';
 };
 
 subtest 'runs that are cut off, writes that are sent twice' => sub {

@@ -12,7 +12,7 @@ local SLOW = 0.1 -- seconds from which a test's time is told
 
 function M.new(write, ctx) return setmetatable({ write = write, ctx = ctx, failures = {}, path = {} }, M) end
 
-function M:paint(color, s) return self.ctx:paint(1, color, s) end
+function M:paint(color, s) return s == "" and "" or self.ctx:paint(1, color, s) end
 
 function M:file_started(file)
   self.path = {}

@@ -1,5 +1,6 @@
 -- process.lua - a file of tests in a process of its own: started, listened to, ended when it takes too long.
 local child = require "moongate.child"
+local host = require "moongate.host"
 local json = require "moongate.json"
 local task = require "moongate.task"
 
@@ -7,6 +8,13 @@ local M = {}
 
 -- Global flags that a file's process gets as they were given.
 local PASSED = { "lua_dir", "log_level", "cacert", "config", "deadline", "max_time", "max_memory" }
+
+local PATHS = { lua_dir = true, cacert = true, config = true }
+
+-- The process may start in another folder.
+local function absolute(path)
+  return path:sub(1, 1) == "/" and path or ("%s/%s"):format(host.cwd(), path)
+end
 
 local function flag(key) return "--" .. key:gsub("_", "-") end
 
@@ -18,7 +26,8 @@ local function command(self, file, opts)
   }
   local function add(...) table.move({ ... }, 1, select("#", ...), #args + 1, args) end
   for _, key in ipairs(PASSED) do
-    if opts.globals[key] then add(flag(key), tostring(opts.globals[key])) end
+    local value = opts.globals[key]
+    if value then add(flag(key), PATHS[key] and absolute(value) or tostring(value)) end
   end
   if (opts.globals.verbose or 0) > 0 then add "-v" end
   if opts.filter then add("--filter", opts.filter) end
