@@ -170,7 +170,67 @@ for _, url in ipairs(urls) do
     t.eq(cell(db, "a"), nil)
   end)
 
-  t.test(kind .. ": closed", function()
+  test("what a cancelled task has asked for happens all the same", function(db)
+    local one = task.spawn(function() return db:exec(PUT, "a", "1") end)
+    task.sleep(0)
+    one:cancel()
+    one:join()
+    t.eq(cell(db, "a"), "1")
+  end)
+
+  test("one that waits for a transaction and is cancelled gives its place up", function(db)
+    local first = task.spawn(function()
+      return db:transaction(function(tx)
+        for i = 1, 3 do assert(tx:exec(PUT, "k" .. i, "1")) end
+        return true
+      end)
+    end)
+    local second = task.spawn(function()
+      return db:transaction(function(tx) return tx:exec(PUT, "never", "1") end)
+    end)
+    task.sleep(0)
+    second:cancel()
+    assert(first:join())
+    t.eq(cell(db, "never"), nil)
+    t.eq(cell(db, "k3"), "1")
+  end)
+
+  t.test(shown .. ": closing ends a transaction, and lets finish what was asked", function()
+    local db = assert(store.open(url))
+    assert(db:exec "DELETE FROM cells")
+    local began = task.semaphore(1)
+    began:acquire()
+    local tx = task.spawn(function()
+      return db:transaction(function(tx)
+        assert(tx:exec(PUT, "rolled back", "1"))
+        began:release()
+        task.sleep(0.05)
+        return tx:exec(PUT, "rolled back, too", "1")
+      end)
+    end)
+    began:acquire()
+    local write = task.spawn(function() return db:exec(PUT, "asked before", "1") end)
+    task.sleep(0)
+    db:close()
+    t.ok(write:join())
+    t.fails("closed", tx:join())
+    local again <close> = assert(store.open(url))
+    if shown ~= "memory" then
+      t.eq(assert(again:exec "SELECT key FROM cells"), { { key = "asked before" }, changes = 0 })
+    end
+  end)
+
+  t.test(shown .. ": one that nobody closes", function()
+    for _ = 1, 3 do
+      local db = assert(store.open(url))
+      assert(db:exec "SELECT 1 AS one")
+    end
+    collectgarbage()
+    collectgarbage()
+    while host.stats().works > 0 do task.sleep(0.001) end
+  end)
+
+  t.test(shown .. ": closed", function()
     local db = assert(store.open(url))
     db:close()
     db:close()
