@@ -51,13 +51,6 @@ local entry = {}
 ---@return moongate.error? err
 function entry:outcome(fields) end
 
----An intent that an earlier process wrote and could not give its outcome. Nothing is looked up: an outcome of another one is found out by
----audit.verify.
----@param seq integer
----@param action string
----@return moongate.audit.entry entry
-function audit.reopen(seq, action) end
-
 ---The session's log, which need not exist yet; nil when it has none.
 ---@return string?
 function audit.path() end

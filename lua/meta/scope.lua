@@ -36,6 +36,13 @@ function scope.where() end
 ---@return integer count of requests that were refused, since the start
 function scope.refused() end
 
+---An intent of the audit log that an earlier process wrote and could not give its outcome. Nothing is looked up: an
+---outcome of another one is found out by audit.verify. Needs moongate.audit to be open.
+---@param seq integer
+---@param action string
+---@return moongate.audit.entry entry
+function scope.reopen_intent(seq, action) end
+
 ---The current task is what the first signal cancels.
 function scope.stoppable() end
 

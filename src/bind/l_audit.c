@@ -151,8 +151,9 @@ static int intent_k(lua_State *L, int status, lua_KContext ctx) {
     return push_entry(L, s->seq);
 }
 
-/* audit.reopen(seq, action) -> entry */
-static int l_reopen(lua_State *L) {
+/* scope.reopen_intent(seq, action) -> entry: no function of the module, since a script could give others' intents an
+ * outcome with it */
+int l_audit_reopen(lua_State *L) {
     lua_Integer seq = luaL_checkinteger(L, 1);
     luaL_argcheck(L, seq > 0, 1, "from 1");
     luaL_checkstring(L, 2);
@@ -225,9 +226,8 @@ static int l_path(lua_State *L) {
 
 static const luaL_Reg submission_meta[] = {{"__gc", l_submission_close}, {"__close", l_submission_close}, {NULL, NULL}};
 static const luaL_Reg entry_meta[] = {{"__index", l_entry_index}, {"__tostring", l_entry_string}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"event", l_event},   {"intent", l_intent},       {"path", l_path},
-                                 {"reopen", l_reopen}, {"verify", l_audit_verify}, {"read", l_audit_read},
-                                 {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"event", l_event},         {"intent", l_intent},   {"path", l_path},
+                                 {"verify", l_audit_verify}, {"read", l_audit_read}, {NULL, NULL}};
 
 static void make_meta(lua_State *L, const char *name, const luaL_Reg *meta) {
     luaL_newmetatable(L, name);

@@ -6,6 +6,7 @@
 
 int l_audit_verify(lua_State *L);
 int l_audit_read(lua_State *L);
+int l_audit_reopen(lua_State *L); /* needs the module to be open */
 void l_audit_file_setup(lua_State *L);
 
 #endif

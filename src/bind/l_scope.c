@@ -4,6 +4,8 @@
  * A context is any Lua value, handed down to the tasks that are spawned in it. What is spawned in one context does not
  * count in another: whether a part of a run is done anew or only remembered, the tasks after it have the same numbers.
  */
+#include "l_audit.h"
+
 #include "moongate/task.h"
 
 #include <stdio.h>
@@ -148,10 +150,16 @@ static int l_stoppable(lua_State *L) {
     return 0;
 }
 
-static const luaL_Reg funcs[] = {
-    {"get", l_get},     {"enter", l_enter},     {"leave", l_leave},         {"shield", l_shield},
-    {"where", l_where}, {"numbers", l_numbers}, {"stoppable", l_stoppable}, {"refused", l_refused},
-    {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"get", l_get},
+                                 {"enter", l_enter},
+                                 {"leave", l_leave},
+                                 {"shield", l_shield},
+                                 {"where", l_where},
+                                 {"numbers", l_numbers},
+                                 {"stoppable", l_stoppable},
+                                 {"reopen_intent", l_audit_reopen},
+                                 {"refused", l_refused},
+                                 {NULL, NULL}};
 
 int luaopen_moongate_scope(lua_State *L);
 int luaopen_moongate_scope(lua_State *L) {
