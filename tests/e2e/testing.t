@@ -212,6 +212,16 @@ it("comes in another order", function()
 end)
 
 it("has no run", function() end)
+
+describe("one for all", function()
+  local gateway
+  test.before(function() gateway = test.sim() end)
+  it("is left alone", function()
+    local n = 0
+    run(gateway, function(r) r:step("count", function() n = n + 1 end) end)
+    expect(n):to_be(1)
+  end)
+end)
 LUA
     is tests($d)->{status}, 0, 'all pass as they are';
     my $r = tests($d, '--crash-everywhere');
@@ -219,7 +229,7 @@ LUA
     like $r->{out}, qr/^ok 1 - keyed\n# run 6 times again\nnot ok 2 - without a key\n(?:#.*\n)?# \S+ cut off after batch 1 of 3 \(step 'register'\), and taken up again: .*it is not known whether it took effect/m, 'a POST that must not be sent twice' or diag $r->{out};
     like $r->{out}, qr/^not ok 3 - remembers\n(?:#.*\n)?# .* cut off before batch 2 of 3 .*\n#   ~ data\.n: 2, expected 1$/m, 'what is done twice';
     like $r->{out}, qr/^not ok 4 - comes in another order\n(?:#.*\n)?# .*journal\[1\] a \/ script\[1\] b/m, 'a run that does not fit its journal';
-    like $r->{out}, qr/^ok 5 - has no run\n1\.\.5$/m;
+    like $r->{out}, qr/^ok 5 - has no run\nok 6 - one for all > is left alone\n1\.\.6$/m;
     $r = tests($d, '--repeat-writes');
     like $r->{out}, qr/^ok 1 .*\n# run 1 times again\nnot ok 2 - without a key\n(?:#.*\n)?# .*every write was sent twice: .*\n#   ~ gateway\.model_jobs: 2, expected 1\nok 3/m, '--repeat-writes' or diag $r->{out};
 };

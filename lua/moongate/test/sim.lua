@@ -141,7 +141,7 @@ end
 
 -- The store of a session's runs, in memory, from its first run on.
 local function store_of(session)
-  if not session.store then session.store = variants.store(assert(store.open "sqlite::memory:")) end
+  if not session.store then session.store = variants.store(assert(store.open "sqlite::memory:"), session) end
   return session.store
 end
 

@@ -25,19 +25,20 @@ local gone = { code = "closed", message = "the process is gone" }
 
 local function dead() return current and current.dead end
 
--- M.store(db) -> the same, counted; at the batch where the test's run is to be cut off it works no more.
-function M.store(db)
+-- M.store(db, session) -> the same, counted; at the batch where the test's run is to be cut off it works no more. The
+-- store of a session that several tests share is left alone.
+function M.store(db, session)
   local cut = setmetatable({ real = db }, { __index = function(_, name)
     local value = db[name]
     if type(value) ~= "function" then return value end
     return function(_, ...)
-      if dead() then return nil, errors.new(gone) end
+      if dead() and session.variant == current then return nil, errors.new(gone) end
       return value(db, ...)
     end
   end })
   function cut.batch(_, statements)
     local variant = current
-    if not variant or variant.beginning then return db:batch(statements) end
+    if not variant or variant ~= session.variant or variant.beginning then return db:batch(statements) end
     if variant.dead then return nil, errors.new(gone) end
     variant.batches = variant.batches + 1
     local here = variant.batches == variant.at
