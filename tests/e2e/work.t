@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 # A queue worked off by four processes of which one is killed (kill -9) every so often: each prompt has one result and had one effect,
-# and the limits that all workers share are never passed. On SQLite, and on PostgreSQL where Debian's package is there.
+# and the limits that all workers share are never passed. On SQLite, and on PostgreSQL where Debian's package is there; that crashes once.
 # PROMPTS=20000 (make soak) is the long form.
 use strict;
 use warnings;
@@ -77,9 +77,13 @@ sub worked_off {
     my $new = sub { in_background(\%env, 'worker-' . ++$k, @state, '--audit-log', 'audit.jsonl', 'work', '--drain', '-c', 12, '--quiet') };
     my $follower = in_background({}, 'followed', @state, 'work', 'results', 'prompts', '--follow', '--quiet');
     my @workers = map { $new->() } 1 .. 4;
-    my ($end, $next) = (time + 60 + $n / 100, time + $every);
+    my ($end, $next, $restart) = (time + 60 + $n / 100, time + $every, $state =~ /^postgres/ ? time + 1 : 0);
     while (@workers && time < $end) {
         @workers = grep { !ended($_) } @workers;
+        if ($restart && time >= $restart) {    # the server crashes, and is there again
+            is(system("$root/tests/lib/postgres", '--restart', 'immediate'), 0, 'the server was killed and started again');
+            $restart = 0;
+        }
         if (@workers && time >= $next) {
             my $which = int rand @workers;
             kill KILL => $workers[$which];
