@@ -151,6 +151,8 @@ struct moon_http_result {
 /* After done: the result, now the caller's; NULL before, or when it was taken. */
 struct moon_http_result *moon_http_take(struct moon_http_call *call);
 void moon_http_result_free(struct moon_http_result *r); /* NULL-safe; back to the pool */
+/* For whoever keeps results in objects of a garbage collector: a counter of bytes that it has not been told of. */
+size_t *moon_http_owed(struct moon_http *http);
 /* A header's value, name in any case; NULL when absent. The first of several. Not NUL-terminated. */
 const char *moon_http_result_header(const struct moon_http_result *r, const char *name, size_t nlen, size_t *len);
 /* Walks the header lines: *pos starts at 0; false at the end. Lines without a colon are passed over. */

@@ -15,7 +15,6 @@ extern const char l_http_client_key, l_http_call_key; /* for bind_udata() */
 
 struct l_http_client {
     struct moon_http_client *c; /* NULL: closed */
-    size_t owed;                /* bytes of answers that the collector has not been told of */
 };
 
 struct l_http_call {
@@ -26,6 +25,10 @@ struct l_http_call {
 
 /* The session's HTTP service; raises when there is none. */
 struct moon_http *l_http_service(lua_State *L);
+/* What of a result's memory the collector is told of. */
+static inline size_t l_http_held(const struct moon_http_result *r) {
+    return sizeof *r + r->url.cap + r->head.cap + r->body.cap;
+}
 /* Raises unless the value at idx is an open client. */
 struct l_http_client *l_http_client_arg(lua_State *L, int idx);
 /* Pushes the client that module functions use. */

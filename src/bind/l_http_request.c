@@ -245,12 +245,13 @@ static bool is_ok(lua_State *L, int opts, int status) {
 }
 
 /* An answer's memory is not Lua's, so the collector has to be told of it. */
-static void account(lua_State *L, struct l_http_client *client, const struct moon_http_result *r) {
-    client->owed += sizeof *r + r->url.cap + r->head.cap + r->body.cap;
-    if (client->owed < OWED_MAX)
+static void account(lua_State *L, const struct moon_http_result *r) {
+    size_t *owed = moon_http_owed(l_http_service(L));
+    *owed += l_http_held(r);
+    if (*owed < OWED_MAX)
         return;
-    int kb = (int)(client->owed >> 10);
-    client->owed = 0;
+    int kb = (int)(*owed >> 10);
+    *owed = 0;
     lua_gc(L, LUA_GCSTEP, kb);
 }
 
@@ -262,7 +263,7 @@ static int request_k(lua_State *L, int status, lua_KContext base) {
     c->result = moon_http_take(c->call);
     moon_http_call_free(c->call);
     c->call = NULL;
-    account(L, lua_touserdata(L, (int)base + 1), c->result);
+    account(L, c->result);
     if (c->result->code == 0 && is_ok(L, (int)base + 2, c->result->status)) {
         lua_pushvalue(L, (int)base);
         return 1;

@@ -172,7 +172,7 @@ static int l_json(lua_State *L) {
     return moon_fail(L, &told);
 }
 
-/* __gc and __close. A response that is closed by its task's end is one that nobody has got. */
+/* __gc. A response that is closed by its task's end is one that nobody has got. */
 static int l_gc(lua_State *L) {
     struct l_http_call *c = bind_udata(L, 1, L_HTTP_CALL, &l_http_call_key);
     moon_http_call_free(c->call);
@@ -190,6 +190,16 @@ static int l_close(lua_State *L) {
     return 0;
 }
 
+/* response:close(): its memory serves the next one at once, and the collector need not hear of it */
+static int l_done(lua_State *L) {
+    const struct l_http_call *c = bind_udata(L, 1, L_HTTP_CALL, &l_http_call_key);
+    if (c->result) {
+        size_t *owed = moon_http_owed(l_http_service(L)), held = l_http_held(c->result);
+        *owed -= held < *owed ? held : *owed;
+    }
+    return l_gc(L);
+}
+
 static int l_tostring(lua_State *L) {
     struct l_http_call *c = bind_udata(L, 1, L_HTTP_CALL, &l_http_call_key);
     if (c->result)
@@ -199,7 +209,7 @@ static int l_tostring(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg methods[] = {{"json", l_json}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"json", l_json}, {"close", l_done}, {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", l_gc}, {"__close", l_close}, {"__tostring", l_tostring}, {NULL, NULL}};
 
 void l_http_response_setup(lua_State *L) {

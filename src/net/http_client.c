@@ -87,6 +87,10 @@ struct moon_http_host *moon_http_host_get(struct moon_http *h, const char *origi
     return h->hosts = host;
 }
 
+size_t *moon_http_owed(struct moon_http *h) {
+    return &h->owed;
+}
+
 void moon_http_stats(const struct moon_http *h, struct moon_http_stats *out) {
     struct moon_curl_stats s;
     moon_curl_pool_stats(h->curl, &s);

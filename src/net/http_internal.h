@@ -60,6 +60,7 @@ struct moon_http {
     struct moon_http_stats stats;
     struct moon_http_trace *trace; /* NULL: nobody traces */
     uint64_t breaker_changes;
+    size_t owed;
 };
 
 struct moon_http_client {

@@ -44,6 +44,17 @@ t.test("an answer", function()
   t.ok(r:json().agent:find "^moongate/")
 end)
 
+t.test("an answer that is closed", function()
+  local _, client = serve(echo)
+  local r = assert(client:get "/a")
+  r:close()
+  r:close()
+  t.eq({ r.status, r.body, r.tries }, {})
+  t.raises(function() r:json() end, "the response is closed")
+  t.eq(tostring(r), "http response (closed)")
+  t.eq(assert(client:get "/b"):json().target, "/b")
+end)
+
 t.test("paths, parameters and queries are percent-encoded", function()
   local _, client = serve(echo)
   local function target(opts) return assert(client:request(opts)):json().target end

@@ -90,13 +90,15 @@ local function ask(r, w, model, left)
   request.family, request.deadline = model.family, left
   local started = monotonic()
   local response, err = r._client:request(request)
-  local answer
+  local answer, tries
   if response then
     answer, err = read_answer(response)
+    tries = response.tries
+    response:close()
   end
   if response or err.attempts > 0 then model.seconds:observe(monotonic() - started) end
   if not answer then return nil, err, err.attempts or 0 end
-  return answer, nil, response.tries or 1
+  return answer, nil, tries or 1
 end
 
 -- The same with a span around it, where somebody traces.
