@@ -1,4 +1,5 @@
 ---@meta moongate.child
+---@private
 
 ---Processes started by this one. Private: a script can't require it.
 ---@class moongate.child

@@ -1,4 +1,5 @@
 ---@meta moongate.host
+---@private
 
 ---What moongate's own Lua code asks of the program around it. Private: a script can't require it.
 ---@class moongate.host

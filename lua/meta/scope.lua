@@ -1,4 +1,5 @@
 ---@meta moongate.scope
+---@private
 
 ---The place of a task in a run, and what it shields from being cancelled. Private: for moongate/journal.lua.
 ---@class moongate.scope

@@ -1,4 +1,5 @@
 ---@meta moongate.span
+---@private
 
 ---Traces, as the program beneath them has them: the session's trace context, the span that a task is in, and the HTTP
 ---attempts that have ended. Private: a script has `run:span`; see moongate/trace.lua.

@@ -1,4 +1,5 @@
 ---@meta moongate.store
+---@private
 
 ---What outlives the process: the tables of src/store/tables.c, in SQLite or PostgreSQL. For trusted modules only; every
 ---call waits off the loop, and needs a task.

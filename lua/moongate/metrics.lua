@@ -147,7 +147,8 @@ local function register(self, kind, name, help, names, make, buckets)
   check_labels(name, names)
   if type(help) ~= "string" or help == "" then error(("metric %s: help is missing"):format(name), 3) end
   metric = setmetatable({
-    name = name, type = kind, help = help, labels = table.move(names, 1, #names, 1, {}), buckets = buckets,
+    name = name, type = kind, help = help, labels = table.move(names, 1, #names, 1, {}),
+    buckets = buckets and table.move(buckets, 1, #buckets, 1, {}),
     _labels = labels.new(names, make),
   }, CLASSES[kind])
   if #names == 0 then metric:with() end -- one that has no labels is there from the start, at 0

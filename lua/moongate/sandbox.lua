@@ -3,16 +3,9 @@
 -- finalizers.
 local drawn = require "moongate.journal.drawn"
 local host = require "moongate.host"
+local sealed = require "moongate.sealed"
 
 local M = {}
-
--- Modules that only trusted code may require. Everything else called "moongate" or "moongate.*" is public.
-local private = {
-  host = true, sandbox = true, cli = true, meta = true, repl = true, suggest = true, span = true, trace = true,
-  closing = true,
-  lease = true, shared = true, scope = true, journal = true, runs = true, store = true, queued_writes = true,
-  child = true, outbox = true, sealed = true, work_queue = true,
-}
 
 local plain = {
   "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "tonumber",
@@ -29,17 +22,37 @@ local function copy(t)
   return c
 end
 
-local function public(name)
+local described = {} -- name -> whether lua/meta has the module, and does not say that it is private
+
+-- Whether a module is for scripts: whether it is among those that lua/meta describes, where help has them from, too.
+function M.public(name)
   if name == "moongate" or name == "cjson" then return true end
-  local rest = name:match "^moongate%.(.+)$"
-  return rest ~= nil and not private[rest:match "^[^.]+"]
+  local short = name:match "^moongate%.([%w_]+)$"
+  if not short then return false end
+  if described[short] == nil then
+    local text = host.embedded("meta/" .. short .. ".lua")
+    described[short] = text ~= nil and not text:find "^%-%-%-@meta [%w_.]+\n%-%-%-@private\n"
+  end
+  return described[short]
 end
 
--- Whether scripts may require the module of this name.
-M.public = public
+-- Whether a script may require it. moongate.test works with the store and the environment: it is for tests, which may
+-- do what their user may.
+function M.for_scripts(name)
+  return M.public(name) and name ~= "moongate.test"
+end
 
--- Whether a script may require the module.
-M.is_public = public
+-- Functions of public modules that take the place of the command line: what they are given instead of a store or a
+-- journal is trusted. For tests, too.
+local NOT_FOR_SCRIPTS = { ["moongate.workflow"] = { "execute", "open" } }
+
+-- The program's own scripts are made of the modules that they are the commands of.
+local function for_own(name)
+  return name:find "^moongate%." ~= nil or M.public(name)
+end
+
+-- A module itself, as trusted code has it: for the tests of this.
+M.original = require
 
 -- Where a script in that folder finds a module of its own: paths, the first that is there counts.
 function M.files_of(folder, name)
@@ -67,8 +80,22 @@ local function collect(what)
   return collectgarbage(what)
 end
 
--- folder: where the script's own modules are, or nil for none. globals: more of them, such as arg.
-function M.new(folder, globals)
+-- A script's own copy of a module: what it changes there, however deep, trusted code does not see.
+local function copy_of(name)
+  local m = require(name)
+  if type(m) ~= "table" then return m end
+  local c, done = {}, {}
+  done[m] = c
+  for k, v in next, m do c[k] = sealed.copy(v, done) end
+  drawn.module(name, c)
+  local mt = host.raw_getmetatable(m)
+  return mt and host.raw_setmetatable(c, mt) or c
+end
+
+-- folder: where the script's own modules are, or nil for none. globals: more of them, such as arg. may(name): whether
+-- it may require that module of ours; M.for_scripts by default.
+function M.new(folder, globals, may)
+  may = may or M.for_scripts
   local env, loaded, loading = {}, {}, {}
   local ours = setmetatable({}, { __mode = "k" }) -- metatables that the script has set itself
 
@@ -107,7 +134,7 @@ function M.new(folder, globals)
     if name == "moongate" then
       return setmetatable({}, {
         __index = function(t, k)
-          if type(k) ~= "string" or not public("moongate." .. k) then return nil end
+          if type(k) ~= "string" or not may("moongate." .. k) then return nil end
           local ok, m = pcall(env.require, "moongate." .. k)
           if not ok then
             if tostring(m):find("module 'moongate." .. k .. "' not found", 1, true) then return nil end
@@ -118,12 +145,11 @@ function M.new(folder, globals)
         end,
       })
     end
-    local m = require(name)
-    if type(m) ~= "table" then return m end
-    local c = copy(m) -- what a script changes in its copy, trusted code does not see
-    drawn.module(name, c)
-    local mt = host.raw_getmetatable(m)
-    return mt and host.raw_setmetatable(c, mt) or c
+    local m = copy_of(name)
+    if may == M.for_scripts then
+      for _, field in ipairs(NOT_FOR_SCRIPTS[name] or {}) do m[field] = nil end
+    end
+    return m
   end
 
   local function load_local(name)
@@ -140,7 +166,7 @@ function M.new(folder, globals)
     end
     if loaded[name] ~= nil then return loaded[name] end
     local value
-    if public(name) then
+    if may(name) then
       value = load_public(name)
     else
       if loading[name] then error("module '" .. name .. "' requires itself, or another task is loading it", 2) end
@@ -181,16 +207,16 @@ end
 
 -- The same of a script that is the program's own: what it does is what the user has asked for.
 function M.load_own(text, name)
-  return host.load_chunk(text, name, M.new(nil))
+  return host.load_chunk(text, name, M.new(nil, nil, for_own))
 end
 
--- Tests of moongate itself also reach its private modules.
+-- Tests are the user's own code, and may do what the user may. Those of moongate itself work with its private modules,
+-- and these are no copies.
 function M.load_test(path)
-  local env = M.new(folder_of(path))
+  local env = M.new(folder_of(path), nil, M.public)
   local public_require = env.require
   function env.require(name)
-    local rest = name:match "^moongate%.([^.]+)"
-    if rest and private[rest] then return require(name) end
+    if type(name) == "string" and name:find "^moongate%." and not M.public(name) then return require(name) end
     return public_require(name)
   end
   return M.load_file(path, env)

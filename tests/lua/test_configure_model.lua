@@ -9,6 +9,7 @@ local json = require "moongate.json"
 local metrics = require "moongate.metrics"
 local secret = require "moongate.secret"
 local session = require "sim_session"
+local sealed = require "moongate.sealed"
 local sim_models = require "moongate.sim.models"
 local t = require "moongate.test"
 local webhook = require "moongate.webhook"
@@ -253,11 +254,11 @@ end)
 
 test("422 gives the gateway's details, exit 3, and the audit says why", function(server)
   local client = session.watched(session.client(server), function(request)
-    if request.method == "PUT" then sim_models.find(server.gateway, SMALL).capabilities =
+    if request.method == "PUT" then sim_models.find(sealed.open(server).gateway, SMALL).capabilities =
       { max_context_window = 100, restricted_safety_filters = {} } end
   end)
   local data, out, audit = configure(server, config(), { client = client })
-  sim_models.find(server.gateway, SMALL).capabilities = sim_models.PRELOADED[1].capabilities
+  sim_models.find(sealed.open(server).gateway, SMALL).capabilities = sim_models.PRELOADED[1].capabilities
   local err = data.results[1].error
   t.eq({ err.status, err.details[1].field, out.exit_status }, { 422, "max_tokens", 3 })
   local outcome = audit.lines[2]
@@ -335,7 +336,7 @@ end)
 test("many at once, never more than --concurrency, and one that fails stops no other", function(server)
   local configurations, under_way, most = {}, 0, 0
   for i = 1, 12 do
-    local id = sim_models.register(server.gateway, { name = ("m-%02d"):format(i) }).id
+    local id = sim_models.register(sealed.open(server).gateway, { name = ("m-%02d"):format(i) }).id
     configurations[("c-%02d"):format(i)] = config(id)
     if i == 5 then server:fault { status = 422, method = "PUT", path = "/models/" .. id .. "/configuration" } end
   end

@@ -135,6 +135,7 @@ function tags.overload(p, rest) table.insert(p.block.overloads, rest) end
 function tags.deprecated(p) p.block.deprecated = true end
 function tags.type(p, rest) p.block.type = (types.take(rest)) end
 function tags.async() end
+function tags.private() end -- below @meta: not for scripts (sandbox.lua)
 function tags.nodiscard() end
 function tags.vararg() end
 function tags.diagnostic() end

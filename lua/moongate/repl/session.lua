@@ -21,7 +21,7 @@ local function module_names()
   end
   names[""], names.init = nil, nil
   for short, name in pairs(names) do
-    if not sandbox.public(name) then names[short] = nil end
+    if not sandbox.for_scripts(name) then names[short] = nil end
   end
   return names
 end

@@ -23,7 +23,7 @@ Values.__index = Values
 function M.is_ours(name) return name == "moongate" or name == "cjson" or name:find "^moongate%." ~= nil end
 
 -- Whether any script may require it.
-M.is_public = sandbox.is_public
+M.is_public = sandbox.public
 
 function M.exists(name)
   if name == "moongate" or meta.module(name) then return true end
