@@ -6,6 +6,7 @@ local journal = require "moongate.journal"
 local runs = require "moongate.runs"
 local t = require "moongate.test"
 local task = require "moongate.task"
+local workflow = require "moongate.workflow"
 
 local define = fixture.define
 
@@ -291,6 +292,41 @@ test("a timeout raises when its time is over, also when that was while nothing r
   t.eq(assert(fixture.live(db, definition, { id = "good" })).data.value, 2)
   t.eq(assert(fixture.live(db, definition, { id = "good" })).data.value, 2)
 end)
+
+-- What checking a script against the journal of a run finds: mismatches, what was looked at no further.
+local function check(db, definition, id)
+  local j = journal.of_export(runs.export(db, runs.get(db, id)))
+  task.spawn(function()
+    j:within(function() return workflow.execute(definition, {}, { journal = j, project = {} }) end)
+  end):join()
+  return j.mismatches, j.stopped_at or {}, j:left_over()
+end
+
+test("a script is checked against a journal, also in what was cut off in a timeout, and tells what it does not reach",
+  function(db)
+    local function script(name)
+      return define(function(run)
+        run:timeout(10, function()
+          run:step("a", function() end)
+          run:step(name, function() end)
+        end)
+        run:step("c", function() end)
+      end)
+    end
+    db.crash(5) -- begun, the timeout, a: START and DONE
+    fixture.live(db, script "b", { id = "r" })
+    db.crash(nil)
+    local bad, stopped, left = check(db, script "b", "r")
+    t.eq({ #bad, #left }, { 0, 0 })
+    t.ok(stopped[1].what:find "step b was not come to", stopped[1].what)
+    fixture.live(db, script "b", { id = "r" })
+    bad, stopped, left = check(db, script "b", "r")
+    t.eq({ #bad, #stopped, #left }, { 0, 0, 0 })
+    bad = check(db, define(function(run) run:step("other", function() end) end), "r")
+    t.ok(bad[1].message:find("journal[1] timeout / script[1] other", 1, true), bad[1].message)
+    bad, stopped, left = check(db, define(function(run) run:timeout(10, function() end) end), "r")
+    t.eq({ #bad, #stopped, left }, { 0, 0, { "journal[2] c" } })
+  end)
 
 test("values drawn between steps are the same again", function(db)
   local definition = define(function(run)

@@ -177,6 +177,11 @@ local function go_on(ctx, db, run, args)
     ctx:result(outcome.data, ctx:lines(outcome.lines))
     return outcome.exit_status
   end
+  if ctx.opts.dry_run then
+    local kept = runs.records(db, run.id)
+    return ctx:result({ id = run.id, status = run.status, records = #kept },
+      ("run %s would go on with %s"):format(run.id, text.count(#kept, "record")))
+  end
   if run.options.secret then
     error(errors.new {
       code = "usage", message = ("run %s was begun with a secret among its words, which is not kept"):format(run.id),
