@@ -84,6 +84,7 @@ struct moon_editor {
     pthread_cond_t changed;
     char *prompt;
     bool reading;     /* a line stands on the terminal, and its thread waits */
+    bool active;      /* moon_editor_read is under way */
     bool interrupted; /* by Ctrl-C */
     bool stopped;
     enum { NOTHING, ASKED, TAKEN, ANSWERED } completion;
@@ -276,7 +277,7 @@ void moon_editor_offer(struct moon_editor *e, int erase, const char *insert, con
         e->completion = ANSWERED;
         if (moon_buf_puts(&e->insert, insert) != 0 || moon_buf_puts(&e->list, list) != 0)
             e->erase = 0;
-        pthread_cond_signal(&e->changed);
+        pthread_cond_broadcast(&e->changed);
     }
     pthread_mutex_unlock(&e->lock);
 }
@@ -291,6 +292,7 @@ enum moon_editor_result moon_editor_read(struct moon_editor *e, const char *prom
     locale_t before = uselocale(e->locale);
     free(e->prompt);
     e->prompt = strdup(prompt);
+    e->active = true;
     write_out("\r\033[K", 4); /* what was typed while nobody read was echoed here; it is drawn again in its place */
     const char *text = e->prompt && !e->stopped ? el_gets(e->el, &count) : NULL;
     if (!text || count <= 0) {
@@ -305,6 +307,8 @@ enum moon_editor_result moon_editor_read(struct moon_editor *e, const char *prom
             result = MOON_EDITOR_END;
     }
     e->interrupted = false;
+    e->active = false;
+    pthread_cond_broadcast(&e->changed);
     if (!e->stopped && read(e->stop, &wakes, sizeof wakes) < 0) {
         /* nobody has interrupted */
     }
@@ -321,7 +325,9 @@ static void end_read(struct moon_editor *e, bool for_good) {
     if (write(e->stop, &one, sizeof one) < 0) {
         /* it is full of them already */
     }
-    pthread_cond_signal(&e->changed);
+    pthread_cond_broadcast(&e->changed);
+    while (for_good && e->active) /* what is printed from here on stands below the line */
+        pthread_cond_wait(&e->changed, &e->lock);
     pthread_mutex_unlock(&e->lock);
 }
 

@@ -32,7 +32,7 @@ void moon_editor_free(struct moon_editor *e); /* nobody reads; NULL-safe */
 enum moon_editor_result moon_editor_read(struct moon_editor *e, const char *prompt, struct moon_buf *line);
 /* As Ctrl-C; from any thread, while one reads. */
 void moon_editor_interrupt(struct moon_editor *e);
-/* Ends this read, and every later one. From any thread. */
+/* Ends this read, and every later one; waits for its end. Not on the thread that reads. */
 void moon_editor_stop(struct moon_editor *e);
 
 /* To the history; one that repeats the last is passed over. */

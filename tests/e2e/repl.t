@@ -103,8 +103,11 @@ like(piped(":dry on\ngw:write('index', { vectorStoreId = 's', indexId = 'i' }, {
 SKIP: {
     my $version = `tmux -V 2>/dev/null`;
     skip 'tmux is not installed: the prompt is not tried on a terminal', 1 unless $version;
-    my $socket = "$dir/tmux";
-    my @tmux = ('tmux', '-S', $socket, '-f', '/dev/null');
+    my ($n, @tmux) = (0);
+    my $fresh = sub { # a server of its own each time: one that is ending takes no new session
+        run(@tmux, 'kill-server') if @tmux;
+        @tmux = ('tmux', '-S', "$dir/tmux" . $n++, '-f', '/dev/null');
+    };
     my $screen = sub { scalar run(@tmux, 'capture-pane', '-p', '-t', 'm')->{out} };
     my $keys = sub { run(@tmux, 'send-keys', '-t', 'm', @_) };
     my $type = sub { run(@tmux, 'send-keys', '-t', 'm', '-l', @_) };
@@ -123,7 +126,7 @@ SKIP: {
     my $open = sub {
         my (%env) = @_;
         local %ENV = (%ENV, TERM => 'xterm', MOONGATE_STATE => "$dir/repl-state", %env);
-        run(@tmux, 'kill-server');
+        $fresh->();
         run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "TERM=$ENV{TERM} $moongate --sim repl; echo ended: \$?; exec cat");
         $see->(qr/^moongate \(sim\)>$/m, 'the prompt stands');
     };
@@ -191,7 +194,7 @@ SKIP: {
     is((stat "$dir/repl-state/history")[2] & 0777, 0600, 'only the user may read it');
 
     # In a shell: Ctrl-Z and back, and the terminal as it was after a signal.
-    { local $ENV{MOONGATE_STATE} = "$dir/shell-state"; run(@tmux, 'kill-server'); run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "env PS1='shell> ' bash --norc --noprofile -i") }
+    { local $ENV{MOONGATE_STATE} = "$dir/shell-state"; $fresh->(); run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "env PS1='shell> ' bash --norc --noprofile -i") }
     $see->(qr/shell>$/, 'a shell');
     $type->("TERM=xterm $moongate --sim repl\n");
     $see->(qr/$prompt$/, 'a prompt in it');
@@ -206,7 +209,7 @@ SKIP: {
     my ($shell) = run(@tmux, 'display-message', '-p', '-t', 'm', '#{pane_pid}')->{out} =~ /(\d+)/;
     my ($child) = run('ps', '-o', 'pid=', '--ppid', $shell)->{out} =~ /(\d+)/;
     kill TERM => $child;
-    $see->(qr/interrupted\nshell>$/, 'SIGTERM ends it');
+    $see->(qr/\nmoongate: interrupted\n\s*shell>$/, 'SIGTERM ends it');
     $type->("stty -a | grep -c ' icanon'\n");
     $see->(qr/\n1\nshell>$/, 'the terminal is as it was');
 
