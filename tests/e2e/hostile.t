@@ -13,6 +13,7 @@ use IO::Socket::INET;
 use Moon;
 use POSIX qw(mkfifo);
 use Test::More;
+use Time::HiRes qw(time);
 
 my $GRACE = 2.5;    # seconds beyond a script's own limit
 my $LIMIT = 10;     # of those that name none: they are over at once
@@ -76,6 +77,22 @@ for my $script (@scripts) {
     push @wrong, 'changed what is outside' if outside() ne $before;
     push @wrong, 'a traceback of C, or a bug' if $said =~ /moongate: bug|Sanitizer|Assertion/;
     ok(!@wrong, sprintf '%s (%.1f s)', $name, $r->{elapsed}) or diag(join("; ", @wrong) . "\n" . substr($said, 0, 3000));
+}
+
+# Ctrl-C ends what no hook reaches: the second one at once, the watchdog two seconds after the first.
+for my $times (1, 2) {
+    write_file("$dir/work/stuck.lua", 'print "ready" string.find(("a"):rep(100000), ("a*"):rep(20) .. "b")');
+    my $p = start({ dir => "$dir/work" }, qr/^(ready)$/m, $moongate, 'run', 'stuck.lua') or next;
+    my $start = time;
+    kill INT => $p->{pid};
+    if ($times == 2) {
+        select undef, undef, undef, 0.1;    # two at once would be one
+        kill INT => $p->{pid};
+    }
+    waitpid $p->{pid}, 0;
+    is($? >> 8, 130, "Ctrl-C in a pattern, $times: 130");
+    cmp_ok(time - $start, '<', 2 + $GRACE, 'in time');
+    like(read_file($p->{log}), qr/interrupted, and ended by force/, 'and says so') if $times == 1;
 }
 
 # Every denial is in the audit log, and the log is whole.
