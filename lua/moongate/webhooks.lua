@@ -7,6 +7,7 @@ local clock = require "moongate.gateway.clock"
 local json = require "moongate.json"
 local attempts = require "moongate.webhooks.attempts"
 local profile = require "moongate.webhooks.profile"
+local secret = require "moongate.secret"
 local suggest = require "moongate.suggest"
 local task = require "moongate.task"
 local time = require "moongate.time"
@@ -38,8 +39,12 @@ local function check(opts)
     error(("webhooks.send: unknown profile '%s' (there are %s)"):format(tostring(opts.profile),
       table.concat(profile.names, ", ")), 3)
   end
-  for name in pairs(opts.headers or {}) do
+  if type(opts.url) ~= "string" then error("webhooks.send: url must be a string", 3) end
+  for name, value in pairs(opts.headers or {}) do
     if profile.sets(name) then error(("webhooks.send: header '%s' is set by the profile"):format(name), 3) end
+    if type(value) ~= "string" and not secret.is(value) then
+      error(("webhooks.send: header '%s' must be a string or a secret's handle"):format(tostring(name)), 3)
+    end
   end
 end
 

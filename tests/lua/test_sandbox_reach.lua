@@ -175,6 +175,23 @@ got.definition = workflow.define {
     got.task, got.semaphore = m["moongate.task"].current(), m["moongate.task"].semaphore(1)
     got.schema = m["moongate.schemas"].compile and table.pack(pcall(m["moongate.schemas"].compile, "index"))
     try("client", m["moongate.http"].client, {})
+    try("httpd", m["moongate.httpd"].serve, { handler = function(request)
+      got.request = request
+      return { status = 204 }
+    end })
+    local url = got.httpd[2].url
+    try("asked", got.client[2].request, got.client[2], { url = url .. "/x", method = "POST", body = "y" })
+    got.headers = got.asked[2] and got.asked[2].headers
+    try("stop", got.httpd[2].stop, got.httpd[2])
+    try("reader", m["moongate.fs"].lines, "-")
+    try("audit", m["moongate.audit"].intent, { action = "x" })
+    try("secret", m["moongate.secret"].of, "not told to anybody")
+    try("auth", m["moongate.auth"].gateway)
+    try("message", m["moongate.webhooks"].message, { url = "http://127.0.0.1/", event = "e", data = {} })
+    try("listening", m["moongate.webhooks"].listening, { a = { url = "http://127.0.0.1/" } }, "e")
+    try("load", m["moongate.index"].load, "scripts/examples/index.json")
+    try("template", m["moongate.template"].load, "scripts/examples/template.json")
+    try("model", m["moongate.model"].load, "scripts/examples/model.json")
     return { text = "done" }
   end,
 }
@@ -291,6 +308,23 @@ t.test("what a script sets in a handle, only it sees", function()
   t.eq({ out.status, out.told }, { "created", 0 })
   t.ok(out.path ~= "/elsewhere")
   t.ok(sandbox.original "moongate.audit".event)
+end)
+
+t.test("a webhook of a script's own can't pass for the project's, nor name variables to be sent", function()
+  local db = assert(store.open "sqlite::memory:")
+  local function tell(also)
+    local definition = workflow.define { name = "x", summary = "x", run = function(run)
+      return { notes = run:webhook("e", {}, { also = { a = also } }) }
+    end }
+    workflow.execute(definition, {}, { store = db, project = {}, audit = require("fake_gateway").audit() })
+    return assert(db:exec "SELECT secret_ref, headers_json, url FROM outbox")
+  end
+  local url = "http://127.0.0.1:1/"
+  t.raises(function() tell { url = url, headers = { ["X-Key"] = { variable = "HOME" } } } end, "secret's handle")
+  t.raises(function() tell { url = setmetatable({}, { __index = string }) } end, "string")
+  t.eq(#assert(db:exec "SELECT id FROM outbox"), 0)
+  local row = tell({ url = url, configured = true, stored_url = "https://hooks.example.com/" })[1]
+  t.eq({ row.secret_ref, row.url, row.headers_json }, { "none", url })
 end)
 
 t.test("a script's copy of a module is its own, however deep", function()

@@ -85,6 +85,8 @@ local function headers_json(headers)
       local variable = secret.variable(value)
       if not variable then return false end
       value = { variable = variable }
+    elseif type(value) ~= "string" then
+      return false -- a table would be read as a secret's name
     end
     out[name] = value
   end

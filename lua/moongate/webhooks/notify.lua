@@ -106,7 +106,10 @@ function M.hooks(run, event, opts)
   end
   local hooks = webhooks.listening(run.project.webhooks, event)
   for _, hook in ipairs(hooks) do hook.configured = true end
-  for _, hook in ipairs(webhooks.listening(opts.also, event)) do hooks[#hooks + 1] = hook end
+  for _, hook in ipairs(webhooks.listening(opts.also, event)) do
+    hook.configured, hook.stored_url = nil, nil -- that is not for a script to say
+    hooks[#hooks + 1] = hook
+  end
   for _, hook in ipairs(hooks) do
     target.hide_path(hook.url)
     if run.simulated then target.simulated(hook) end
