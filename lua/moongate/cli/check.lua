@@ -122,11 +122,12 @@ local function finder(folder)
   end
 end
 
--- Tests and what they share, and the program's own modules.
+-- Tests and what they share, and the program's own modules and workflows.
 local function is_trusted(file)
   local name, path = file:match "[^/]*$", "/" .. file
   return name:find "^test_" ~= nil or name:find "_test%.lua$" ~= nil or path:find("/tests/", 1, true) ~= nil
     or path:find("/lua/moongate/", 1, true) ~= nil
+    or path:find "/scripts/[^/]+$" ~= nil and host.embedded("scripts/" .. name) ~= nil
 end
 
 local function check_project(file)
