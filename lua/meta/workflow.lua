@@ -74,14 +74,14 @@ function workflow.is(v) end
 ---@field store? any where webhooks' messages are kept
 ---@field journal? table
 
----Runs a workflow in the current task. Raises what it raises.
+---Runs a workflow in the current task. Raises what it raises. For tests: scripts do not have it.
 ---@param definition moongate.workflow.definition
 ---@param values table arguments and flags as they are parsed
 ---@param session moongate.workflow.session
 ---@return {data: any, lines: string[], exit_status: integer} outcome
 function workflow.execute(definition, values, session) end
 
----A run that no workflow has: what a prompt works with.
+---A run that no workflow has: what a prompt works with. For tests: scripts do not have it.
 ---@param session moongate.workflow.session
 ---@return moongate.workflow.run run
 function workflow.open(session) end

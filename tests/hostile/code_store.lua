@@ -1,7 +1,7 @@
 -- The program's own state, by way of what a run carries with it.
 -- flags: --sim
 -- status: 1
--- says: not for scripts|no store was found
+-- says: not for scripts
 local seen, queue, store = {}, {}, nil
 local function note(v)
   if type(v) == "userdata" and tostring(v):find "store" then store = store or v end
