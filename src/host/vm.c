@@ -21,10 +21,6 @@ static void on_warning(void *ud, const char *msg, int tocont) {
 
 /* ---- life ---- */
 
-/* In percent of what was left after a collection, when the next one begins. Lua's own 200 makes marking twice as dear.
- */
-#define GC_PAUSE 300
-
 int host_setup(lua_State *L) {
     struct moon_host *host = moon_host_of(L);
     lua_gc(L, LUA_GCSTOP);
@@ -32,7 +28,6 @@ int host_setup(lua_State *L) {
     host_error_setup(L);
     host_scheduler_setup(L);
     lua_gc(L, LUA_GCRESTART);
-    lua_gc(L, LUA_GCINC, GC_PAUSE, 0, 0);
     if (host->gc_stress)
         lua_gc(L, LUA_GCINC, 100, 400, 0);
     return 0;
