@@ -3,13 +3,11 @@
 -- (host.options()).
 local bundled = require "moongate.cli.bundled"
 local closing = require "moongate.closing"
-local catalogue = require "moongate.cli.catalogue"
 local commands = require "moongate.cli.commands"
 local context = require "moongate.cli.context"
 local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
-local help = require "moongate.cli.help"
 local host = require "moongate.host"
 local observe = require "moongate.cli.observe"
 local report = require "moongate.cli.report"
@@ -44,13 +42,13 @@ local function unknown(word)
   if word:find("%.lua$") or word:find("/") then
     fail.usage("'%s' is no command (to run a script: moongate run %s)", word, word)
   end
-  local names = bundled.all_names()
+  local catalogue, names = require "moongate.cli.catalogue", bundled.all_names()
   table.move(catalogue.names(), 1, #catalogue.names(), #names + 1, names)
   fail.usage("unknown command '%s'%s", word, suggest.hint(word, names))
 end
 
 local function run_command(ctx, command, name, words)
-  if ctx.opts.help then return ctx:text(help.of(name, command)) end
+  if ctx.opts.help then return ctx:text(require("moongate.cli.help").of(name, command)) end
   if command.commands and not command.bare then
     local names = bundled.list_names(command.commands)
     fail.usage("moongate %s needs one of: %s%s", name, table.concat(names, ", "), suggest.hint(words[1] or "", names))
@@ -78,8 +76,8 @@ local function dispatch(ctx, argv)
   local word = argv[1]
   if ctx.opts.version then return require("moongate.cli.version").run(ctx) end
   if not word then
-    if ctx.opts.help then return ctx:text(help.program()) end
-    if not ctx.json then host.write_err(help.usage()) end
+    if ctx.opts.help then return ctx:text(require("moongate.cli.help").program()) end
+    if not ctx.json then host.write_err(require("moongate.cli.help").usage()) end
     return ctx.json and fail.usage("no command is given") or exit_status.USAGE
   end
   local command, name, first = find_command(argv)
@@ -91,7 +89,7 @@ local function dispatch(ctx, argv)
   local run = require "moongate.cli.run"
   if command then return run.run(ctx, { script = argv[first], args = table.move(argv, first + 1, #argv, 1, {}) }) end
   local words, path = table.move(argv, 2, #argv, 1, {}), nil
-  if not bundled.exists(word) then path = catalogue.find(word) or unknown(word) end
+  if not bundled.exists(word) then path = require("moongate.cli.catalogue").find(word) or unknown(word) end
   return simulated.with(ctx, nil, observe.traced, ctx, word, run.workflow, ctx, word, words, path)
 end
 

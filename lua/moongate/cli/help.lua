@@ -1,7 +1,6 @@
 -- help.lua - usage texts, the help of a command or workflow, and `moongate help`. All from commands.lua and from
 -- what workflows declare.
 local bundled = require "moongate.cli.bundled"
-local catalogue = require "moongate.cli.catalogue"
 local commands = require "moongate.cli.commands"
 local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
@@ -174,6 +173,7 @@ function M.find(words)
       return M.of(name .. " " .. words[2], sub_command(command, words[2]))
     end
   end
+  local catalogue = require "moongate.cli.catalogue"
   local path = catalogue.find(name)
   local definition = bundled.load(name) or path and catalogue.definition(path)
   if definition then return M.of(name, definition) end

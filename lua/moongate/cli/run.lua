@@ -1,11 +1,9 @@
 -- run.lua - `moongate run SCRIPT [args]` and `moongate WORKFLOW [args]`: load it, read its arguments, run it, show
 -- the result.
 local bundled = require "moongate.cli.bundled"
-local catalogue = require "moongate.cli.catalogue"
 local commands = require "moongate.cli.commands"
 local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
-local help = require "moongate.cli.help"
 local host = require "moongate.host"
 local permissions = require "moongate.cli.permissions"
 local observe = require "moongate.cli.observe"
@@ -130,7 +128,7 @@ end
 local function run_workflow(ctx, definition, name, words, source)
   if ctx.opts.help then
     flags.check(definition, commands.globals)
-    return ctx:text(help.of(name, definition))
+    return ctx:text(require("moongate.cli.help").of(name, definition))
   end
   local values, env = M.values(ctx, definition, name, words)
   if not (definition.offline and definition.offline(values)) then
@@ -193,12 +191,12 @@ end
 function M.run(ctx, args)
   local script = args.script
   if bundled.exists(script) then return M.workflow(ctx, script, args.args) end
-  local path = not host.fs.stat(script) and catalogue.find(script)
+  local path = not host.fs.stat(script) and require("moongate.cli.catalogue").find(script)
   if path then return M.workflow(ctx, script, args.args, path) end
   local chunk, err = sandbox.load_script(script, M.globals(script, args.args))
   if not chunk then
     if err.code == "not_found" then
-      local names = catalogue.names()
+      local names = require("moongate.cli.catalogue").names()
       err.hint = ("give a file, or the name of a workflow: %s%s"):format(table.concat(names, ", "),
         suggest.hint(script, names))
     end
