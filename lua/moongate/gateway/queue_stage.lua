@@ -32,6 +32,13 @@ local function store_of(gw)
   return db
 end
 
+-- Whether what runs here may send to this gateway at all: what is queued is sent later, without the permissions of the
+-- script that asked for it.
+local function may_send(gw)
+  local base = gw._client.base_url
+  return base == nil or type(base) == "string" and require("moongate.outbox.target").may_keep { url = base }
+end
+
 -- ---- into the queue ----
 
 -- Why a write can't wait in the queue, or nil. What was sent later must do no more than if it was sent now, and once.
@@ -40,6 +47,7 @@ local function refusal(w)
   if w.method == "POST" and not w.idempotent and not w.idempotency_key then
     return "a POST that is not idempotent can't be sent again when its answer is lost"
   end
+  if not may_send(w.gw) then return "this script may not send to " .. tostring(w.gw._client.base_url) end
   return nil
 end
 
@@ -107,7 +115,7 @@ end
 -- M.replace(w): what is queued for the resource was wanted before this write: it must not be sent after it.
 function M.replace(w)
   if w.gw.leases == false and not w.gw.store or w.dry_run then return end
-  if w.method ~= "PUT" and w.method ~= "DELETE" then return end
+  if w.method ~= "PUT" and w.method ~= "DELETE" or not may_send(w.gw) then return end
   local ids = require("moongate.queued_writes").supersede(store_of(w.gw), resource_of(w), w.from_queue)
   if #ids > 0 then
     w.gw.log.warn("%s: replaces what was queued for it (%s)", w.path, table.concat(ids, ", "))
