@@ -115,7 +115,7 @@ sub crash {
     push @wrong, "taken up again, it ended with $again->{status}: $again->{err}" if $again->{status} != 0;
     moon({ env => \%env }, 'outbox', 'flush') if $words[0] ne 'route-prompts';
     push @wrong, 'the gateway holds something else' if !eq_hash({ s => held() }, { s => $whole->{state} });
-    push @wrong, "webhooks told: @{ told() }, not @{ $whole->{told} }" if "@{ told() }" ne "@{ $whole->{told} }";
+    push @wrong, "webhooks told: @{ told() }, not @{ $whole->{told} }; the flush: $flushed->{out}$flushed->{err}" if "@{ told() }" ne "@{ $whole->{told} }";
     my @twice = sent_twice($words[0]);
     push @wrong, "sent twice: @twice" if @twice;
     my $verify = moon('audit', 'verify');
