@@ -133,8 +133,8 @@ static int check_kind(int fd, const char *path, bool *outside, struct moon_err *
 }
 
 int moon_beneath_open(const struct moon_roots *r, const char *path, int flags, bool *outside, struct moon_err *err) {
-    const struct moon_root *root;
-    char *real;
+    const struct moon_root *root = NULL;
+    char *real = NULL;
     *outside = false;
     int fd = look(r, path, &real, &root, outside, err); /* opening a device or a pipe has effects: look first */
     int rc = fd < 0 ? fd : check_kind(fd, path, outside, err);

@@ -84,13 +84,14 @@ int moon_size_parse(const char *text, uint64_t *bytes) {
     double n = strtod(text, &end);
     if (!isfinite(n) || memchr(text, 'x', (size_t)(end - text)) || memchr(text, 'X', (size_t)(end - text)))
         return -1;
-    for (int i = 0; i < 4; i++, n *= 1024) {
+    for (int i = 0; i < 4; i++) {
         size_t len = strlen(units[i]);
         if (strncmp(end, units[i], len) == 0 && (end[len] == '\0' || (len && strcmp(end + len, "iB") == 0)) &&
             (len || *end == '\0')) {
             *bytes = n < 1e18 ? (uint64_t)n : 0;
             return *bytes ? 0 : -1;
         }
+        n *= 1024;
     }
     return -1;
 }

@@ -55,8 +55,8 @@ static bool is_proxy(const struct moon_curl_env *env, const struct moon_curl_tra
 }
 
 /* https://curl.se/libcurl/c/CURLOPT_OPENSOCKETFUNCTION.html */
-curl_socket_t moon_curl_guarded_open(void *ud, curlsocktype purpose, struct curl_sockaddr *address) {
-    struct moon_curl_transfer *t = ud;
+curl_socket_t moon_curl_guarded_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address) {
+    struct moon_curl_transfer *t = transfer;
     const struct moon_curl_env *env = t->env;
     struct moon_err err;
     if (env->may_connect && !is_proxy(env, t, &address->addr) &&

@@ -1,5 +1,5 @@
--- store.lua - durable batches a second, as a journal writes them, for tests/bench/store, which reads "rate N". TASKS at a
--- time, for SECONDS, in the store at STORE.
+-- store.lua - durable batches a second, as a journal writes them, for tests/bench/store, which reads "rate N". TASKS at
+-- a time, for SECONDS, in the store at STORE.
 local t = require "moongate.test"
 local host = require "moongate.host"
 local store = require "moongate.store"

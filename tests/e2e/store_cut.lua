@@ -1,5 +1,5 @@
--- Work for store_cut.t: 8 tasks, 40 batches of two rows each, each followed by a transaction that counts it. A batch that
--- ran twice would meet its own key.
+-- Work for store_cut.t: 8 tasks, 40 batches of two rows each, each followed by a transaction that counts it. A batch
+-- that ran twice would meet its own key.
 local t = require "moongate.test"
 local child = require "moongate.child"
 local host = require "moongate.host"

@@ -39,7 +39,8 @@ t.test("a flag that is nearly one is told with the one that was meant", function
   each(function(path, spec)
     for _, flag in ipairs(spec.flags or {}) do
       if #flag[1] > 5 then
-        local wrong = flag[1]:sub(1, 2) .. flag[1]:sub(4, 4) .. flag[1]:sub(3, 3) .. flag[1]:sub(5) -- two letters swapped
+        local name = flag[1]
+        local wrong = name:sub(1, 2) .. name:sub(4, 4) .. name:sub(3, 3) .. name:sub(5) -- two letters swapped
         if wrong ~= flag[1] then
           local _, faults = flags.parse(spec, { "--" .. wrong }, { globals = commands.globals })
           local told = table.concat(faults, "\n")

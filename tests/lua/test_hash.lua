@@ -65,7 +65,9 @@ t.test("uuid.v5: a name's own", function()
   t.eq(uuid.v5(dns:upper(), "www.example.com"), "2ed6657d-e927-568b-95e1-2665a8aea6a2")
   t.ok(uuid.v5(dns, "a\0b") ~= uuid.v5(dns, "a"))
   t.eq(uuid.v5(dns, 12), uuid.v5(dns, "12"))
-  for _, bad in ipairs { "none", dns .. "0", dns:sub(1, -2), dns:gsub("%-", "0"), dns:gsub("6", "g"), dns:gsub("6", "-") } do
+  for _, bad in ipairs {
+    "none", dns .. "0", dns:sub(1, -2), (dns:gsub("%-", "0")), (dns:gsub("6", "g")), (dns:gsub("6", "-")),
+  } do
     t.ok(not pcall(uuid.v5, bad, "x"), bad)
     t.ok(not uuid.is(bad), bad)
   end

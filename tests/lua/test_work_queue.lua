@@ -34,7 +34,8 @@ end
 local function items(n, from)
   local out = {}
   for i = 1, n do
-    out[i] = { request_id = uuid.v4(), payload = ('{"line":%d,"prompt":"p%d"}'):format((from or 0) + i, (from or 0) + i) }
+    local n = (from or 0) + i
+    out[i] = { request_id = uuid.v4(), payload = ('{"line":%d,"prompt":"p%d"}'):format(n, n) }
   end
   return out
 end
