@@ -34,8 +34,8 @@ end
 local function items(n, from)
   local out = {}
   for i = 1, n do
-    local n = (from or 0) + i
-    out[i] = { request_id = uuid.v4(), payload = ('{"line":%d,"prompt":"p%d"}'):format(n, n) }
+    local line = (from or 0) + i
+    out[i] = { request_id = uuid.v4(), payload = ('{"line":%d,"prompt":"p%d"}'):format(line, line) }
   end
   return out
 end
