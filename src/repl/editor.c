@@ -298,7 +298,7 @@ enum moon_editor_result moon_editor_read(struct moon_editor *e, const char *prom
     if (!text || count <= 0) {
         result = e->stopped ? MOON_EDITOR_STOPPED : e->interrupted ? MOON_EDITOR_INTERRUPTED : MOON_EDITOR_END;
         fflush(stdout);
-        write_out("^C\n" + (e->interrupted && !e->stopped ? 0 : 2), e->interrupted && !e->stopped ? 3 : 1);
+        write_out(e->interrupted && !e->stopped ? "^C\n" : "\n", e->interrupted && !e->stopped ? 3 : 1);
     } else {
         size_t len = strlen(text);
         while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
