@@ -74,10 +74,12 @@ end
 
 -- ---- opening ----
 
--- journal.open(db, run id, {salt, resumed = load what was kept, check = only compare with it}) -> journal. Raises.
+-- journal.open(db, run id, {salt, life, resumed = load what was kept, check = only compare with it}) -> journal.
+-- Raises. life: how often the run was begun or taken up: of a process that stood still meanwhile nothing more is kept.
 function M.open(db, id, opts)
   local self = setmetatable({
-    db = db, id = id, salt = opts.salt or "", resumed = opts.resumed or false, checking = opts.check or false,
+    db = db, id = id, life = opts.life or 1, salt = opts.salt or "",
+    resumed = opts.resumed or false, checking = opts.check or false,
     paths = {}, next_seq = 1, pending = {}, mismatches = {}, unknown = {}, kept = 0, seen_bytes = 0,
   }, Journal)
   self.values = values.new(self)
@@ -126,15 +128,32 @@ function Journal:check()
   if self.broken then error(self.broken, 0) end
 end
 
--- One durable batch: what is pending, then the statements. Raises; after that the run can't go on. what: done when it
--- fails, for the message.
-function Journal:commit(statements, what)
-  self:check()
+-- What a batch begins with: the run is this life's, and for what is begun, it is to go on.
+function Journal:ours(begins)
+  if begins then
+    return {
+      "UPDATE runs SET updated_at = {now} WHERE id = $1 AND life = $2 AND status = 'running'", self.id, self.life,
+      expect = 1,
+    }
+  end
+  return { "SELECT life FROM runs WHERE id = $1 AND life = $2 {lock}", self.id, self.life, expect = 1 }
+end
+
+-- The statements that wait for the next batch, in their order, behind what it begins with.
+function Journal:take_pending(begins)
   local list = self.pending
   self.pending = {}
   self.values:flush(list, self.next_seq)
+  table.insert(list, 1, self:ours(begins))
+  return list
+end
+
+-- One durable batch: what is pending, then the statements. Raises; after that the run can't go on. what: done when it
+-- fails, for the message. begins: with it something begins, which a run that was cancelled does not.
+function Journal:commit(statements, what, begins)
+  self:check()
+  local list = self:take_pending(begins)
   table.move(statements, 1, #statements, #list + 1, list)
-  if #list == 0 then return {} end
   local rows, err = self.db:batch(list)
   if rows then return rows end
   if not self.broken then
@@ -154,11 +173,6 @@ end
 -- Goes along with the next batch.
 function Journal:buffer(statement)
   self.pending[#self.pending + 1] = statement
-end
-
--- What a START goes with: the run is still ours.
-function Journal:still_ours()
-  return { "UPDATE runs SET updated_at = {now} WHERE id = $1 AND status = 'running'", self.id, expect = 1 }
 end
 
 -- ---- visiting ----

@@ -127,25 +127,24 @@ function M.begin(db, what)
   return nil, M.get(db, what.id)
 end
 
--- M.take_up(db, run) -> journal, with what the run has done. Raises.
+-- M.take_up(db, run) -> journal, with what the run has done. Whoever had it before and lives has it no more. Raises.
 function M.take_up(db, run)
-  assert(db:exec([[UPDATE runs SET status = 'running', host = $2, updated_at = {now}, finished_at = NULL,
-    exit_status = NULL, error_json = NULL WHERE id = $1]], run.id, here()))
-  return journal.open(db, run.id, { salt = run.options.salt, resumed = true })
+  local row = assert(db:exec([[UPDATE runs SET status = 'running', life = life + 1, host = $2, updated_at = {now},
+    finished_at = NULL, exit_status = NULL, error_json = NULL WHERE id = $1 AND status <> 'cancelled' RETURNING life]],
+    run.id, here()))[1]
+  if not row then
+    error(errors.new { code = "conflict", message = ("run %s was cancelled or forgotten just now"):format(run.id) }, 0)
+  end
+  return journal.open(db, run.id, { salt = run.options.salt, life = row.life, resumed = true })
 end
 
--- M.finish(journal, status, {exit_status, result, error}): the end of this life of the run. A run that is not this
--- process's any more is left as it is.
+-- M.finish(journal, status, {exit_status, result, error}): the end of this life of the run -> true | nil, err: code
+-- "conflict" when the run is not this process's any more, and is left as it is. One that was cancelled stays so.
 function M.finish(j, status, outcome)
   local function text(v)
     return v ~= nil and clean(json.encode(v) or '{"message":"it has no JSON form"}') or nil
   end
-  local statements = {}
-  if not j.broken then
-    statements = j.pending
-    j.pending = {}
-    j.values:flush(statements, j.next_seq)
-  end
+  local statements = j.broken and { j:ours() } or j:take_pending()
   statements[#statements + 1] = {
     [[UPDATE runs SET status = $2, exit_status = $3, result_json = $4, error_json = $5, updated_at = {now},
       finished_at = {now} WHERE id = $1 AND status = 'running']], j.id, status, outcome.exit_status,

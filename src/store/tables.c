@@ -10,7 +10,8 @@ static const char *const version_1[] = {
     /* journal: runs, their steps, and the values that a replay must see again */
     "CREATE TABLE runs (id text NOT NULL PRIMARY KEY, workflow text, script text, script_hash text, words_json text, "
     "options_json text, gateway text, status text NOT NULL, exit_status bigint, parent text, parent_step text, "
-    "host text, created_at bigint, updated_at bigint, finished_at bigint, result_json text, error_json text)",
+    "host text, life bigint NOT NULL DEFAULT 1, created_at bigint, updated_at bigint, finished_at bigint, result_json "
+    "text, error_json text)",
     "CREATE INDEX runs_created ON runs (created_at)",
     "CREATE INDEX runs_status ON runs (status, updated_at)",
     "CREATE TABLE steps (run_id text NOT NULL, seq bigint NOT NULL, path text NOT NULL, name text NOT NULL, "

@@ -47,10 +47,10 @@ function M.store()
   return fake_db
 end
 
--- The end of a life, unless the process is gone.
+-- The end of a life, unless the process is gone, or has lost its run.
 local function finish(j, status, outcome)
   local ok, err = runs.finish(j, status, outcome)
-  if not ok and err.code ~= "crashed" then error(err, 0) end
+  if not ok and err.code ~= "crashed" and err.code ~= "conflict" then error(err, 0) end
 end
 
 -- One life of a run. opts: id, values, session = more fields of the session; as moongate.cli.journaled does it, without

@@ -43,6 +43,32 @@ test("a step that was done is not done again, and gives the same plain data", fu
   t.ok(records[1].place:find "test_journal.lua:%d+$")
 end)
 
+test("a process that stood still while its run was taken over writes nothing into it", function(db)
+  for _, ends in ipairs { "well", "badly", "between" } do
+    local second
+    local definition = define(function(run)
+      run:step("one", function()
+        if second then return "second" end
+        second = runs.take_up(db, runs.get(db.real, ends)) -- another process: this one stood still
+        second:within(function() return workflow.execute(define(function(other)
+          other:step("one", function() return "second" end, { idempotent = true })
+          if ends ~= "between" then other:step("two", function() return 2 end) end
+          return {}
+        end), {}, { journal = second, audit = require "fake_gateway".audit(), project = {} }) end)
+        if ends == "badly" then error("too late", 0) end
+        return "first"
+      end)
+    end)
+    local _, err = fixture.live(db, definition, { id = ends })
+    t.eq(err.code, "run_cancelled", ends)
+    t.eq(runs.get(db.real, ends).status, "running", ends)
+    local records = runs.records(db, ends)
+    t.eq({ records[1].state, records[1].result_json }, { "done", '["second"]' }, ends)
+    assert(runs.finish(second, "done", {}))
+    t.eq(runs.get(db.real, ends).status, "done", ends)
+  end
+end)
+
 test("steps of the same name are told apart by their number, those of tasks by their path", function(db)
   local calls = {}
   local definition = define(function(run)

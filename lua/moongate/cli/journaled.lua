@@ -123,7 +123,11 @@ end
 local function finish(j, status, outcome)
   if j.broken and j.broken.code == "run_cancelled" then return end
   local ok, err = runs.finish(j, status, outcome)
-  if not ok and not j.broken then log.error("the end of run %s could not be kept: %s", j.id, err.message) end
+  if not ok and err.code == "conflict" then
+    log.warn("run %s was taken over meanwhile: how it ended here is not kept", j.id)
+  elseif not ok and not j.broken then
+    log.error("the end of run %s could not be kept: %s", j.id, err.message)
+  end
 end
 
 local function error_of(err)
@@ -263,7 +267,9 @@ end
 -- M.resume(ctx, db, run, opts, execute) -> outcome. opts: {redo, skip = sets of steps' names}
 function M.resume(ctx, db, run, opts, execute)
   local held <close> = hold(ctx, db, run.id, run.workflow)
-  local outcome = M.live(ctx, db, take_up(ctx, db, runs.get(db, run.id), opts), execute)
+  run = runs.find(db, run.id) -- somebody may have ended it while it was waited for
+  if run.status == "done" then return M.recorded(ctx, run) end
+  local outcome = M.live(ctx, db, take_up(ctx, db, run, opts), execute)
   if held then held:release() end
   return outcome
 end

@@ -163,7 +163,7 @@ function Record:start(intent)
     self.intent_json = text
   end
   self.state, self.result_json, self.error_json, self.begun = "started", nil, nil, true
-  self.journal:commit({ self:_statement(false), self.journal:still_ours() }, self:what() .. " was not begun")
+  self.journal:commit({ self:_statement(false) }, self:what() .. " was not begun", true)
 end
 
 -- A change of the intent while it is under way: what was learnt on the way (the id of a job).

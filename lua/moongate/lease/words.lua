@@ -75,7 +75,7 @@ end
 
 -- What was held is so no more. row: as it is now, or nil.
 function M.lost(name, row)
-  local how = "it was broken (moongate lease break), or ran out and was taken and given back"
+  local how = "it was broken (moongate lease break), or ran out and another one took it"
   if row and row.holder then how = ("it is held by %s, since %s"):format(M.holder(row), M.clock(row.acquired_at)) end
   return errors.new {
     code = "conflict", outcome = "not_sent", lease_lost = true,
