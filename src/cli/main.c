@@ -15,6 +15,8 @@
 /* A signal handler gets no argument: the one exception to "no globals". Set before the handlers are, cleared after. */
 static struct moon_session *signalled;
 static pthread_t main_thread;
+static bool told_on_terminal;
+static const char stopping[] = "\nstopping at the next safe point (Ctrl-C again: at once)\n";
 
 /* The first signal stops a run where it can be resumed, or else ends what runs in order; the second ends the process.
  * At a prompt Ctrl-C ends a line. */
@@ -31,6 +33,8 @@ static void on_signal(int sig) {
         _exit(130);
     if (!moon_host_stop(signalled->host))
         moon_host_interrupt(signalled->host);
+    else if (told_on_terminal && write(STDERR_FILENO, stopping, sizeof stopping - 1) < 0)
+        return; /* nobody sees it, then */
 }
 
 /* --max-time is over: the watchdog says so, and hooks can be set by this thread only. */
@@ -44,6 +48,7 @@ static void catch_signals(struct moon_session *session) {
     struct sigaction time_up = {.sa_handler = session ? on_time_up : SIG_IGN};
     sigemptyset(&sa.sa_mask);
     main_thread = pthread_self();
+    told_on_terminal = isatty(STDERR_FILENO);
     if (session)
         signalled = session;
     sigaction(MOON_WATCHDOG_SIGNAL, &time_up, NULL);

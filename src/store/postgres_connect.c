@@ -1,6 +1,8 @@
 /* postgres_connect.c - a connection: made, made again when it is lost, and the schema behind it. */
 #include "postgres_private.h"
 
+#include "moongate/clock.h"
+
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -10,6 +12,7 @@
 #define CONNECT_MS 10000 /* one attempt */
 #define SLICE_MS   100   /* between two looks at whether it is to stop */
 #define LATER_MS   30000 /* a server that restarts is back by then */
+#define AGAIN_MS   2000  /* one that is not is tried again so often */
 
 static const char schema_lock[] = "SELECT pg_advisory_xact_lock(1836019566)"; /* "moon" */
 static const char *const own_tables[] = {
@@ -29,6 +32,11 @@ static const char *const settings[] = {
     "DELETE FROM moongate_commits WHERE at < floor(extract(epoch FROM now()) * 1000)::bigint - 30 * 86400000::bigint",
 };
 #define NSETTINGS ((int)(sizeof settings / sizeof *settings))
+
+static int64_t now_ns(void) {
+    const struct moon_clock clock = moon_clock_system();
+    return moon_mono_ns(&clock);
+}
 
 static bool stopped(const struct pg_store *s) {
     return s->stop && atomic_load(s->stop);
@@ -207,6 +215,7 @@ static bool passing(const struct pg_store *s) {
 
 int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err) {
     const bool was_there = patience_ms >= LATER_MS;
+    const int64_t end = now_ns() + patience_ms * MOON_NS_PER_MS;
     int pause = 50, rc;
     for (;;) {
         rc = connect_once(s, err);
@@ -217,11 +226,10 @@ int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err) {
                 return 0;
             again = rc > 0;
         }
-        if (!again || patience_ms <= 0 || stopped(s) || rc == MOON_ENOMEM)
+        if (!again || now_ns() >= end || stopped(s) || rc == MOON_ENOMEM)
             return as_code(rc, err);
         /* Not all at once: they have all lost it in the same moment. */
         pg_pause(s, pause / 2 + (int)moon_rng_below(&s->rng, (uint64_t)pause));
-        patience_ms -= pause;
         pause = pause < 1000 ? pause * 2 : 2000;
     }
 }
@@ -232,5 +240,15 @@ bool pg_alive(const struct pg_store *s) {
 }
 
 int pg_ensure(struct pg_store *s, struct moon_err *err) {
-    return pg_alive(s) ? 0 : pg_connect(s, LATER_MS, err);
+    if (pg_alive(s))
+        return 0;
+    if (s->away_since && now_ns() - s->away_since < AGAIN_MS * MOON_NS_PER_MS) {
+        *err = s->away;
+        return err->code;
+    }
+    int rc = pg_connect(s, s->away_since ? 0 : LATER_MS, err);
+    s->away_since = rc == MOON_ESTORE ? now_ns() : 0;
+    if (rc != 0)
+        s->away = *err;
+    return rc;
 }

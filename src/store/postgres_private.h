@@ -37,6 +37,8 @@ struct pg_store {
     int64_t fence;        /* ... the number of our connection: one with an older number commits no more */
     int64_t commits;      /* ... and of the last COMMIT that was tried, if that happened: */
     int64_t committed;    /* what stood there when we connected */
+    int64_t away_since;   /* ns: when it was last tried in vain, after all patience; 0: it is there */
+    struct moon_err away; /* and why */
     int collisions;       /* transactions rolled back in a row by what others did */
     struct moon_buf text; /* scratch: a statement's text, and its numbers as text */
 };
@@ -49,7 +51,7 @@ int pg_library_load(struct pg_library *pq, struct moon_err *err);
 /* Connects, as often and for as long as patience_ms says; brings the schema up to date. 0 or a code. */
 int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err);
 bool pg_alive(const struct pg_store *s);
-/* Connects again if the connection is gone. */
+/* Connects again if the connection is gone. Once a server has been waited for in vain, it is only looked for. */
 int pg_ensure(struct pg_store *s, struct moon_err *err);
 /* Waits, unless it is to stop. */
 void pg_pause(struct pg_store *s, int ms);

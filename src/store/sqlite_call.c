@@ -2,6 +2,7 @@
  */
 #include "sqlite_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,20 +18,27 @@ int sqlite_damaged(struct sqlite_store *s, struct moon_err *err, const char *how
     return err->code;
 }
 
+static int no_room(const struct sqlite_store *s, struct moon_err *err) {
+    return moon_err_set(err, MOON_ESTORE, "no room for the state %s: make room on its disk, then run it again",
+                        s->path);
+}
+
 int sqlite_fail(struct sqlite_store *s, struct moon_err *err, const char *what) {
-    int code = sqlite3_errcode(s->db) & 0xff;
+    int code = sqlite3_errcode(s->db) & 0xff, system;
     const char *message = sqlite3_errmsg(s->db);
     switch (code) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return sqlite_damaged(s, err, message);
     case SQLITE_FULL:
-        return moon_err_set(err, MOON_ESTORE, "no room for the state %s: make room on its disk, then run it again",
-                            s->path);
+        return no_room(s, err);
     case SQLITE_IOERR:
-        if (sqlite3_system_errno(s->db) == 0) /* SQLite does not always know it */
+        system = sqlite3_system_errno(s->db);
+        if (system == ENOSPC || system == EDQUOT) /* of the log's index, say */
+            return no_room(s, err);
+        if (system == 0) /* SQLite does not always know it */
             return moon_err_set(err, MOON_ESTORE, "state %s can't be read or written: its disk failed", s->path);
-        moon_err_errno(err, MOON_ESTORE, sqlite3_system_errno(s->db), "state %s can't be read or written", s->path);
+        moon_err_errno(err, MOON_ESTORE, system, "state %s can't be read or written", s->path);
         return err->code = MOON_ESTORE;
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:

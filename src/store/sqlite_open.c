@@ -171,8 +171,9 @@ static int identify(struct sqlite_store *s, int64_t *version, struct moon_err *e
 static int check_sound(struct sqlite_store *s, struct moon_err *err) {
     char verdict[200] = "";
     int rc = ask(s, "PRAGMA quick_check(1)", NULL, verdict, sizeof verdict, err);
+    const char *second = strchr(verdict, '\n'); /* behind "*** in database main ***" */
     if (rc == 0 && strcmp(verdict, "ok") != 0)
-        rc = sqlite_damaged(s, err, verdict);
+        rc = sqlite_damaged(s, err, second ? second + 1 : verdict);
     return rc;
 }
 

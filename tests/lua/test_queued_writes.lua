@@ -70,6 +70,15 @@ stores.each(function(kind, open)
     return flush.run(gw, db, queued_writes.list(db), opts or {})
   end
 
+  test("a write with a secret in its headers is refused, and not in the queue without it", function(db)
+    local gw, client = gateway_of(db)
+    client.away = true
+    local key = assert(require "moongate.secret".of "kept-by-nobody-0123")
+    local err = fails("breaker_open", change, gw, { dimensions = 512 }, { headers = { ["X-Key"] = key } })
+    t.ok(err.hint:find("header X-Key", 1, true), err.hint)
+    t.eq(#queued_writes.list(db), 0)
+  end)
+
   test("without --queue a gateway that is away is an error, and stale state no base", function(db)
     local gw, client = gateway_of(db, { queue = false })
     gw:get("index", place())

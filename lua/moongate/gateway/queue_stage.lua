@@ -5,6 +5,7 @@
 local errors = require "moongate.error"
 local json = require "moongate.json"
 local lease_stage = require "moongate.gateway.lease_stage"
+local secret = require "moongate.secret"
 
 local M = {}
 
@@ -46,6 +47,9 @@ local function refusal(w)
   if w.kind.job then return "what it begins has to be watched" end
   if w.method == "POST" and not w.idempotent and not w.idempotency_key then
     return "a POST that is not idempotent can't be sent again when its answer is lost"
+  end
+  for name, value in pairs(w.given.headers or {}) do
+    if secret.is(value) then return ("the secret in its header %s is not kept"):format(name) end
   end
   if not may_send(w.gw) then return "this script may not send to " .. tostring(w.gw._client.base_url) end
   return nil
