@@ -169,6 +169,24 @@ static void convert_string(lua_State *L, const char *where) {
     lua_remove(L, -2);
 }
 
+/* Pushes what is to be told of the raised value on top: a plain table's own message, as of {code=, message=}, rather
+ * than its address. */
+static const char *value_text(lua_State *L, size_t *len) {
+    bool plain = lua_type(L, -1) == LUA_TTABLE;
+    if (plain && luaL_getmetafield(L, -1, "__tostring") != LUA_TNIL) {
+        plain = false;
+        lua_pop(L, 1);
+    }
+    if (!plain)
+        return luaL_tolstring(L, -1, len);
+    lua_pushliteral(L, "message");
+    if (lua_rawget(L, -2) != LUA_TSTRING) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "a table without a message was raised (moongate.error.new makes an error of one)");
+    }
+    return lua_tolstring(L, -1, len);
+}
+
 void host_error_convert(lua_State *L, const char *where) {
     if (moon_error_is(L, -1)) {
         set_if_absent(L, "where", where, strlen(where));
@@ -176,7 +194,7 @@ void host_error_convert(lua_State *L, const char *where) {
         convert_string(L, where);
     } else {
         size_t len;
-        const char *s = luaL_tolstring(L, -1, &len);
+        const char *s = value_text(L, &len);
         moon_error_new(L, moon_code_name(MOON_ESCRIPT), s, len);
         set_if_absent(L, "where", where, strlen(where));
         lua_pushliteral(L, "value");
