@@ -42,10 +42,12 @@ struct moon_services {
     struct moon_screen *screen;           /* what output has to make way for */
 };
 
+#define MOON_HOST_MEMORY ((size_t)512 << 20)
+
 struct moon_host_opts {
     struct moon_services services;
     const luaL_Reg *modules; /* native modules, ended by {NULL, NULL}: preloaded, opened at first require */
-    size_t memory_limit;     /* bytes of Lua memory; 0: 512 MiB */
+    size_t memory_limit;     /* bytes of Lua memory; 0: MOON_HOST_MEMORY */
     const char *lua_dir;     /* --lua-dir: Lua modules are looked for here before the embedded ones; or NULL */
     bool verbose;            /* error reports carry a traceback */
     uint64_t fail_alloc;     /* tests: this allocation of the state (from 1) fails ... */
@@ -73,6 +75,7 @@ bool moon_host_stop(struct moon_host *host);
  * up the loop just then. False, and nothing done: there is no prompt, or it has not answered two of these. From where
  * moon_host_interrupt may be called. */
 bool moon_host_interrupt_line(struct moon_host *host);
+bool moon_host_has_prompt(struct moon_host *host);
 
 /* Requests that a task's guard has refused, since the start. */
 void moon_host_note_refused(struct moon_host *host);

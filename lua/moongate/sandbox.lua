@@ -115,6 +115,9 @@ function M.new(folder, globals, may)
   end
 
   function env.setmetatable(t, mt)
+    if type(t) ~= "table" then
+      error("bad argument #1 to 'setmetatable' (table expected, got " .. type(t) .. ")", 2)
+    end
     if type(mt) == "table" then
       if rawget(mt, "__gc") ~= nil then error("setmetatable: __gc is not available in scripts; use __close", 2) end
       ours[mt] = true

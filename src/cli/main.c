@@ -29,7 +29,7 @@ static void on_signal(int sig) {
     moon_watchdog_interrupted(signalled->watchdog);
     if (sig == SIGINT && moon_host_interrupt_line(signalled->host))
         return;
-    if (seen++)
+    if (seen++ || (sig == SIGINT && moon_host_has_prompt(signalled->host))) /* a line that two did not end */
         _exit(130);
     if (!moon_host_stop(signalled->host))
         moon_host_interrupt(signalled->host);

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define STATE_FILES 5
+#define ROOM_FOR_C  ((rlim_t)512 << 20) /* bytes beside Lua's: threads' stacks, too */
 
 /* ---- flags and project file ---- */
 
@@ -107,9 +109,11 @@ static void allow_hosts(struct moon_session *s) {
 
 /* ---- what is kept from scripts ---- */
 
+/* A path that leads nowhere at all (a loop of links, nothing/..) needs no keeping, and does not end the list. */
 static void keep(struct moon_session *s, const char *path, bool read_too, int *rc) {
-    if (*rc == 0 && path && *path)
-        *rc = moon_permit_keep(s->permit, path, read_too, NULL);
+    int kept = path && *path ? moon_permit_keep(s->permit, path, read_too, NULL) : 0;
+    if (kept == MOON_ENOMEM || kept == MOON_ERANGE)
+        *rc = kept;
 }
 
 /* The state: its files where the user has said where it lies, for the folder may hold others; else the folder. */
@@ -152,6 +156,22 @@ static int keep_ours(struct moon_session *s) {
     return rc;
 }
 
+/* Lua's own memory is counted (--max-memory). What C code holds for a script, such as bodies that are under way,
+ * compiled schemas and open files' pieces, the kernel bounds: beyond it malloc fails, which all code here takes as an
+ * error. */
+static void bound_memory(const struct moon_session *s) {
+#if !defined(__SANITIZE_ADDRESS__) /* its shadow counts as data */
+    struct rlimit r;
+    rlim_t ours = s->options->max_memory ? s->options->max_memory : MOON_HOST_MEMORY;
+    if (getrlimit(RLIMIT_DATA, &r) != 0 || r.rlim_cur < ROOM_FOR_C || ours >= r.rlim_cur - ROOM_FOR_C)
+        return; /* RLIM_INFINITY is the largest number */
+    r.rlim_cur = ours + ROOM_FOR_C;
+    setrlimit(RLIMIT_DATA, &r); /* the soft one, which may always be less */
+#else
+    (void)s;
+#endif
+}
+
 int moon_permissions_enforce(struct moon_session *s, const char *folder, struct moon_err *err) {
     if (s->permit_err.code)
         return moon_err_set(err, s->permit_err.code, "%s", s->permit_err.message);
@@ -161,8 +181,10 @@ int moon_permissions_enforce(struct moon_session *s, const char *folder, struct 
         return 0;
     s->permit_filled = true;
     moon_permit_enforce(s->permit);
+    bound_memory(s);
     moon_permit_allow(s->permit, MOON_PERMIT_READ, ".", NULL); /* a working directory that is gone holds nothing */
     moon_permit_allow(s->permit, MOON_PERMIT_ENV, "GENESYS_CLOUD_VECTOR_STORE_ID", NULL); /* an id, and no secret */
     allow_hosts(s);
-    return keep_ours(s) == MOON_ENOMEM ? moon_err_set(err, MOON_ENOMEM, "out of memory") : 0;
+    int rc = keep_ours(s);
+    return rc != 0 ? moon_err_set(err, rc, "what is kept from scripts can't be listed: %s", moon_code_name(rc)) : 0;
 }

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#define HOST_MEMORY_LIMIT ((size_t)512 << 20)
 #define HOST_POOL         1024 /* idle coroutines kept for the next tasks */
 
 #define HOST_MEMORY_CLASSES 32

@@ -108,6 +108,10 @@ void moon_host_stoppable(struct moon_task *task) {
     atomic_store(&task->host->has_run, true);
 }
 
+bool moon_host_has_prompt(struct moon_host *host) {
+    return atomic_load(&host->has_prompt);
+}
+
 bool moon_host_interrupt_line(struct moon_host *host) {
     if (!atomic_load(&host->has_prompt) || atomic_fetch_add(&host->line_interrupts, 1) >= 2)
         return false;

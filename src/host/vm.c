@@ -41,7 +41,7 @@ int moon_host_new(struct moon_host **out, const struct moon_host_opts *opts, str
     host->services = opts->services;
     host->modules = opts->modules;
     host->verbose = opts->verbose;
-    host->memory.limit = opts->memory_limit ? opts->memory_limit : HOST_MEMORY_LIMIT;
+    host->memory.limit = opts->memory_limit ? opts->memory_limit : MOON_HOST_MEMORY;
     host->memory.fail_at = opts->fail_alloc;
     host->memory.fail_on = opts->fail_alloc_on;
     host->gc_stress = getenv("MOONGATE_GC_STRESS") != NULL;

@@ -22,10 +22,19 @@ $r = piped("x = 1\nerror 'no'\nprint 'not reached'\n");
 is($r->{status}, 1, 'the first failure ends it');
 unlike($r->{out}, qr/reached/, 'what follows does not run');
 like($r->{err}, qr/repl:1: no|error: .*no/, 'and it is told');
-is(piped("http.get 'http://127.0.0.1:1/'\nassert(http.get('http://127.0.0.1:1/', { deadline = 0.1 }))\n")->{status},
+is(piped("http.get 'http://127.0.0.1:1/'\nassert(http.get('http://127.0.0.1:1/', { deadline = 0.1 }))\n", '--allow-net=127.0.0.1')->{status},
     6, "a failure's status is the program's");
 is(piped("for i = 1, 2 do\n")->{status}, 3, 'input that ends inside of a statement');
 is(piped("x = = 1\n")->{status}, 3, 'a syntax error');
+$r = piped("assert(fs.read '/etc/hostname')\n");
+is($r->{status}, 7, 'a line may do what a script may');
+like($r->{err}, qr{--allow-read=/etc/hostname}, 'and is told what would allow it');
+is(piped("assert(fs.read '/etc/hostname') ~= ''\n", '--allow-read=/etc/hostname')->{out}, "true\n", 'which does');
+is(piped("assert(http.get 'http://127.0.0.1:1/')\n")->{status}, 7, 'hosts, too');
+is(piped("secret.env 'CANARY'\n")->{out}, "nil\n", 'and variables');
+write_file('greedy.lua', "assert(fs.read '/etc/hostname')\n");
+is(piped("1\n", '-i', 'greedy.lua')->{status}, 7, 'what -i loads');
+is(piped(":load greedy.lua\n")->{status}, 7, 'and what :load does');
 
 $r = piped(<<'LUA');
 t = task.spawn(function() task.sleep(0.01) return 7 end)
@@ -127,7 +136,7 @@ SKIP: {
         my (%env) = @_;
         local %ENV = (%ENV, TERM => 'xterm', MOONGATE_STATE => "$dir/repl-state", %env);
         $fresh->();
-        run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "TERM=$ENV{TERM} $moongate --sim repl; echo ended: \$?; exec cat");
+        run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "TERM=$ENV{TERM} $moongate --sim --allow-net=127.0.0.1 repl; echo ended: \$?; exec cat");
         $see->(qr/^moongate \(sim\)>$/m, 'the prompt stands');
     };
     my $prompt = qr/moongate \(sim\)>/;
@@ -172,6 +181,24 @@ SKIP: {
     $see->(qr/^spins$/m, 'a loop runs');
     $keys->('C-c');
     $see->(qr/spins\n\^C\s*interrupted\n$prompt$/, 'and is ended, too');
+    for my $times (1, 3) {    # a line in a function that no hook reaches takes the program with it
+        my @session = @tmux;
+        @tmux = ('tmux', '-S', "$dir/tmux-stuck$times", '-f', '/dev/null');
+        run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "TERM=xterm MOONGATE_HISTORY= $moongate --sim repl; echo ended: \$?; exec cat");
+        $see->(qr/^$prompt$/m, 'a prompt');
+        $type->("print 'stuck' string.find(('a'):rep(100000), ('a*'):rep(20) .. 'b')\n");
+        $see->(qr/^stuck$/m, 'a search in a pattern');
+        my $began = time;
+        for my $i (1 .. $times) {
+            $keys->('C-c');
+            $see->(qr/(?:\^C){$i}|ended/, "Ctrl-C $i");
+        }
+        $see->(qr/ended: 130/, 'ends');
+        cmp_ok(time - $began, '<', $times == 1 ? 4.5 : 1.9, $times == 1 ? 'by the watchdog' : 'at once');
+        run(@tmux, 'kill-server');
+        @tmux = @session;
+    }
+
     $type->("i == nil, 1 + 1\n");
     $see->(qr/true  2\n$prompt$/, 'the session goes on');
 

@@ -79,6 +79,11 @@ t.test("secrets in lines", function()
     ["secret.of 'abc'"] = "secret.of '***'", ["secret.of('abc')"] = "secret.of('***')",
     ["auth.bearer('abc', 'https://x')"] = "auth.bearer('***', 'https://x')",
     ["h = { Authorization = 'Bearer abc' }"] = "h = { Authorization = '***' }",
+    ["local token <const> = 'abc'"] = "local token <const> = '***'",
+    ["local user, password = 'u', 'abc'"] = "local user, password = '***', '***'",
+    ["token = token or 'abc'"] = "token = token or '***'", ["c.auth.password = ('ab' .. 'c')"] = "c.auth.password = ('***' .. '***')",
+    ["token = secret.env 'NAME'"] = "token = secret.env 'NAME'", ["token = secret.env('NAME')"] = "token = secret.env('NAME')",
+    ["c = { token = t, name = 'n' }"] = "c = { token = t, name = 'n' }",
     ["max_tokens = 5"] = "max_tokens = 5", ["name = 'abc'"] = "name = 'abc'",
     ["token = 'unfinished"] = "token = '***'",
   } do
