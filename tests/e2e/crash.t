@@ -113,7 +113,7 @@ sub crash {
         $again = moon({ env => \%env }, '--json', 'runs', 'resume', $id, '--redo', $redo);
     }
     push @wrong, "taken up again, it ended with $again->{status}: $again->{err}" if $again->{status} != 0;
-    moon({ env => \%env }, 'outbox', 'flush') if $words[0] ne 'route-prompts';
+    my $flushed = $words[0] eq 'route-prompts' ? { out => '', err => 'none' } : moon({ env => \%env }, 'outbox', 'flush');
     push @wrong, 'the gateway holds something else' if !eq_hash({ s => held() }, { s => $whole->{state} });
     push @wrong, "webhooks told: @{ told() }, not @{ $whole->{told} }; the flush: $flushed->{out}$flushed->{err}" if "@{ told() }" ne "@{ $whole->{told} }";
     my @twice = sent_twice($words[0]);

@@ -121,6 +121,21 @@ stores.each(function(kind, open)
     t.eq(client.requests[#client.requests].headers["If-None-Match"], "*")
   end)
 
+  test("what was written, or dropped, while a flush was under way is not sent by it", function(db)
+    local gw, client = gateway_of(db)
+    client.away = true
+    change(gw, { dimensions = 1024 })
+    local other = change(gw, { indexId = "new" })
+    client.away = false
+    local rows = queued_writes.list(db)
+    change(gw, { dimensions = 2048 })
+    queued_writes.drop(db, { other.queue_id })
+    local entries = flush.run(gw, db, rows, {})
+    t.eq({ entries[1].status, entries[2].status }, { "superseded", "dropped" })
+    t.eq(gw:get("index", place()).content.dimensions, 2048)
+    t.eq(gw:get("index", place("new")), nil)
+  end)
+
   test("a read that no write is to build on still fails", function(db)
     local gw, client = gateway_of(db)
     client.away = true

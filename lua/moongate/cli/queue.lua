@@ -124,7 +124,7 @@ local function wanted(db, base_url, ids)
 end
 
 local ORDER = {
-  "created", "updated", "deleted", "reconciled", "unchanged", "planned", "waiting", "failed",
+  "created", "updated", "deleted", "reconciled", "unchanged", "planned", "superseded", "dropped", "waiting", "failed",
 }
 
 local function shown(entry)

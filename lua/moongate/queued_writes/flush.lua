@@ -10,6 +10,8 @@ local sealed = require "moongate.sealed"
 
 local M = {}
 
+local SETTLED = { sent = "unchanged", superseded = "superseded", dropped = "dropped" } -- since the rows were read
+
 local DONE = { created = true, updated = true, deleted = true, unchanged = true, reconciled = true }
 
 -- ---- what it builds on ----
@@ -86,7 +88,9 @@ end
 
 -- -> the entry, "sent" or "kept"
 local function send(gw, db, row, opts)
-  local entry = entry_of(row)
+  local entry, now = entry_of(row), queued_writes.get(db, row.id)
+  entry.status = SETTLED[now and now.state or "dropped"]
+  if entry.status then return entry, "sent" end
   local ok, result = pcall(write, gw, row, opts)
   if not ok and not errors.is(result) then error(result, 0) end
   if not ok then
@@ -104,8 +108,8 @@ local function send(gw, db, row, opts)
 end
 
 -- flush.run(gw, db, rows, {on_conflict, dry_run, each = function(entry)}) -> entries: {id, resource, kind, method,
--- status, changes, failure, …}. rows: as queued_writes.list gives them. status: as of gateway:write, "failed", or
--- "waiting": what it comes after was not sent, or the gateway is away.
+-- status, changes, failure, …}. rows: as queued_writes.list gives them. status: as of gateway:write, "failed",
+-- "waiting": what it comes after was not sent, or the gateway is away; "superseded", "dropped": meanwhile, by others.
 function M.run(gw, db, rows, opts)
   gw = sealed.open(gw)
   local entries, state, away, here = {}, {}, nil, {}
@@ -122,7 +126,8 @@ function M.run(gw, db, rows, opts)
     local entry
     entry, state[row.id] = send(gw, db, row, opts)
     if entry.failure and queue_stage.is_away(entry.failure) then away = entry.failure end
-    if not opts.dry_run and not (away and away.outcome ~= "unknown") then audit(gw, row, entry) end
+    local tried = not SETTLED[entry.status] and not (away and away.outcome ~= "unknown")
+    if tried and not opts.dry_run then audit(gw, row, entry) end
     entries[#entries + 1] = entry
     if opts.each then opts.each(entry) end
   end
