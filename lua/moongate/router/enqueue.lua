@@ -21,9 +21,9 @@ local function payload(item, number)
   })
 end
 
-local function entry(s, space, line, number)
+local function entry(s, id_of, line, number)
   local item, result = s:item(line, number)
-  local id = ids.of_line(space, number)
+  local id = id_of(number)
   if item then return { request_id = id, payload = payload(item, number) } end
   return {
     request_id = id, payload = assert(json.encode { line = number, id = result.id }),
@@ -37,7 +37,7 @@ end
 function M.run(run, router, opts)
   local s = stream.open(run, router, { file = opts.file, max_errors = opts.max_errors, concurrency = 1 })
   local _ <close> = s.reader
-  local space = ids.space(run.id)
+  local id_of = ids.of_lines(run.id)
   local queue, added, total, chunk = nil, 0, 0, {}
   if not run.dry_run then
     queue = work_queue.create(assert(require("moongate.store").session()), opts.queue, opts.settings)
@@ -51,7 +51,7 @@ function M.run(run, router, opts)
   while true do
     local line, number = s:take()
     if line == nil then break end
-    chunk[#chunk + 1] = entry(s, space, line, number)
+    chunk[#chunk + 1] = entry(s, id_of, line, number)
     if #chunk == CHUNK then flush() end
   end
   flush()

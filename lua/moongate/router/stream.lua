@@ -16,8 +16,6 @@ local task = require "moongate.task"
 local time = require "moongate.time"
 local workflow = require "moongate.workflow"
 
-local of_line = ids.of_line
-
 local M = {}
 
 local LINE_MAX = 1 << 20 -- bytes
@@ -133,7 +131,7 @@ function Stream:_route(line, number, w)
     }
   end
   item.line = number
-  if self.space then item.request_id = of_line(self.space, number) end
+  if self.id_of then item.request_id = self.id_of(number) end
   self.in_flight = self.in_flight + 1
   local result = send.route(self.router, item, w, self.router.deadline)
   self.in_flight = self.in_flight - 1
@@ -192,7 +190,7 @@ function M.open(run, router, opts)
   return setmetatable({
     run = run, router = sealed.open(router), reader = reader, shown_name = opts.file == "-" and "(stdin)" or opts.file,
     size = info and info.type == "file" and info.size or nil, mtime = info and info.mtime, max_errors = opts.max_errors,
-    space = run.id and ids.space(run.id) or nil,
+    id_of = run.id and ids.of_lines(run.id) or nil,
     lines = {}, at = 0, have = 0, taken = 0, done = 0, told = 0, in_flight = 0, failures = 0, before = 0,
     counts = { ok = 0, failed = 0, invalid = 0, planned = 0 },
     lock = task.semaphore(1), prepare_lock = task.semaphore(1), bar = run:progress(nil, "prompts"),
