@@ -78,6 +78,14 @@ static int l_encode(lua_State *L) {
     return 1;
 }
 
+/* json.record({keys}) -> mark(t) -> t */
+static int l_record(lua_State *L) {
+    lua_settop(L, 1);
+    struct l_buffer *b = buffer_take(L);
+    b->busy = false; /* no finalizer that encodes would find it half done: it is filled and read in one go */
+    return moon_lua_json_record_new(L, &b->buf);
+}
+
 static void decoding_options(lua_State *L, int idx, struct moon_lua_json_decoding *how) {
     static const char *const names[] = {"max_depth", "safe_integers", NULL};
     how->max_depth = 0;
@@ -161,6 +169,9 @@ int luaopen_moongate_json(lua_State *L) {
     buffer_new(L);
     lua_pushcclosure(L, l_encode, 1);
     lua_setfield(L, -2, "encode");
+    buffer_new(L);
+    lua_pushcclosure(L, l_record, 1);
+    lua_setfield(L, -2, "record");
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
     return 1;

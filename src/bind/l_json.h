@@ -12,8 +12,8 @@
 
 /* Appends the canonical JSON (RFC 8785) of the value at idx to out. 0, or MOON_EINVAL (no JSON form), MOON_ERANGE (an
  * integer beyond 2^53-1), MOON_ENOMEM; the message names the place as a JSON Pointer, and out may hold a part. Runs no
- * Lua code and ignores metatables but the array mark. Raises only on Lua memory errors, so out must belong to something
- * that is collected (a userdata).  [-0, +0, m] */
+ * Lua code and ignores metatables but the marks of arrays and records. Raises only on Lua memory errors, so out must
+ * belong to something that is collected (a userdata).  [-0, +0, m] */
 int moon_lua_json_encode(lua_State *L, int idx, struct moon_buf *out, struct moon_err *err);
 
 /* Pushes the value of a JSON text. max_depth as for moon_json_reader_init, 0: the default. text must stay put
@@ -42,5 +42,13 @@ int moon_lua_json_decode_as(lua_State *L, const char *text, size_t len, struct m
 void moon_lua_json_push_array_mt(lua_State *L);   /* [-0, +1, m] the one metatable, made at first use */
 const void *moon_lua_json_array_id(lua_State *L); /* [-0, +0, -] its identity, NULL while there is none */
 bool moon_lua_json_marked(lua_State *L, int idx, const void *array_id); /* [-0, +0, -] idx is a table with the mark */
+
+/* ---- records: tables whose metatable knows the keys ---- */
+
+/* json.record({keys}) -> a function that marks a table as such a record, and returns it. b: to work with */
+int moon_lua_json_record_new(lua_State *L, struct moon_buf *b);
+/* Pushes the list of the keys of a record with this metatable, in canonical order: key, its text ,"key": and so on.
+ * [-0, +(0|1), -] false: it is another's metatable */
+bool moon_lua_json_push_record(lua_State *L, int metatable);
 
 #endif

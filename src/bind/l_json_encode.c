@@ -283,7 +283,44 @@ static int encode_object(struct encoder *e, int idx, const struct level *up) {
     return rc;
 }
 
+/* The list of the record's keys is at the top. */
+static int encode_record(struct encoder *e, int idx, const struct level *up) {
+    lua_State *L = e->L;
+    struct level at = {up, lua_topointer(L, idx), "", 0, 0, up != NULL ? up->depth + 1 : 1};
+    int list = lua_gettop(L), rc = 0;
+    size_t begin = e->out->len, len;
+    for (lua_Integer i = 1; rc == 0 && lua_rawgeti(L, list, i) == LUA_TSTRING; i += 2, lua_settop(L, list)) {
+        at.key = lua_tolstring(L, -1, &at.len);
+        if (lua_rawget(L, idx) == LUA_TNIL)
+            continue;
+        lua_rawgeti(L, list, i + 1);
+        const char *text = lua_tolstring(L, -1, &len);
+        if (moon_buf_append(e->out, text, len) != 0)
+            return no_memory(e);
+        rc = encode_value(e, list + 1, &at);
+    }
+    if (rc != 0)
+        return rc;
+    if (e->out->len == begin && put(e, ',') != 0)
+        return MOON_ENOMEM;
+    e->out->data[begin] = '{'; /* in the place of the first comma */
+    return put(e, '}');
+}
+
 /* ---- values ---- */
+
+static int encode_marked(struct encoder *e, int idx, const struct level *up, bool *done) {
+    lua_State *L = e->L;
+    int top = lua_gettop(L), rc = 0;
+    if (!lua_getmetatable(L, idx))
+        return 0;
+    if ((*done = lua_topointer(L, -1) == e->array_id))
+        rc = encode_array(e, idx, up);
+    else if ((*done = moon_lua_json_push_record(L, top + 1)))
+        rc = encode_record(e, idx, up);
+    lua_settop(L, top);
+    return rc;
+}
 
 static int encode_table(struct encoder *e, int idx, const struct level *up) {
     lua_State *L = e->L;
@@ -296,8 +333,10 @@ static int encode_table(struct encoder *e, int idx, const struct level *up) {
         return fail(e, up, MOON_EINVAL, "nested deeper than %d levels", MOON_JSON_DEPTH);
     if (!lua_checkstack(L, 12))
         return no_memory(e);
-    if (moon_lua_json_marked(L, idx, e->array_id))
-        return encode_array(e, idx, up);
+    bool done = false;
+    int rc = encode_marked(e, idx, up, &done);
+    if (done)
+        return rc;
     lua_pushnil(L);
     if (lua_next(L, idx) == 0)
         return put(e, '{') != 0 ? MOON_ENOMEM : put(e, '}');

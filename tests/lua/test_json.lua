@@ -105,3 +105,31 @@ t.test("lua-cjson and json understand each other", function()
     t.ok(same(json.decode(ours), cjson.decode(theirs)), ours)
   end
 end)
+
+t.test("a record is written as its table would be, without what it does not name", function()
+  local mark = json.record { "b", "a", "zz", "é", "1\"" }
+  local function both(v) return json.encode(mark(v)), json.encode(v) end
+  for _, make in ipairs {
+    function() return {} end, function() return { a = 1 } end,
+    function() return { zz = { a = "x", b = json.array {} }, b = json.null, ["1\""] = false } end,
+    function() return { a = "x", b = { 1, 2 }, zz = 0.5, ["é"] = "y", ["1\""] = "\n" } end,
+  } do
+    local plain = json.encode(make())
+    local first, again = both(make())
+    t.eq(first, plain)
+    t.eq(again, plain)
+  end
+  t.eq(json.encode(mark { other = 1, a = 2 }), '{"a":2}')
+  t.eq(json.encode { mark { a = mark { b = 1 } }, mark {} }, '[{"a":{"b":1}},{}]')
+  local marked = mark { a = 1 }
+  t.eq(mark(marked), marked)
+  t.eq(getmetatable(marked), "record")
+  local text, err = json.encode(mark { a = 1, b = { print } })
+  t.eq(text, nil)
+  t.eq(err.where, "/b/0")
+  for _, bad in ipairs { {}, { "a", "a" }, { 1 }, { "\xff" } } do t.ok(not pcall(json.record, bad)) end
+  t.ok(not pcall(mark, setmetatable({}, {})) and not pcall(mark, json.array {}) and not pcall(mark, 1))
+  local own = mark {}
+  own.a = own
+  t.ok(select(2, json.encode(own)).message:find("contains itself", 1, true))
+end)

@@ -18,6 +18,17 @@ local floor = math.floor
 
 local M = {}
 
+-- What is written for each prompt: the body of the request, the audit event and the result.
+local as_body = json.record { "fallbackModels", "metadata", "modelId", "parameters", "prompt", "safetyFilters" }
+local as_event = json.record {
+  "action", "attempts", "correlationId", "error_code", "fallbacks", "hitRate", "http_status", "latencyMs", "modelId",
+  "requestId", "safetyPassed", "status", "timestamp",
+}
+M.as_result = json.record {
+  "attempts", "correlation_id", "error", "fallbacks", "finish_reason", "id", "latency_ms", "line", "model", "output",
+  "request_id", "safety", "status", "usage",
+}
+
 -- An unknown outcome is one of them: the request id makes sure that there is one effect.
 local PASSING = {
   connect = true, network = true, timeout = true, unknown_outcome = true, breaker_open = true, retry_budget = true,
@@ -26,9 +37,9 @@ local POLICY = "policy.violation"
 
 -- M.worker(r) -> what one task sends with, again and again: the tables of a request.
 function M.worker(r)
-  local headers, body = {}, {}
+  local headers, body = {}, as_body {}
   return {
-    headers = headers, body = body, event = { action = "prompt_route" },
+    headers = headers, body = body, event = as_event { action = "prompt_route" },
     request = { method = "POST", path = r.path, headers = headers, json = body, idempotent = true },
   }
 end

@@ -16,6 +16,8 @@ local task = require "moongate.task"
 local time = require "moongate.time"
 local workflow = require "moongate.workflow"
 
+local as_result = send.as_result
+
 local M = {}
 
 local LINE_MAX = 1 << 20 -- bytes
@@ -142,7 +144,7 @@ function Stream:_route(line, number, w)
   else
     counts.ok = counts.ok + 1
   end
-  return result
+  return as_result(result)
 end
 
 -- Only now, when there is something to send: a file of nothing but bad lines asks the gateway nothing.
