@@ -128,6 +128,7 @@ local function perform(w, next, rec)
     if rec.state == "started" then
       ok, result = pcall(take_up, w, next, rec)
     else
+      if rec.state == "failed" then settle_intents(w, rec, nil, "failed") end -- where the audit log itself had failed
       ok, result = pcall(next, w)
     end
     if not ok then
