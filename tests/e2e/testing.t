@@ -75,7 +75,31 @@ LUA
     is tests($d, '--filter', 'are right')->{status}, 0, 'what is filtered out does not count';
 };
 
-subtest 'a test that leaves something behind fails, and so does one that ends its process' => sub {
+subtest 'a test that leaves something behind fails' => sub {
+    my $d = folder('a_test.lua' => <<'LUA');
+local fs, http, httpd = require "moongate.fs", require "moongate.http", require "moongate.httpd"
+local asked, server = {}, nil
+test.before(function()
+  server = assert(httpd.serve { handler = function() task.sleep(1000) end })
+  task.spawn(function() -- lives until the block's end, and so does what it starts
+    while true do
+      while #asked > 0 do task.spawn(table.remove(asked)) end
+      task.sleep(0.001)
+    end
+  end)
+end)
+it("a task", function() asked[1] = function() task.sleep(1000) end task.sleep(0.01) end)
+it("a transfer", function() asked[1] = function() http.get(server.url, { deadline = 900 }) end task.sleep(0.01) end)
+it("its own tasks end with it", function() task.spawn(function() task.sleep(1000) end) end)
+LUA
+    my $r = tests($d);
+    is $r->{status}, 1, 'exit 1';
+    like $r->{out}, qr/^not ok 1 - a task\n# 1 tasks? left over$/m, 'a task';
+    like $r->{out}, qr/^not ok 2 - a transfer\n# \d (?:tasks?|transfers?) left over$/m, 'a transfer';
+    like $r->{out}, qr/^ok 3 - its own tasks end with it$/m, 'what it has started itself ends with it';
+};
+
+subtest 'a file that does not come to its end fails, and no other' => sub {
     my $d = folder('a_test.lua' => <<'LUA', 'b_test.lua' => "local t = nil\nt.x = 1\n", 'c_test.lua' => "local local\n", 'd_test.lua' => 'it("x", function() end)');
 it("spins", function() while true do end end)
 LUA
