@@ -79,6 +79,18 @@ static int refuse_place(const struct moon_roots *r, const char *real, const char
     return refuse(path, moon_roots_keeps(r, real) ? MOON_BENEATH_KEPT : MOON_BENEATH_OUTSIDE, outside, err);
 }
 
+/* A path that can't be resolved, "nothing/..". What there is outside of the roots is not told by why it can't be. */
+static int leads_nowhere(const struct moon_roots *r, const char *path, bool *outside, struct moon_err *err) {
+    int saved = errno;
+    char *known = saved == ENOMEM ? NULL : moon_roots_known_part(path);
+    bool is_ours = known && moon_roots_find(r, known);
+    free(known);
+    if (saved == ENOMEM)
+        return no_memory(err);
+    return is_ours ? moon_err_errno(err, MOON_EIO, saved, "%s", path)
+                   : refuse(path, MOON_BENEATH_OUTSIDE, outside, err);
+}
+
 static int open_failed(const char *path, bool *outside, struct moon_err *err) {
     if (errno == ELOOP || errno == EXDEV)
         return refuse(path, "a symbolic link that leads out of what is allowed, or nowhere", outside, err);
@@ -113,7 +125,7 @@ static int look(const struct moon_roots *r, const char *path, char **real, const
                 struct moon_err *err) {
     *real = moon_roots_resolve(path, false);
     if (!*real)
-        return errno == ENOMEM ? no_memory(err) : moon_err_errno(err, MOON_EIO, errno, "%s", path);
+        return leads_nowhere(r, path, outside, err);
     *root = moon_roots_find(r, *real);
     if (!*root)
         return refuse_place(r, *real, path, outside, err);
@@ -175,7 +187,7 @@ static int open_parent(const struct moon_roots *r, const char *path, char **real
     *outside = false;
     *real = moon_roots_resolve(path, true);
     if (!*real)
-        return errno == ENOMEM ? no_memory(err) : moon_err_errno(err, MOON_EIO, errno, "%s", path);
+        return leads_nowhere(r, path, outside, err);
     const struct moon_root *root = moon_roots_find(r, *real);
     if (!root)
         return refuse_place(r, *real, path, outside, err);
@@ -251,7 +263,7 @@ int moon_beneath_mkdirs(const struct moon_roots *r, const char *path, unsigned m
     *outside = false;
     char *real = moon_roots_resolve(path, false);
     if (!real)
-        return errno == ENOMEM ? no_memory(err) : moon_err_errno(err, MOON_EIO, errno, "%s", path);
+        return leads_nowhere(r, path, outside, err);
     const struct moon_root *root = moon_roots_find(r, real);
     int fd = root ? dup(root->fd) : -1, rc;
     if (fd >= 0) {

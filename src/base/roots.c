@@ -53,6 +53,16 @@ char *moon_roots_resolve(const char *path, bool keep_last) {
     return dir ? join(dir, path + start, end - start) : NULL;
 }
 
+char *moon_roots_known_part(const char *path) {
+    char *part = strdup(path), *real = NULL;
+    while (part && !(real = realpath(*part ? part : ".", NULL)) && errno != ENOMEM && *part) {
+        size_t end;
+        part[last_part(part, &end)] = '\0';
+    }
+    free(part);
+    return real;
+}
+
 static bool is_at_or_below(const char *path, const char *dir) {
     size_t n = strlen(dir);
     if (n == 1)

@@ -1,7 +1,8 @@
 #!/usr/bin/env perl
 # The sessions that the docs show, run again. In a ```console block, "$ command" is run in a folder that has scripts/ in it; the lines below it are
 # what has to come out, stdout and stderr together, but for ids, times, hashes, ports, paths of state and durations. "..." stands for whatever
-# follows, in a line or as lines. A command that is to fail is followed by a line "$ echo $?".
+# follows, in a line or as lines. A command that is to fail is followed by a line "$ echo $?". A ```lua block that begins as a file does is checked; one
+# that is a file of tests is run.
 use strict;
 use warnings;
 use FindBin;
@@ -31,9 +32,21 @@ for my $doc ("$root/README.md", glob "$root/docs/*.md") {
     my $text = read_file($doc);
     (my $name = $doc) =~ s{^\Q$root/}{};
     my $n = 0;
-    while ($text =~ /^```lua\n(local workflow = .*?)^```/msg) {
-        my $r = moon('check', write_file('example-' . ++$n . '.lua', $1));
-        is($r->{status}, 0, "$name: example $n has no fault") or diag("$r->{out}$r->{err}");
+    while ($text =~ /^```lua\n(.*?)^```/msg) {
+        my $lua = $1;
+        if ($lua =~ m{\A-- (tests/\w+_test\.lua)\n}) {    # a file of tests: it runs
+            my $file = $1;
+            mkdir 'tests';
+            my $r = moon('test', '--crash-everywhere', write_file($file, $lua));
+            is($r->{status}, 0, "$name: $file passes") or diag("$r->{out}$r->{err}");
+            unlink $file;
+        } elsif ($lua =~ /\A(?:-- moongate\.lua\n|local \w+ = require)/) {
+            my $is_project = $lua =~ /\A-- moongate/;
+            my $r = moon('check', $is_project ? '--project-file' : (), write_file('example-' . ++$n . '.lua', $lua));
+            my @faults = grep { $is_project || $lua =~ /^return /m || !/unknown global/ } $r->{out} =~ /^(\S+:\d+:\d+: .*)/mg;    # a part has names from its whole
+            push @faults, $r->{err} if $r->{status} != 0 && $r->{status} != 3;
+            is_deeply(\@faults, [], "$name: example $n has no fault");
+        }
     }
     while ($text =~ /^```console\n(.*?)^```/msg) {
         my @steps;
