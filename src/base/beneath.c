@@ -152,7 +152,7 @@ int moon_beneath_open(const struct moon_roots *r, const char *path, int flags, b
     int rc = fd < 0 ? fd : check_kind(fd, path, outside, err);
     if (fd >= 0)
         close(fd);
-    if (rc == 0) {
+    if (rc == 0 && root) { /* found by look */
         rc = open_in(r, root, real, flags | O_NONBLOCK | O_NOCTTY);
         if (rc < 0) {
             rc = open_failed(path, outside, err);
