@@ -26,14 +26,17 @@ static void on_signal(int sig) {
         pthread_kill(main_thread, sig);
         return;
     }
-    moon_watchdog_interrupted(signalled->watchdog);
-    if (sig == SIGINT && moon_host_interrupt_line(signalled->host))
+    if (sig == SIGINT && moon_host_interrupt_line(signalled->host)) {
+        moon_watchdog_interrupted(signalled->watchdog);
         return;
+    }
     if (seen++ || (sig == SIGINT && moon_host_has_prompt(signalled->host))) /* a line that two did not end */
         _exit(130);
-    if (!moon_host_stop(signalled->host))
+    bool stops = moon_host_stop(signalled->host);
+    if (!stops)
         moon_host_interrupt(signalled->host);
-    else if (told_on_terminal && write(STDERR_FILENO, stopping, sizeof stopping - 1) < 0)
+    moon_watchdog_interrupted(signalled->watchdog); /* after the host, which it asks whether something is to end */
+    if (stops && told_on_terminal && write(STDERR_FILENO, stopping, sizeof stopping - 1) < 0)
         return; /* nobody sees it, then */
 }
 
