@@ -186,6 +186,17 @@ function Run:diff(from, to, title)
   return changes
 end
 
+local TEN_YEARS = 3650 * 86400 -- seconds
+
+-- A mistake in a script is told at the script's place.
+local function check(right, n, method, want, got)
+  if right then return end
+  error(("bad argument #%d to 'run:%s' (%s expected, got %s)"):format(n, method, want,
+    type(got) == "number" and tostring(got) or type(got)), 3)
+end
+
+local function is_span(seconds) return type(seconds) == "number" and seconds <= TEN_YEARS end -- NaN is not
+
 -- run:step(name, fn [, {reconcile, idempotent, intent, webhook}]) -> what fn returns. A part of the job that has a
 -- name, and is done once: a run that is taken up again gets what it returned, plain data, from the journal. One that
 -- was cut off in the middle is gone through again, but sends nothing that must not be sent twice; unless
@@ -196,6 +207,8 @@ end
 -- kept in the transaction that says that the step is done, and then delivered. told: function(notes), what became of
 -- them, as run:webhook gives it; also when the run is taken up behind the step.
 function Run:step(name, fn, opts)
+  check(type(name) == "string", 1, "step", "string", name)
+  check(type(fn) == "function", 2, "step", "function", fn)
   local n = (self._steps[name] or 0) + 1
   self._steps[name] = n
   return trace.span("step " .. name:match "^%S*", { ["moongate.step.name"] = name, ["moongate.step.number"] = n },
@@ -205,12 +218,15 @@ end
 -- run:read(name, fn) -> what fn returns, plain data: a look at what is there, for what is told of it later. A run that
 -- is taken up again behind it sees what it saw then. It costs no disk sync.
 function Run:read(name, fn)
+  check(type(name) == "string", 1, "read", "string", name)
+  check(type(fn) == "function", 2, "read", "function", fn)
   if not self.journal then return fn() end
   return require("moongate.journal.steps").read(self, name, fn)
 end
 
 -- run:sleep(seconds): until a time that is kept: a run that is taken up again sleeps what is left of it.
 function Run:sleep(seconds)
+  check(is_span(seconds), 1, "sleep", "seconds", seconds)
   if not self.journal then return require("moongate.task").sleep(seconds) end
   return require("moongate.journal.steps").sleep(self, seconds)
 end
@@ -218,6 +234,8 @@ end
 -- run:timeout(seconds, fn) -> what fn returns; raises "timeout" when it has not by then. The deadline is kept: being
 -- cut off does not move it.
 function Run:timeout(seconds, fn)
+  check(is_span(seconds), 1, "timeout", "seconds", seconds)
+  check(type(fn) == "function", 2, "timeout", "function", fn)
   if self.journal then return require("moongate.journal.steps").timeout(self, seconds, fn) end
   local results
   local ok, err = require("moongate.task").timeout(seconds, function()

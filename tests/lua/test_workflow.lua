@@ -82,6 +82,23 @@ t.test("a step has its name's number, taken when it is called", function()
   t.eq(table.concat(calls, " "), "put1 put2 get1")
 end)
 
+t.test("a mistake in what a run is asked is told at the script's place", function()
+  execute(function(run)
+    for want, fn in pairs {
+      ["#1 to 'run:step' %(string expected, got table%)"] = function() run:step({}, print) end,
+      ["#2 to 'run:step' %(function expected, got nil%)"] = function() run:step "put" end,
+      ["#2 to 'run:read' %(function expected, got string%)"] = function() run:read("look", "x") end,
+      ["#1 to 'run:sleep' %(seconds expected, got string%)"] = function() run:sleep "1" end,
+      ["#1 to 'run:timeout' %(seconds expected, got 1e%+300%)"] = function() run:timeout(1e300, print) end,
+      ["#2 to 'run:timeout' %(function expected, got nil%)"] = function() run:timeout(1) end,
+    } do
+      t.raises(fn, "test_workflow.lua:%d+: bad argument " .. want)
+    end
+    local ok, err = pcall(run.sleep, run, 0 / 0)
+    t.ok(not ok and tostring(err):find("seconds expected", 1, true), err)
+  end)
+end)
+
 t.test("a step hands on all results, and what is raised", function()
   execute(function(run)
     t.eq(table.pack(run:step("x", function() return 1, nil, 3 end)), { 1, nil, 3, n = 3 })
