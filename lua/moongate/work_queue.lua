@@ -35,7 +35,18 @@ local function settings_of(text)
   local out = {}
   local kept = text and json.decode(text) or {}
   for name, value in pairs(M.SETTINGS) do out[name] = kept[name] or value end
+  out.gateway = kept.gateway
   return out
+end
+
+-- A queue's prompts are for one gateway: a worker of another one would send them to the wrong place.
+local function check_gateway(name, settings, gateway)
+  if not settings.gateway or not gateway or settings.gateway == gateway then return end
+  error(errors.new {
+    code = "conflict", outcome = "not_sent",
+    message = ("queue '%s' is for %s, not for %s"):format(name, settings.gateway, gateway),
+    hint = "give the --region or --profile that it was made with, or another --queue-name",
+  }, 0)
 end
 
 local function handle(db, name) return setmetatable({ db = db, name = name }, Queue) end
@@ -49,18 +60,25 @@ function M.open(db, name)
   }, 0)
 end
 
--- work_queue.create(db, name, {concurrency =, rate =, …: what is not nil is set}) -> queue, made if there is none.
+-- work_queue.create(db, name, {concurrency =, rate =, …: what is not nil is set, gateway = base URL: another one is
+-- refused}) -> queue, made if there is none. Raises.
 function M.create(db, name, settings)
   assert(db:transaction(function(tx)
     assert(tx:exec([[INSERT INTO queues (name, settings_json, state, created_at) VALUES ($1, '{}', 'open', {now})
       ON CONFLICT (name) DO NOTHING]], name))
     local all = settings_of(assert(tx:exec("SELECT settings_json FROM queues WHERE name = $1 {lock}", name))[1]
       .settings_json)
+    check_gateway(name, all, settings and settings.gateway)
     for key, value in pairs(settings or {}) do all[key] = value end
     assert(tx:exec("UPDATE queues SET settings_json = $1 WHERE name = $2", assert(json.encode(all)), name))
     return true
   end))
   return handle(db, name)
+end
+
+-- work_queue.gateway_of(run) -> what a queue knows the run's gateway by
+function M.gateway_of(run)
+  return run.simulated and "sim" or run.gateway.base_url
 end
 
 -- work_queue.list(db) -> names, sorted
@@ -73,6 +91,11 @@ end
 function Queue:settings()
   local row = assert(self.db:exec("SELECT settings_json FROM queues WHERE name = $1", self.name))[1]
   return settings_of(row and row.settings_json)
+end
+
+-- queue:check_gateway(base URL): raises when the queue is for another one.
+function Queue:check_gateway(gateway)
+  check_gateway(self.name, self:settings(), gateway)
 end
 
 -- ---- putting in ----

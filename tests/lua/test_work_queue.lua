@@ -92,6 +92,21 @@ stores.each(function(kind, open)
     t.eq(work_queue.list(db), { "q" })
   end)
 
+  test("a queue is for one gateway", function(db)
+    local q = work_queue.create(db, "q", settings { gateway = "https://a" })
+    work_queue.create(db, "q", { concurrency = 6 })
+    t.eq({ q:settings().gateway, q:settings().concurrency }, { "https://a", 6 })
+    q:check_gateway "https://a"
+    for _, fn in ipairs {
+      function() q:check_gateway "https://b" end,
+      function() work_queue.create(db, "q", { gateway = "https://b" }) end,
+    } do
+      local ok, err = pcall(fn)
+      t.eq({ ok, err.code }, { false, "conflict" })
+    end
+    t.eq(q:settings().gateway, "https://a")
+  end)
+
   test("no more at once than the queue allows, whoever asks", function(db)
     local q = work_queue.create(db, "q", settings { concurrency = 4 })
     q:add(items(10))

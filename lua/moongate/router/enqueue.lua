@@ -40,7 +40,9 @@ function M.run(run, router, opts)
   local id_of = ids.of_lines(run.id)
   local queue, added, total, chunk = nil, 0, 0, {}
   if not run.dry_run then
-    queue = work_queue.create(assert(require("moongate.store").session()), opts.queue, opts.settings)
+    local settings = { gateway = work_queue.gateway_of(run) }
+    for name, value in pairs(opts.settings or {}) do settings[name] = value end
+    queue = work_queue.create(assert(require("moongate.store").session()), opts.queue, settings)
   end
   local function flush()
     if queue then added = added + queue:add(chunk) end
