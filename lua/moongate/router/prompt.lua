@@ -106,11 +106,12 @@ local function metadata_of(router, document)
   return out
 end
 
--- M.ready(router, document) -> {id, prompt, chain, parameters, filters, labels}, with room for request_id and line; or
--- nil, faults. document: a table or a string. The models must be loaded.
-function M.ready(router, document)
+-- M.ready(router, document [, into]) -> {id, prompt, chain, parameters, filters, labels}, without request_id
+-- and line; or nil, faults. document: a table or a string; into: the table of an earlier prompt, to be used again. The
+-- models must be loaded.
+function M.ready(router, document, into)
   if type(document) == "string" then document = { prompt = document } end
-  if type(document) ~= "table" or json.is_array(document) or not router.schema:check(document) then
+  if type(document) ~= "table" or not router.schema:check(document) then
     return nil, faults_of(router, document)
   end
   local chain = router.chain
@@ -120,11 +121,11 @@ function M.ready(router, document)
   end
   local parameters = parameters_of(router, document)
   if not (chain and parameters) then return nil, faults_of(router, document) end
-  return {
-    id = document.id, prompt = document.prompt, chain = chain, parameters = parameters,
-    filters = document.safety or router.safety, labels = metadata_of(router, document),
-    request_id = nil, line = nil, -- room for them
-  }
+  local item = into or {}
+  item.id, item.prompt, item.chain, item.parameters = document.id, document.prompt, chain, parameters
+  item.filters, item.labels = document.safety or router.safety, metadata_of(router, document)
+  item.request_id, item.line = nil, nil
+  return item
 end
 
 -- M.decode(line) -> value; or nil, faults. line: JSON text

@@ -35,11 +35,11 @@ local PASSING = {
 }
 local POLICY = "policy.violation"
 
--- M.worker(r) -> what one task sends with, again and again: the tables of a request.
+-- M.worker(r) -> what one task sends with, again and again: the tables of a request, and the result of the last prompt.
 function M.worker(r)
   local headers, body = {}, as_body {}
   return {
-    headers = headers, body = body, event = as_event { action = "prompt_route" },
+    headers = headers, body = body, result = {}, send = r._client.request, event = as_event { action = "prompt_route" },
     request = { method = "POST", path = r.path, headers = headers, json = body, idempotent = true },
   }
 end
@@ -52,8 +52,9 @@ local function failure_of(response, message)
 end
 
 -- The answer -> it; or nil, err
-local function read_answer(response)
-  local answer, err = response:json()
+local function read_answer(w, response)
+  if not w.json then w.json, w.close = response.json, response.close end -- an answer's are those of all
+  local answer, err = w.json(response)
   if answer == nil then return nil, failure_of(response, err.message) end
   if type(answer) ~= "table" or type(answer.output) ~= "string" then
     return nil, failure_of(response, "it has no output")
@@ -100,12 +101,12 @@ local function ask(r, w, model, left)
   local request = w.request
   request.family, request.deadline = model.family, left
   local started = monotonic()
-  local response, err = r._client:request(request)
+  local response, err = w.send(r._client, request)
   local answer, tries
   if response then
-    answer, err = read_answer(response)
+    answer, err = read_answer(w, response)
     tries = response.tries
-    response:close()
+    w.close(response)
   end
   if response or err.attempts > 0 then model.seconds:observe(monotonic() - started) end
   if not answer then return nil, err, err.attempts or 0 end
@@ -193,13 +194,15 @@ end
 
 -- What came of it all: of the model that was asked last, under the request id `id`, after so many tries and seconds.
 local function finish(r, w, item, model, answer, err, id, correlation, tries, fallbacks, seconds)
-  local result = {
-    id = item.id, status = answer and "ok" or "failed", model = model.id, attempts = tries, fallbacks = fallbacks,
-    latency_ms = milliseconds(seconds), request_id = id, correlation_id = correlation,
-    output = answer and answer.output, finish_reason = answer and answer.finishReason,
-    usage = answer and answer.usage, safety = answer and answer.safety, error = err, line = item.line,
-  }
+  local result = w.result
+  result.id, result.line, result.model, result.request_id, result.correlation_id =
+    item.id, item.line, model.id, id, correlation
+  result.status, result.attempts, result.fallbacks = answer and "ok" or "failed", tries, fallbacks
+  result.latency_ms, result.error = milliseconds(seconds), err
+  result.output, result.finish_reason, result.usage, result.safety = nil, nil, nil, nil
   if answer then
+    result.output, result.finish_reason, result.usage, result.safety =
+      answer.output, answer.finishReason, answer.usage, answer.safety
     note_hit(model, answer)
     if type(answer.modelId) == "string" then result.model = answer.modelId end
   else
@@ -210,8 +213,8 @@ local function finish(r, w, item, model, answer, err, id, correlation, tries, fa
   return result
 end
 
--- M.route(r, item, w, left = seconds) -> result, its field error set when no model has answered. Raises when it can't
--- be audited.
+-- M.route(r, item, w, left = seconds) -> result, which is w's, its field error set when no model has answered. Raises
+-- when it can't be audited.
 function M.route(r, item, w, left)
   local chain = item.chain
   local asked = trace.on() and ask_traced or ask

@@ -16,7 +16,7 @@ local task = require "moongate.task"
 local time = require "moongate.time"
 local workflow = require "moongate.workflow"
 
-local as_result = send.as_result
+local as_result, byte = send.as_result, string.byte
 
 local M = {}
 
@@ -42,7 +42,7 @@ function Stream:take()
       self.lines[at] = false
       local number = self.first + at - 1
       if number == 1 and line then line = line:gsub("^\239\187\191", "") end
-      if not line or line:find "%S" then
+      if not line or (byte(line) or 0) > 32 or line:find "%S" then
         self.taken = self.taken + 1
         return line, number, self.taken
       end
@@ -108,21 +108,21 @@ end
 
 local TOO_LONG = { { pointer = "", message = ("is longer than %d bytes"):format(LINE_MAX) } }
 
--- A line -> the prompt, ready to be sent; or nil and the result that a bad one has
-function Stream:item(line, number)
+-- A line -> the prompt, ready to be sent, in the table `into` if there is one; or nil and the result that a bad one has
+function Stream:item(line, number, into)
   if not line then return nil, self:_invalid(number, TOO_LONG) end
   local document, faults = prompt.decode(line)
   if document == nil then return nil, self:_invalid(number, faults) end
   if not self.router.prepared then self:_prepare() end
   local item
-  item, faults = prompt.ready(self.router, document)
+  item, faults = prompt.ready(self.router, document, into)
   if item then return item end
   return nil, self:_invalid(number, faults, type(document) == "table" and document.id or nil)
 end
 
 -- A line -> the result to write
 function Stream:_route(line, number, w)
-  local item, bad = self:item(line, number)
+  local item, bad = self:item(line, number, w.item)
   if not item then return bad end
   local counts = self.counts
   if self.run.dry_run then
@@ -144,7 +144,7 @@ function Stream:_route(line, number, w)
   else
     counts.ok = counts.ok + 1
   end
-  return as_result(result)
+  return result
 end
 
 -- Only now, when there is something to send: a file of nothing but bad lines asks the gateway nothing.
@@ -154,6 +154,8 @@ end
 
 function Stream:_work()
   local w, out, encode = send.worker(self.router), self.output, json.encode
+  w.item = {}
+  as_result(w.result)
   while true do
     out:reserve()
     local line, number, n = self:take()
