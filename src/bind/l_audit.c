@@ -10,6 +10,7 @@
 #include "moongate/audit_queue.h"
 #include "moongate/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define L_SUBMISSION "moongate.audit.submission"
@@ -23,7 +24,7 @@ struct l_submission {
     struct moon_audit_ticket *ticket; /* NULL: not in the queue, or settled */
     struct moon_wake wake;
     uint64_t seq;
-    struct moon_err err;
+    struct moon_err *err; /* of a failure: large, and rarely there; NULL: no memory for it */
 };
 
 struct l_entry { /* uservalue 1: the action */
@@ -36,6 +37,8 @@ static int l_submission_close(lua_State *L) {
     if (s->ticket)
         moon_audit_forget(s->ticket);
     s->ticket = NULL;
+    free(s->err);
+    s->err = NULL;
     moon_buf_release(&s->fields);
     return 0;
 }
@@ -44,8 +47,8 @@ static void on_done(void *ud, uint64_t seq, const struct moon_err *err) {
     struct l_submission *s = ud;
     s->ticket = NULL;
     s->seq = seq;
-    if (err)
-        s->err = *err;
+    if (err && (s->err = malloc(sizeof *err)))
+        *s->err = *err;
     moon_task_wake(s->wake);
 }
 
@@ -110,13 +113,21 @@ static struct l_submission *submission_at(lua_State *L, lua_KContext ctx) {
     return lua_touserdata(L, (int)ctx);
 }
 
+static int fail(lua_State *L, const struct l_submission *s) {
+    struct moon_err err;
+    if (s->err)
+        return moon_fail(L, s->err);
+    moon_err_set(&err, MOON_ENOMEM, "out of memory");
+    return moon_fail(L, &err);
+}
+
 /* ---- events ---- */
 
 static int event_k(lua_State *L, int status, lua_KContext ctx) {
     const struct l_submission *s = submission_at(L, ctx);
     (void)status;
     if (s->seq == 0)
-        return moon_fail(L, &s->err);
+        return fail(L, s);
     lua_pushinteger(L, (lua_Integer)s->seq);
     return 1;
 }
@@ -145,7 +156,7 @@ static int intent_k(lua_State *L, int status, lua_KContext ctx) {
     const struct l_submission *s = submission_at(L, ctx);
     (void)status;
     if (s->seq == 0)
-        return moon_fail(L, &s->err);
+        return fail(L, s);
     lua_pushliteral(L, "action");
     lua_rawget(L, 1);
     return push_entry(L, s->seq);
@@ -174,7 +185,7 @@ static int outcome_k(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
     if (s->seq == 0) {
         e->settled = false;
-        return moon_fail(L, &s->err);
+        return fail(L, s);
     }
     lua_pushboolean(L, 1);
     return 1;

@@ -107,6 +107,14 @@ static void write_batch(void *ud) {
         q->rc = moon_audit_append(q->log, q->records, q->nrecords, q->sync, &q->err);
 }
 
+static void tell_failure(const struct moon_audit_queue *q, const struct moon_audit_ticket *t,
+                         const struct moon_audit_record *r) {
+    struct moon_err failed = q->err; /* a copy: the callback may start the next batch */
+    if (q->rc == 0 && r->status != 0 && failed.code != r->status)
+        moon_err_set(&failed, r->status, "the audit event could not be written");
+    t->done(t->ud, 0, &failed);
+}
+
 /* Tells everyone how the batch ended. A callback may submit, forget others, or run anything but _free. */
 static void settle_batch(struct moon_audit_queue *q) {
     struct moon_audit_record *records = q->records;
@@ -116,13 +124,12 @@ static void settle_batch(struct moon_audit_queue *q) {
     while (q->batch) {
         struct moon_audit_ticket *t = q->batch;
         const struct moon_audit_record *r = &records[i++];
-        struct moon_err failed = q->err;
         q->batch = t->next;
-        if (q->rc == 0 && r->status != 0 && failed.code != r->status)
-            moon_err_set(&failed, r->status, "the audit event could not be written");
         q->stats.events += r->seq > 0;
-        if (t->done)
-            t->done(t->ud, r->seq, r->seq > 0 ? NULL : &failed);
+        if (t->done && r->seq > 0)
+            t->done(t->ud, r->seq, NULL);
+        else if (t->done)
+            tell_failure(q, t, r);
         free_ticket(t);
     }
     free(records);
