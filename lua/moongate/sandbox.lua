@@ -217,10 +217,15 @@ end
 -- and these are no copies.
 function M.load_test(path)
   local env = M.new(folder_of(path), nil, M.public)
-  local public_require = env.require
+  local public_require, seen = env.require, {}
   function env.require(name)
     if type(name) == "string" and name:find "^moongate%." and not M.public(name) then return require(name) end
-    return public_require(name)
+    local module = public_require(name)
+    if seen[name] == nil and type(module) == "table" and M.public(name) then
+      require("moongate.test.left").watch(name, module)
+    end
+    if name ~= nil then seen[name] = true end
+    return module
   end
   return M.load_file(path, env)
 end

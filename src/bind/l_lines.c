@@ -231,8 +231,14 @@ int l_fs_lines(lua_State *L) {
     return 1;
 }
 
+static int l_tostring(lua_State *L) {
+    const struct l_lines *r = luaL_checkudata(L, 1, L_LINES);
+    lua_pushfstring(L, "lines (%s)", r->source ? "open" : "closed");
+    return 1;
+}
+
 static const luaL_Reg methods[] = {{"read", l_read}, {"offset", l_offset}, {"close", l_close}, {NULL, NULL}};
-static const luaL_Reg meta[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
+static const luaL_Reg meta[] = {{"__gc", l_close}, {"__close", l_close}, {"__tostring", l_tostring}, {NULL, NULL}};
 
 void l_fs_lines_setup(lua_State *L) {
     if (luaL_newmetatable(L, L_LINES)) {

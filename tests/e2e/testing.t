@@ -90,13 +90,45 @@ test.before(function()
 end)
 it("a task", function() asked[1] = function() task.sleep(1000) end task.sleep(0.01) end)
 it("a transfer", function() asked[1] = function() http.get(server.url, { deadline = 900 }) end task.sleep(0.01) end)
-it("its own tasks end with it", function() task.spawn(function() task.sleep(1000) end) end)
+it("one of its own", function()
+  task.spawn(function() task.sleep(1000) end)
+end)
+it("one that it has ended", function()
+  local t = task.spawn(function() task.sleep(1000) end)
+  task.spawn(function() return 1 end)
+  t:cancel()
+end)
+it("a server", function() httpd.serve { handler = function() end } end)
+it("a reader", function() fs.lines "a_test.lua" end)
+it("closes both", function()
+  local s <close> = assert(httpd.serve { handler = function() end })
+  local stopped = assert(httpd.serve { handler = function() end })
+  local r <close> = fs.lines "a_test.lua"
+  expect(#r:read(1)):to_be(1)
+  stopped:stop()
+end)
+it("tells a mistake where it is", function()
+  expect(select(2, pcall(function() task.spawn(1) end))):to_match "^a_test%.lua:%d+: bad argument #1"
+end)
+describe("hooks", function()
+  local t
+  test.before_each(function() task.spawn(function() task.sleep(1000) end) end)
+  test.after_each(function() if t then t:cancel() end t = nil end)
+  it("end what the test has started", function() t = task.spawn(function() task.sleep(1000) end) end)
+  it("but not all", function() task.spawn(function() task.sleep(1000) end) end)
+end)
 LUA
     my $r = tests($d);
     is $r->{status}, 1, 'exit 1';
-    like $r->{out}, qr/^not ok 1 - a task\n# 1 tasks? left over$/m, 'a task';
-    like $r->{out}, qr/^not ok 2 - a transfer\n# \d (?:tasks?|transfers?) left over$/m, 'a transfer';
-    like $r->{out}, qr/^ok 3 - its own tasks end with it$/m, 'what it has started itself ends with it';
+    my $spawned = qr/left a task behind, spawned at a_test\.lua:\d+/;
+    like $r->{out}, qr/^not ok 1 - a task\n# .*$spawned$/m, 'a task';
+    like $r->{out}, qr/^not ok 2 - a transfer\n# .*$spawned$/m, 'a transfer';
+    like $r->{out}, qr/^not ok 3 - one of its own\n# .*left a task behind, spawned at a_test\.lua:18$/m, 'its own, by its place';
+    like $r->{out}, qr/^ok 4 - /m, 'one that is cancelled, or done, is not left';
+    like $r->{out}, qr/^not ok 5 - a server\n# .*left a server behind, started at a_test\.lua:\d+$/m, 'a server';
+    like $r->{out}, qr/^not ok 6 - a reader\n# .*left a reader of lines behind, opened at a_test\.lua:\d+$/m, 'a reader';
+    like $r->{out}, qr/^ok 7 - .*\nok 8 - .*\nok 9 - /m, 'what is closed, by itself or by a hook, is not left';
+    like $r->{out}, qr/^not ok 10 - hooks > but not all\n# .*$spawned$/m, 'hooks do not hide what is left';
 };
 
 subtest 'a file that does not come to its end fails, and no other' => sub {

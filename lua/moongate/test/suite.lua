@@ -6,6 +6,7 @@
 -- skipped.
 local errors = require "moongate.error"
 local host = require "moongate.host"
+local left = require "moongate.test.left"
 local task = require "moongate.task"
 local variants = require "moongate.test.variants"
 
@@ -85,17 +86,17 @@ end
 
 -- What lives now and did not before, after a little time to go: a job of the pool is over when its thread is.
 local function leftovers(before)
-  local left
+  local found
   for i = 1, 100 do
     local now = living()
-    left = nil
+    found = nil
     for _, k in ipairs(LEFT) do
-      if now[k] > before[k] then left = ("%d %s left over"):format(now[k] - before[k], k) end
+      if now[k] > before[k] then found = ("%d %s left over"):format(now[k] - before[k], k) end
     end
-    if not left then return nil end
+    if not found then return nil end
     if i < 50 then task.yield() else task.sleep(0.01) end
   end
-  return left
+  return found
 end
 
 -- Runs fn(…) in a task of its own -> nil, or what it failed with.
@@ -133,6 +134,7 @@ end
 
 local function ended(name, status, err, why, again)
   running = nil
+  left.stop()
   sink.ended { name = name, status = status, err = err, why = why, again = again }
 end
 
@@ -144,8 +146,8 @@ local function run_test(name, body)
   local before = living()
   local err, again = variants.around(function() return run_body(body) end)
   if err and err.value == SKIP then return ended(name, "skipped", nil, SKIP.why) end
-  local left = not err and leftovers(before)
-  if left then err = errors.new { code = "script", message = left } end
+  local over = not err and leftovers(before)
+  if over then err = errors.new { code = "script", message = over } end
   ended(name, err and "failed" or "passed", err, nil, again)
 end
 
@@ -153,7 +155,11 @@ end
 function M.test(name, fn)
   if block ~= root then return M.it(name, fn) end
   check_name("test", name)
-  run_test(name, fn)
+  run_test(name, function()
+    left.begin(false) -- its servers end with it
+    fn()
+    left.check()
+  end)
 end
 
 -- M.skip(name, why): a test that does not run; inside a test, that one.
@@ -179,18 +185,37 @@ local function each_hook(node, kind, outermost_first)
   return list
 end
 
--- The test with the hooks of its blocks around it. after_each runs in any case; the first failure counts.
+-- All of them, in any case -> the first failure, or nil.
+local function attempt_all(hooks)
+  local err
+  for _, hook in ipairs(hooks) do
+    local failed = attempt(hook)
+    err = err or failed
+  end
+  return err
+end
+
+local function raise(err)
+  if err then error(err.value == SKIP and SKIP or err, 0) end
+end
+
+-- The test with the hooks of its blocks around it. after_each runs in any case, while what the test has started is
+-- there; the first failure counts.
 local function with_hooks(node)
   return function()
     for _, hook in ipairs(each_hook(node.parent, "before_each", true)) do hook() end
-    local after = each_hook(node.parent, "after_each", false)
-    if #after == 0 then return node.fn() end
-    local err = attempt(node.fn)
-    for _, hook in ipairs(after) do
-      local failed = attempt(hook)
-      err = err or failed
+    local after, ran = each_hook(node.parent, "after_each", false), false
+    local function body()
+      left.begin(true)
+      node.fn()
+      ran = true
+      raise(attempt_all(after))
+      left.check()
     end
-    if err then error(err.value == SKIP and SKIP or err, 0) end
+    if #after == 0 then return body() end
+    local err = attempt(body)
+    local failed = not ran and attempt_all(after)
+    raise(err or failed)
   end
 end
 
