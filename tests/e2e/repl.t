@@ -103,6 +103,28 @@ like($r->{out}, qr/wrote\ttrue/, 'and does what was done');
 unlike(read_file('saved.lua'), qr/help|^\s*place\s*$/m, 'what only looked at something is not in it');
 piped("password = 'hunter2-hunter2'\nx = 1\n:save kept.lua\n");
 like(read_file('kept.lua'), qr/password = '\*\*\*'\n/, ':save writes no secret');
+$r = piped("password = 1\n:save kept.lua\n");
+is($r->{status}, 2, ':save overwrites no file of another session');
+like($r->{err}, qr/kept\.lua is there, and this session has not written it; `:save! kept\.lua` overwrites it/, 'and says so');
+like(read_file('kept.lua'), qr/^    x = 1$/m, 'which is as it was');
+is(piped("y = 2\n:save! kept.lua\n:save kept.lua\n")->{status}, 0, ':save! does, and from then on it is the session\'s own');
+like(read_file('kept.lua'), qr/^    y = 2$/m, 'with what was done');
+$r = piped(<<'LUA');
+place = { vectorStoreId = "store-1", indexId = "orders" }
+config = { indexId = "orders", dimensions = 768, similarityMetric = "cosine", embeddingFormat = "float32" }
+config.autoIngestTrigger, config.webhookSyncUrl = true, "https://hooks.example.com/x"
+:dry on
+gw:write("index", place, {
+  content = config, action = "save_test" })
+:dry off
+print "done"
+:save dry.lua
+LUA
+like($r->{err}, qr/dry\.lua: 5 lines, 1 of them as a comment: entered under :dry on/, ':save tells what it has left to be done');
+like(read_file('dry.lua'), qr/^ +-- under :dry on: .*gw:write\("index", place, \{\n +--  +content = config, action = "save_test" \}\)$/m, 'lines under :dry on are comments');
+$r = moon('--sim', '--json', 'run', 'dry.lua');
+is($r->{status}, 0, 'and the workflow runs') or diag($r->{err}, read_file('dry.lua'));
+unlike($r->{out} . $r->{err}, qr/index_?create|save_test/, 'without the write');
 like(piped(":dry on\ngw:write('index', { vectorStoreId = 's', indexId = 'i' }, { content = { indexId = 'i', dimensions = 8, "
       . "similarityMetric = 'cosine', embeddingFormat = 'float32', autoIngestTrigger = true, webhookSyncUrl = 'https://h.example.com' } }).status\n"
       . "gw:get('index', { vectorStoreId = 's', indexId = 'i' })\n")->{out}, qr/nil\n\z/, ':dry on: nothing is written');

@@ -5,7 +5,7 @@ local suggest = require "moongate.suggest"
 
 local M = {}
 
--- Each: {name, what it takes, summary, run = function(repl, words)}
+-- Each: {name, what it takes, summary, run = function(repl, words, forced)}
 local list = {}
 
 local function command(name, takes, summary, run)
@@ -66,12 +66,25 @@ command("load", "FILE", "run a Lua file with the session's globals", function(re
   repl:outcome(repl.session:load(needed(words, "FILE")))
 end)
 
-command("save", "FILE", "write what was done here as a workflow", function(repl, words)
+-- A file of somebody else, or one that was changed since the session wrote it, is not lost by a short name.
+local function check_ours(repl, path)
+  repl.saved = repl.saved or {}
+  if host.fs.stat(path) and (not repl.saved[path] or host.fs.read(path) ~= repl.saved[path]) then
+    fail.usage("%s is there, and %s; `:save! %s` overwrites it", path,
+      repl.saved[path] and "was changed since it was saved" or "this session has not written it", path)
+  end
+end
+
+command("save", "FILE", "write what was done here as a workflow; `:save!` over any file", function(repl, words, force)
   local path = needed(words, "FILE")
-  local text, n = require("moongate.repl.save").text(repl.session, path)
+  if not force then check_ours(repl, path) end
+  local text, n, dry = require("moongate.repl.save").text(repl.session, path)
   local ok, err = host.fs.write(path, text)
   if not ok then error(err, 0) end
-  host.write_err(("%s: %d line%s; moongate run %s\n"):format(path, n, n == 1 and "" or "s", path))
+  repl.saved = repl.saved or {}
+  repl.saved[path] = text
+  host.write_err(("%s: %d line%s%s; moongate run %s\n"):format(path, n, n == 1 and "" or "s",
+    dry > 0 and (", %d of them as a comment: entered under :dry on"):format(dry) or "", path))
 end)
 
 command("dry", "on|off", "show writes instead of sending them", function(repl, words)
@@ -107,9 +120,10 @@ end
 function M.run(repl, line)
   local name, words = line:match "^%s*:%s*(%S*)%s*(.-)%s*$"
   local ok, err = pcall(function()
-    local found = list[name] or name == "q" and list.quit
+    local forced = name == "save!"
+    local found = forced and list.save or list[name] or name == "q" and list.quit
     if not found then fail.usage("unknown command ':%s'%s", name, suggest.hint(name, M.names(), ":")) end
-    found.run(repl, words)
+    found.run(repl, words, forced)
   end)
   if not ok then repl:outcome("failed", err) end
 end

@@ -150,8 +150,8 @@ local function modules(session, prefix)
 end
 
 local function commands(text)
-  local command, word = text:match "^%s*:(%l+)%s+(.*)$"
-  if command == "load" or command == "save" then return word, files(word) end
+  local command, word = text:match "^%s*:(%l+!?)%s+(.*)$"
+  if command == "load" or command == "save" or command == "save!" then return word, files(word) end
   if command == "help" then return word, sorted(helped(), word) end
   if command == "dry" or command == "trace" then return word, sorted({ on = true, off = true }, word) end
   if command then return nil end

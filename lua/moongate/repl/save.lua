@@ -36,13 +36,21 @@ local function statement(entry, used)
   return is_statement(text) and text or "_ = " .. text
 end
 
+-- What has only shown its writes must not send them later.
+local function comment(text)
+  return "-- under :dry on: " .. text:gsub("\r\n?", "\n"):gsub("\n", "\n--   ")
+end
+
+-- -> list of statements, how many of them are comments
 local function statements(entries)
-  local out = {}
+  local out, dry = {}, 0
   for i, entry in ipairs(entries) do
     local following = entries[i + 1]
-    out[#out + 1] = statement(entry, following and mentions(following.text, "_"))
+    local text = statement(entry, following and mentions(following.text, "_"))
+    if text and entry.dry then text, dry = comment(text), dry + 1 end
+    out[#out + 1] = text
   end
-  return out
+  return out, dry
 end
 
 -- Names that the text takes from the session, and those that it gives to it.
@@ -75,9 +83,10 @@ local function indented(text, pad)
   return pad .. text:gsub("\n", "\n" .. pad)
 end
 
--- M.text(session, path) -> the workflow's source, and of how many lines it is made
+-- M.text(session, path) -> the workflow's source, of how many lines it is made, how many of these are comments, since
+-- they were entered under :dry on
 function M.text(session, path)
-  local lines = statements(session.entries)
+  local lines, dry = statements(session.entries)
   local modules, defined, gateway = names_of(session, table.concat(lines, "\n"))
   local out = {}
   local function add(format, ...) out[#out + 1] = format:format(...) end
@@ -95,7 +104,7 @@ function M.text(session, path)
   if #defined > 0 and #defined <= LOCALS then add("    local %s", table.concat(defined, ", ")) end
   for _, line in ipairs(lines) do out[#out + 1] = indented(line, "    ") end
   add("  end,\n}\n")
-  return table.concat(out, "\n"), #lines
+  return table.concat(out, "\n"), #lines, dry
 end
 
 return M

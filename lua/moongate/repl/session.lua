@@ -133,7 +133,7 @@ function Session:eval(text)
   local status, results = self:call(fn)
   if status == "ok" then
     if results[1] ~= nil then rawset(self.env, "_", results[1]) end
-    self.entries[#self.entries + 1] = { text = text, kind = kind, shown = results.n > 0 }
+    self.entries[#self.entries + 1] = { text = text, kind = kind, shown = results.n > 0, dry = self.run.dry_run }
   end
   return status, results
 end
@@ -148,7 +148,7 @@ function Session:load(path)
   local status, results = self:call(fn)
   if status == "ok" then
     if results[1] ~= nil then rawset(self.env, "_", results[1]) end
-    self.entries[#self.entries + 1] = { text = text, kind = "file", path = path }
+    self.entries[#self.entries + 1] = { text = text, kind = "file", path = path, dry = self.run.dry_run }
   end
   return status, results
 end
