@@ -20,11 +20,35 @@ t.test("help: a summary, examples, exit statuses", function()
     local text = help.of(path, spec)
     t.ok(text:find("^Usage: moongate " .. path:gsub("%p", "%%%0")), path)
     t.ok((spec.summary or "") ~= "", path .. " has no summary")
-    if not spec.commands then
-      t.ok(text:find "\nExamples\n  ", path .. " has no examples")
-      t.ok(text:find "\nExit status\n  0 ", path .. " has no exit statuses")
-    end
+    t.ok(text:find "\nExamples\n  ", path .. " has no examples")
+    t.ok(text:find "\nExit status\n  0 ", path .. " has no exit statuses")
   end)
+end)
+
+-- The exit statuses that a help lists.
+local function statuses_of(path, spec)
+  local found = {}
+  for status in help.of(path, spec):match("\nExit status\n(.-)\n\n"):gmatch "%f[^\n\0] +(%d+) " do found[status] = true end
+  return found
+end
+
+t.test("help of a group: an example of each command, and every exit status that one of them has", function()
+  local groups = 0
+  for _, command in ipairs(commands.commands) do
+    if command.commands then
+      groups = groups + 1
+      local text, all = help.of(command.name, command), statuses_of(command.name, command)
+      for _, sub in ipairs(command.commands) do
+        local path = command.name .. " " .. sub.name
+        t.ok(sub.exits, path .. " does not say its exit statuses")
+        t.ok(text:find("\n  " .. path, 1, true), path .. " is not in the help of its group")
+        t.ok(sub.examples and sub.examples[1][1]:find(path, 1, true), path .. " has no example of its own")
+        t.ok(text:find(sub.examples[1][1], 1, true), path .. " has no example there")
+        for status in pairs(statuses_of(path, sub)) do t.ok(all[status], ("%s: %s"):format(path, status)) end
+      end
+    end
+  end
+  t.eq(groups, 7)
 end)
 
 t.test("an example is of its command", function()

@@ -151,13 +151,14 @@ local audit = {
   commands = {
     {
       name = "verify",
-      exits = { 8 },
+      exits = { 1, 3, 8 },
       summary = "check the chain of hashes, and name the first line that breaks it",
       args = { { "file", "an audit log (default: this project's)", optional = true } },
       examples = { { "moongate audit verify" } },
     },
     {
       name = "show",
+      exits = { 1, 3 },
       summary = "print the events that pass every filter given",
       args = { { "file", "an audit log (default: this project's)", optional = true } },
       flags = {
@@ -187,7 +188,7 @@ local webhook = {
   commands = {
     {
       name = "send",
-      exits = { 1, 6 },
+      exits = { 1, 3, 6 },
       summary = "send one message, and say what became of it",
       description = {
         "Posts {type, timestamp, data} as the workflows do: signed when a secret is given, tried again for 20",
@@ -212,7 +213,7 @@ local webhook = {
     },
     {
       name = "verify",
-      exits = { 8 },
+      exits = { 1, 3, 8 },
       summary = "verify a message that was received",
       description = {
         "Reads the body, byte for byte, from FILE or standard input, and verifies it with the headers given. Both",
@@ -231,7 +232,7 @@ local webhook = {
     },
     {
       name = "listen",
-      exits = { 8 },
+      exits = { 1, 3, 6, 8 },
       summary = "receive webhooks and print a line for each, until stopped",
       description = {
         "Listens on this machine and verifies what comes, of both profiles. With a secret, what does not verify",

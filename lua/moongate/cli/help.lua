@@ -118,15 +118,29 @@ end
 -- Statuses that a command can end with: those it declares (0 and usage aside), all that workflows have for a workflow.
 local WORKFLOW = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130 }
 
-local function statuses(spec)
+local function add_statuses(wanted, spec)
   local list = WORKFLOW
   if not spec.run and spec.exits ~= "workflow" then list = { 0, 2, table.unpack(spec.exits or { 1 }) } end
-  local wanted, rows = {}, {}
   for _, status in ipairs(list) do wanted[status] = true end
+end
+
+-- Those of a group are its commands'.
+local function statuses(spec)
+  local wanted, rows = {}, {}
+  if not spec.commands or spec.bare then add_statuses(wanted, spec) end
+  for _, sub in ipairs(spec.commands or {}) do add_statuses(wanted, sub) end
   for _, row in ipairs(commands.exit_statuses) do
     if wanted[row[1]] then rows[#rows + 1] = { tostring(row[1]), row[2] } end
   end
   return rows
+end
+
+-- Those of a group: its own, and the first of each of its commands.
+local function examples(spec)
+  if not spec.commands then return spec.examples end
+  local list = table.move(spec.examples or {}, 1, #(spec.examples or {}), 1, {})
+  for _, sub in ipairs(spec.commands) do list[#list + 1] = sub.examples and sub.examples[1] end
+  return list
 end
 
 -- name: as it is typed ("audit show"); spec: an entry of commands.lua or a workflow's definition. about: more lines
@@ -150,8 +164,8 @@ function M.of(name, spec, about)
   add(section("Flags", text.columns(M.flag_rows(spec.flags), 2)))
   add(section("Permissions", text.columns(require("moongate.cli.permissions").rows(spec.permissions), 2)))
   if spec.more then add("\n" .. M.more(spec)) end
-  add(section("Examples", example_lines(spec.examples)))
-  if not spec.commands then add(section("Exit status", text.columns(statuses(spec), 2))) end
+  add(section("Examples", example_lines(examples(spec))))
+  add(section("Exit status", text.columns(statuses(spec), 2)))
   add("\nThe global flags (--sim, --json, --dry-run, -v, ...) work here too: moongate help\n")
   return table.concat(parts)
 end

@@ -6,6 +6,7 @@ return {
   commands = {
     {
       name = "list",
+      exits = { 1 },
       summary = "show what is held, by whom and until when",
       description = {
         "A lease is renewed while its holder lives. One whose holder is gone from this machine, or that has run out,",
@@ -15,6 +16,7 @@ return {
     },
     {
       name = "break",
+      exits = { 1, 3 },
       summary = "take leases from their holder",
       description = {
         "For a holder that hangs, or is gone from another machine. A holder that lives after all finds out before",

@@ -8,6 +8,7 @@ return {
   commands = {
     {
       name = "list",
+      exits = { 1 },
       summary = "show what is to be delivered, and what was given up",
       description = {
         "The newest first. A URL is shown without its path, which may be a secret.",
@@ -21,12 +22,14 @@ return {
     },
     {
       name = "show",
+      exits = { 1, 3 },
       summary = "show one message, with its body",
       args = { { "id", "a message's id" } },
       examples = { { "moongate outbox show msg_01a1f837-2222-7540-a53f-902f901a06c1" } },
     },
     {
       name = "retry",
+      exits = { 1, 3, 5 },
       summary = "give messages their whole schedule again, from now on",
       description = {
         "For dead letters when their receiver is well again; also for pending ones. A message for a webhook of the",
@@ -39,6 +42,7 @@ return {
     },
     {
       name = "drop",
+      exits = { 1, 3, 5 },
       summary = "give messages up",
       description = { "They are delivered no more; the audit log says so." },
       args = { ID },
@@ -46,6 +50,7 @@ return {
     },
     {
       name = "flush",
+      exits = { 1, 9 },
       summary = "deliver what is pending, now",
       description = {
         "One request each, due or not; what fails before its time keeps its place in the schedule. Exit status 0:",

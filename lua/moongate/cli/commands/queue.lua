@@ -6,18 +6,21 @@ return {
   commands = {
     {
       name = "list",
+      exits = { 1 },
       summary = "show what waits, the oldest first",
       flags = { { "all", "those that were sent, replaced or dropped, too", type = "boolean" } },
       examples = { { "moongate queue list" } },
     },
     {
       name = "show",
+      exits = { 1, 3 },
       summary = "show one write, and what it was to change when it was queued",
       args = { { "id", "its number" } },
       examples = { { "moongate queue show 12" } },
     },
     {
       name = "flush",
+      exits = "workflow",
       summary = "send what waits for this gateway",
       description = {
         "Each resource is read afresh and what will change is shown before it is sent, with the ETag that it has",
@@ -34,6 +37,7 @@ return {
     },
     {
       name = "drop",
+      exits = { 1, 3, 5 },
       summary = "give writes up",
       args = { { "id", "its number", repeated = true } },
       examples = { { "moongate queue drop 12" } },

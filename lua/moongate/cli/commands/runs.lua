@@ -8,6 +8,7 @@ return {
   commands = {
     {
       name = "list",
+      exits = { 1 },
       summary = "show the runs, the newest first",
       description = {
         "running, or killed when nobody carries it out any more (--status running is both); interrupted: stopped by a",
@@ -24,12 +25,14 @@ return {
     },
     {
       name = "show",
+      exits = { 1, 3 },
       summary = "show one run and what it has done, step by step",
       args = { RUN },
       examples = { { "moongate runs show 20261120-103908-3k9fq2" } },
     },
     {
       name = "resume",
+      exits = "workflow",
       summary = "go on with a run where it stopped",
       description = {
         "Its script runs from the beginning, with the words it was begun with and in the folder it was begun in,",
@@ -50,6 +53,7 @@ return {
     },
     {
       name = "cancel",
+      exits = { 1, 3, 5 },
       summary = "let a run not go on, where it runs or later",
       description = { "A process that carries it out finishes the step it is in and stops before the next one." },
       args = { RUN },
@@ -57,6 +61,7 @@ return {
     },
     {
       name = "fork",
+      exits = "workflow",
       summary = "begin a new run that has done what an old one did before a step",
       description = {
         "The new run goes on at once. With --dry-run it is only told what it would begin with.",
@@ -70,6 +75,7 @@ return {
     },
     {
       name = "export",
+      exits = { 1, 3 },
       summary = "print all that is kept of a run as one JSON document",
       description = { "`runs check` takes such a file in place of a run: keep some with the script's tests." },
       args = { RUN },
@@ -77,6 +83,7 @@ return {
     },
     {
       name = "check",
+      exits = { 1, 3, 8 },
       summary = "find out whether a script still fits the journals of old runs, without a gateway",
       description = {
         "Runs the script against what each run has kept: the results of its steps and the answers to its reads.",
@@ -92,6 +99,7 @@ return {
     },
     {
       name = "prune",
+      exits = { 1, 3 },
       summary = "forget runs that have ended",
       description = {
         "Those that are done or cancelled; others only by --status or --id. Webhook messages that are still to be",

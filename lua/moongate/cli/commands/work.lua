@@ -4,6 +4,7 @@ local NAME = { "name", "a queue" }
 
 return {
   name = "work",
+  exits = "workflow",
   bare = true,
   summary = "work a queue of prompts off, together with others",
   description = {
@@ -22,12 +23,14 @@ return {
   commands = {
     {
       name = "status",
+      exits = { 1, 3 },
       summary = "show queues: their limits, how far they are, who works",
       args = { { "name", "a queue (default: all)", optional = true } },
       examples = { { "moongate work status" } },
     },
     {
       name = "results",
+      exits = { 1, 3, 9 },
       summary = "print what has come of a queue's prompts, as JSON lines in the order of the input",
       description = {
         "The lines that route-prompts prints. What is not finished is passed over, and counted on standard error;",
@@ -39,6 +42,7 @@ return {
     },
     {
       name = "set",
+      exits = { 1, 3 },
       summary = "change a queue's limits, for all its workers, from now on",
       args = { NAME },
       flags = {
@@ -54,6 +58,7 @@ return {
     },
     {
       name = "retry",
+      exits = { 1, 3 },
       summary = "give dead letters all their tries again",
       args = { NAME },
       flags = { { "failed", "also the prompts that were refused", type = "boolean" } },
@@ -61,6 +66,7 @@ return {
     },
     {
       name = "drop",
+      exits = { 1, 3 },
       summary = "delete prompts of a queue, with their results",
       args = { NAME },
       flags = {
