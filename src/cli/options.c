@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MEMORY_MIN ((uint64_t)16 << 20) /* the program itself needs some */
 #define AT(field)  offsetof(struct moon_options, field)
@@ -205,26 +206,44 @@ static bool take_long(struct moon_options *o, int argc, char **argv, int *i) {
     return true;
 }
 
-static bool is_no(const char *value) {
-    return strcmp(value, "0") == 0 || strcmp(value, "false") == 0 || strcmp(value, "no") == 0 ||
-           strcmp(value, "off") == 0;
+static bool is_one_of(const char *value, const char *const *words) {
+    while (*words && strcasecmp(value, *words) != 0)
+        words++;
+    return *words != NULL;
 }
 
-/* MOONGATE_VERBOSE=2 is -vv. */
-static void set_count(struct moon_options *o, const struct moon_option *opt, const char *value) {
-    if (*value >= '2' && *value <= '9' && !value[1])
+static bool is_yes(const char *value) {
+    return is_one_of(value, (const char *const[]){"1", "true", "yes", "on", NULL});
+}
+
+static bool is_no(const char *value) {
+    return is_one_of(value, (const char *const[]){"0", "false", "no", "off", NULL});
+}
+
+/* A flag without a value. A stray word is neither: MOONGATE_DRY_RUN=nope must not be a guess, either way. */
+static void set_sign(struct moon_options *o, const struct moon_option *opt, const char *value) {
+    bool count = opt->kind == MOON_OPTION_COUNT, digit = *value >= '2' && *value <= '9' && !value[1];
+    if (is_no(value))
+        return;
+    if (is_yes(value) || (count && digit))
+        set(o, opt, opt->env, value);
+    else
+        fault(o, opt->env,
+              count ? "needs 1, true or yes, a number up to 9, or 0, false, no or nothing"
+                    : "needs 1, true or yes, or 0, false, no or nothing");
+    if (count && digit) /* MOONGATE_VERBOSE=2 is -vv */
         *(int *)(void *)((char *)o + opt->offset) = *value - '0';
 }
 
 static void read_environment(struct moon_options *o) {
     for (const struct moon_option *opt = moon_options_table; opt->name; opt++) {
         const char *value = opt->env ? getenv(opt->env) : NULL;
-        bool sign = opt->kind == MOON_OPTION_BOOL || opt->kind == MOON_OPTION_COUNT;
-        if (!value || !*value || (o->given >> (opt - moon_options_table) & 1) || (sign && is_no(value)))
+        if (!value || !*value || (o->given >> (opt - moon_options_table) & 1))
             continue;
-        set(o, opt, opt->env, value);
-        if (opt->kind == MOON_OPTION_COUNT)
-            set_count(o, opt, value);
+        if (takes_value(opt))
+            set(o, opt, opt->env, value);
+        else
+            set_sign(o, opt, value);
     }
 }
 

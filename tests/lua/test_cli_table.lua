@@ -28,7 +28,8 @@ end)
 -- The exit statuses that a help lists.
 local function statuses_of(path, spec)
   local found = {}
-  for status in help.of(path, spec):match("\nExit status\n(.-)\n\n"):gmatch "%f[^\n\0] +(%d+) " do found[status] = true end
+  local listed = help.of(path, spec):match "\nExit status\n(.-)\n\n"
+  for status in listed:gmatch "%f[^\n\0] +(%d+) " do found[status] = true end
   return found
 end
 

@@ -143,6 +143,36 @@ static void takes_signs_from_the_environment(void **state) {
             unsetenv(opt->env);
 }
 
+static void refuses_signs_that_say_neither(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *value, *error;
+    } cases[] = {
+        {"MOONGATE_DRY_RUN", "maybe", "MOONGATE_DRY_RUN needs 1, true or yes, or 0, false, no or nothing"},
+        {"MOONGATE_DRY_RUN", "2", "MOONGATE_DRY_RUN needs 1, true or yes, or 0, false, no or nothing"},
+        {"MOONGATE_JSON", "--json", "MOONGATE_JSON needs 1, true or yes, or 0, false, no or nothing"},
+        {"MOONGATE_VERBOSE", "very",
+         "MOONGATE_VERBOSE needs 1, true or yes, a number up to 9, or 0, false, no or nothing"},
+        {"MOONGATE_VERBOSE", "3", ""},
+        {"MOONGATE_DRY_RUN", "Yes", ""},
+        {"MOONGATE_DRY_RUN", "FALSE", ""},
+        {"MOONGATE_DRY_RUN", "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv(cases[i].name, cases[i].value, 1);
+        struct moon_options o = PARSE("doctor");
+        assert_string_equal(o.error, cases[i].error);
+        assert_int_equal(o.dry_run, strcmp(cases[i].value, "Yes") == 0);
+        moon_options_release(&o);
+        unsetenv(cases[i].name);
+    }
+    setenv("MOONGATE_DRY_RUN", "maybe", 1);
+    struct moon_options o = PARSE("doctor", "--dry-run"); /* the command line goes first */
+    assert_string_equal(o.error, "");
+    moon_options_release(&o);
+    unsetenv("MOONGATE_DRY_RUN");
+}
+
 static void reads_durations(void **state) {
     (void)state;
     double s;
@@ -235,6 +265,7 @@ int main(void) {
         cmocka_unit_test(refuses_secrets_without_repeating_them),
         cmocka_unit_test(asks_the_environment_last),
         cmocka_unit_test(takes_signs_from_the_environment),
+        cmocka_unit_test(refuses_signs_that_say_neither),
         cmocka_unit_test(reads_durations),
         cmocka_unit_test(reads_sizes),
         cmocka_unit_test(agrees_with_the_command_table),
