@@ -12,6 +12,7 @@
 -- A failure is raised: an error object, see docs/scripting.md.
 
 local diff = require "moongate.diff"
+local errors = require "moongate.error"
 local exit_status = require "moongate.cli.exit_status"
 local flags = require "moongate.cli.flags"
 local json = require "moongate.json"
@@ -429,8 +430,24 @@ local function add_undelivered(run, data, lines)
   return data
 end
 
+local STATUS_MAX = 255 -- a process has no more
+
+-- The exit status that a result asks for. One that no process can end with is told, and not ended with another one.
+local function checked_status(definition, status)
+  if status == nil then return exit_status.DONE end
+  if math.type(status) == "integer" and status >= 0 and status <= STATUS_MAX then return status end
+  local got = type(status) == "string" and ("%q"):format(status) or type(status) == "number" and tostring(status)
+    or "a " .. type(status)
+  error(errors.new {
+    code = "script", where = definition.name, -- no line of the script is at fault, and none of ours
+    message = ("workflow %s: the result's exit_status must be a whole number from 0 to %d, not %s")
+      :format(definition.name, STATUS_MAX, got),
+    hint = "what the workflow has done is done; `moongate help` lists the exit statuses",
+  }, 0)
+end
+
 -- The parts of what the function returned: data for --json, lines for people, exit status.
-local function outcome_of(run, returned)
+local function outcome_of(run, definition, returned)
   local text, status, data = nil, nil, returned
   if type(returned) == "table" then
     data = {}
@@ -442,6 +459,7 @@ local function outcome_of(run, returned)
       data.changes = diff.to_json(run._changes)
     end
   end
+  status = checked_status(definition, status)
   local lines = run._lines
   local more = {}
   if text ~= nil then
@@ -452,7 +470,7 @@ local function outcome_of(run, returned)
     more = { tostring(data) }
   end
   table.move(more, 1, #more, #lines + 1, lines)
-  return { data = add_undelivered(run, data, lines), lines = lines, exit_status = status or 0 }
+  return { data = add_undelivered(run, data, lines), lines = lines, exit_status = status }
 end
 
 -- workflow.execute(definition, values, session) -> {data, lines, exit_status}: data is what --json prints (nil:
@@ -476,7 +494,7 @@ function M.execute(definition, values, session)
   local ok, returned = pcall(definition.run, seal(run), given)
   if run._scope then require("moongate.workflow.hold").release(run) end
   if not ok then error(returned, 0) end
-  local outcome = outcome_of(run, returned)
+  local outcome = outcome_of(run, definition, returned)
   local queued = rawget(run, "gateway") and run.gateway.queued
   if queued and outcome.exit_status == 0 then outcome.exit_status = exit_status.QUEUED end
   return outcome

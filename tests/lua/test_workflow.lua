@@ -31,6 +31,17 @@ t.test("a definition's mistakes are told with its file and line", function()
   t.raises(function() workflow.define "x" end, "expected a table")
 end)
 
+t.test("an exit status that no process can end with is told", function()
+  for shown, status in pairs { ["-5"] = -5, ["300"] = 300, ['"x"'] = "x", ["1.5"] = 1.5, ["a boolean"] = true } do
+    local err = t.raises(function() execute(function() return { exit_status = status } end) end)
+    t.eq(tostring(err), "workflow a-job: the result's exit_status must be a whole number from 0 to 255, not " .. shown)
+    t.eq(workflow.exit_status(err), 1)
+  end
+  for _, status in ipairs { 0, 1, 255 } do
+    t.eq(execute(function() return { exit_status = status } end).exit_status, status)
+  end
+end)
+
 t.test("what is no definition is not executed", function()
   t.raises(function() workflow.execute({ run = function() end }, {}) end, "not a workflow")
   t.ok(workflow.is(define()))

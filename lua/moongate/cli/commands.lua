@@ -322,7 +322,7 @@ return {
     "from the environment, from the project file (which names variables) or from ~/.gc/config.toml.",
   },
   environment = {
-    { "MOONGATE_...", "the global flags, see there; of one that takes no value: 1, true or yes; 0, false, no or empty" },
+    { "MOONGATE_...", "the global flags, see there; of one without a value: 1, true or yes; 0, false, no or empty" },
     { "MOONGATE_PATH", "folders that workflows are looked for in, separated by colons, after ./workflows" },
     { "MOONGATE_HISTORY", "the prompt's history file, instead of `history` in the state folder; empty: none" },
     { "GENESYSCLOUD_REGION",
