@@ -15,7 +15,6 @@
 /* A signal handler gets no argument: the one exception to "no globals". Set before the handlers are, cleared after. */
 static struct moon_session *signalled;
 static pthread_t main_thread;
-static bool told_on_terminal;
 static const char stopping[] = "\nstopping at the next safe point (Ctrl-C again: at once)\n";
 
 /* The first signal stops a run where it can be resumed, or else ends what runs in order; the second ends the process.
@@ -36,7 +35,7 @@ static void on_signal(int sig) {
     if (!stops)
         moon_host_interrupt(signalled->host);
     moon_watchdog_interrupted(signalled->watchdog); /* after the host, which it asks whether something is to end */
-    if (stops && told_on_terminal && write(STDERR_FILENO, stopping, sizeof stopping - 1) < 0)
+    if (stops && signalled->on_terminal && write(STDERR_FILENO, stopping, sizeof stopping - 1) < 0)
         return; /* nobody sees it, then */
 }
 
@@ -51,9 +50,10 @@ static void catch_signals(struct moon_session *session) {
     struct sigaction time_up = {.sa_handler = session ? on_time_up : SIG_IGN};
     sigemptyset(&sa.sa_mask);
     main_thread = pthread_self();
-    told_on_terminal = isatty(STDERR_FILENO);
-    if (session)
+    if (session) {
+        session->on_terminal = isatty(STDERR_FILENO);
         signalled = session;
+    }
     sigaction(MOON_WATCHDOG_SIGNAL, &time_up, NULL);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);

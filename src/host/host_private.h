@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#define HOST_POOL         1024 /* idle coroutines kept for the next tasks */
+#define HOST_POOL 1024 /* idle coroutines kept for the next tasks */
 
 #define HOST_MEMORY_CLASSES 32
 struct free_block;

@@ -82,7 +82,7 @@ end)
 
 local OBJECTS = {
   { "lua/moongate/gateway.lua", "Gateway", "moongate.gateway.handle" },
-  { "lua/moongate/workflow.lua", "Run", "moongate.workflow.run" },
+  { "lua/moongate/workflow/run.lua", "Run", "moongate.workflow.run" },
   { "lua/moongate/metrics.lua", "Registry", "moongate.metrics.registry" },
   { "lua/moongate/metrics.lua", "Metric", "moongate.metrics.metric" },
   { "lua/moongate/router.lua", "Router", "moongate.router.handle" },
@@ -160,8 +160,8 @@ local OPTION_SETS = {
   { "lua/moongate/gateway/write.lua", "OPTIONS", "moongate.gateway.write_options" },
   { "lua/moongate/gateway/poll.lua", "OPTIONS", "moongate.gateway.poll_options" },
   { "lua/moongate/router.lua", "OPTIONS", "moongate.router.options" },
-  { "lua/moongate/workflow.lua", "FIELDS", "moongate.workflow.definition" },
-  { "lua/moongate/workflow.lua", "PERMISSIONS", "moongate.workflow.permissions" },
+  { "lua/moongate/workflow/definition.lua", "FIELDS", "moongate.workflow.definition" },
+  { "lua/moongate/workflow/definition.lua", "PERMISSIONS", "moongate.workflow.permissions" },
   { "lua/moongate/sim/options.lua", "specs", "moongate.sim.options" },
   { "lua/moongate/cli/flags.lua", "FLAG_KEYS", "moongate.workflow.flag" },
   { "lua/moongate/cli/flags.lua", "ARG_KEYS", "moongate.workflow.argument" },
