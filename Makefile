@@ -2,6 +2,8 @@
 PREFIX ?= /usr/local
 BUILD ?= release
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# Half of the tests' time is waiting, so one more of them than there are processors runs at a time.
+TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 VERSION := 0.1.0
 B := build/$(BUILD)
 
@@ -116,13 +118,13 @@ $(B)/test_%: $(B)/obj/tests/test_%.o $(B)/libmoongate.a
 	$(call q,LINK)$(CC) $(LDFLAGS_ALL) $(if $(LTO),-fno-lto) $(TEST_LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 unit: $(UNIT) ## the C unit tests alone
-	@[ -z "$(UNIT)" ] || MOONGATE=$(B)/moongate prove -e tests/run $(UNIT)
+	@[ -z "$(UNIT)" ] || MOONGATE=$(B)/moongate prove -j $(TEST_JOBS) -e tests/run $(UNIT)
 
 luatest: all ## the Lua tests alone
 	@[ -z "$(LUATEST)" ] || $(B)/moongate test $(LUATEST)
 
 e2e: all ## the end-to-end tests alone
-	@[ -z "$(E2E)" ] || MOONGATE=$(B)/moongate prove -e tests/run $(E2E)
+	@[ -z "$(E2E)" ] || MOONGATE=$(B)/moongate prove -j $(TEST_JOBS) -e tests/run $(E2E)
 
 test: ## install what is missing, build, run every test
 	@.ci/deps build test
@@ -132,7 +134,7 @@ test: ## install what is missing, build, run every test
 
 check-build: all $(UNIT)
 check: check-build
-	@MOONGATE=$(B)/moongate prove -e tests/run $(UNIT) $(LUATEST) $(E2E)
+	@MOONGATE=$(B)/moongate prove -j $(TEST_JOBS) -e tests/run $(E2E) $(UNIT) $(LUATEST)
 
 asan: ## unit and Lua tests under AddressSanitizer and UBSan
 	@.ci/deps build test
