@@ -132,7 +132,8 @@ test: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=$(BUILD) check-build
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) check
 
-check-build: all $(UNIT)
+# What `make install` adds is built first: the tests run side by side, and two of them install.
+check-build: all $(UNIT) $(B)/moongate.1 $(addprefix $(B)/completion/,bash zsh fish)
 check: check-build
 	@MOONGATE=$(B)/moongate prove -j $(TEST_JOBS) -e tests/run $(E2E) $(UNIT) $(LUATEST)
 
@@ -196,7 +197,18 @@ install: all $(B)/moongate.1 $(addprefix $(B)/completion/,bash zsh fish) ## inst
 	install -m 644 $(B)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_moongate
 	install -m 644 $(B)/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/moongate.fish
 	install -m 644 lua/meta/*.lua $(DESTDIR)$(PREFIX)/share/moongate/meta
+	install -d $(DESTDIR)$(PREFIX)/share/doc/moongate/reference
+	install -m 644 README.md LICENSE docs/*.md docs/openapi.yaml $(DESTDIR)$(PREFIX)/share/doc/moongate
+	install -m 644 docs/reference/*.md $(DESTDIR)$(PREFIX)/share/doc/moongate/reference
 	install -m 644 scripts/examples/*.json scripts/examples/*.jsonl scripts/examples/*.lua $(DESTDIR)$(PREFIX)/share/moongate/examples
+
+deb: all ## build a Debian package in build/
+	@MAKE='$(MAKE)' packaging/debian/build $(VERSION)
+
+dist: ## build the source archive of the last commit in build/; the same commit gives the same bytes
+	@mkdir -p build
+	@git archive --format=tar --prefix=moongate-$(VERSION)/ HEAD | gzip -9n >build/moongate-$(VERSION).tar.gz
+	@echo build/moongate-$(VERSION).tar.gz
 
 clean: ## remove build/
 	rm -rf build
@@ -206,7 +218,7 @@ help: ## this list
 	@echo '  Variables: PREFIX=$(PREFIX) DESTDIR= BUILD=$(BUILD) CC=$(CC) CFLAGS= LDFLAGS= V=1 CI=true (warnings are errors)'
 
 FORCE:
-.PHONY: all need-deps unit luatest e2e reference test check-build check asan lint bench crash soak demo deps install clean help FORCE
+.PHONY: all need-deps unit luatest e2e reference test check-build check asan lint bench crash soak demo deps install deb dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -7,7 +7,7 @@ my $bad = 0;
 sub fault { print "$_[0]\n"; $bad = 1 }
 
 my @files = grep { -f } split /\n/, `git ls-files --cached --others --exclude-standard`;
-my %top = map { $_ => 1 } qw(Makefile src include lua scripts tests docs README.md LICENSE);
+my %top = map { $_ => 1 } qw(Makefile src include lua scripts tests docs packaging README.md LICENSE);
 my %seen;
 for (@files) {
     my ($first) = m{^([^/]+)};
