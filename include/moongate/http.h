@@ -81,6 +81,14 @@ struct moon_http_tally {
 const struct moon_http_tally *moon_http_client_tally(const struct moon_http_client *c);
 
 /* ---- calls ---- */
+/* Whether the owner is asked right before an attempt goes out, after all waits (place, rate limit, token, back-off):
+ * `done` is called with moon_http_asks() true, and moon_http_go sends it. */
+enum moon_http_ask {
+    MOON_HTTP_ASK_NEVER,
+    MOON_HTTP_ASK_LATE, /* before a repeated attempt, and before one that waited for more than a second */
+    MOON_HTTP_ASK_EACH
+};
+
 struct moon_http_request {
     const char *method;   /* a string that outlives the call: a literal or moon_http_method(); default "GET" */
     struct moon_buf url;  /* absolute, or "/path?query" below the client's base URL. Already percent-encoded; anything
@@ -91,9 +99,12 @@ struct moon_http_request {
     int64_t deadline_ns;      /* 0: the client's */
     size_t max_body;          /* 0: the client's */
     bool has_body;
-    bool idempotent;  /* the caller says that sending it twice does no more than once. GET, HEAD, PUT, DELETE, OPTIONS
-                         are so by themselves; a call  with the header Idempotency-Key is, too */
-    bool final_5xx;   /* a 502, 503 or 504 ends the call at once: the caller has another way */
+    bool idempotent; /* the caller says that sending it twice does no more than once. GET, HEAD, PUT, DELETE, OPTIONS
+                        are so by themselves; a call  with the header Idempotency-Key is, too */
+    bool final_5xx;  /* a 502, 503 or 504 ends the call at once: the caller has another way */
+    enum moon_http_ask ask;
+    bool reads_only;  /* refused when it is not a safe method (RFC 9110) and would carry the client's credential */
+    bool test;        /* reads_only does not hold for a gateway on this machine: the call is a test's */
     bool secret;      /* its headers and body are wiped when it is given back */
     bool conditional; /* set by moon_http_header on If-Match and If-None-Match */
     uint64_t span;    /* the span that its attempts are children of; 0: the trace's root. See http_trace.h */
@@ -111,6 +122,13 @@ bool moon_http_call_replayable(const struct moon_http_call *call);
 /* Starts it. MOON_EINVAL for a request that can't be sent (bad URL, other scheme, body too large); then done is not
  * called. Failures of the network, of local limits and of the deadline come with done. */
 int moon_http_start(struct moon_http_call *call, void (*done)(void *ud), void *ud, struct moon_err *err);
+/* In done: the call has not ended, it asks whether its next attempt may go out. */
+bool moon_http_asks(const struct moon_http_call *call);
+/* Sends what asked. True: done is called again. False: the call has ended since it asked (its deadline passed), and its
+ * result may be taken. */
+bool moon_http_go(struct moon_http_call *call);
+/* The attempts that went out so far; *unsure: one of them may have taken effect. */
+int moon_http_attempts(const struct moon_http_call *call, bool *unsure);
 /* Ends a call in any state, without calling done, and gives it back. NULL-safe. Frees its result unless that was taken.
  */
 void moon_http_call_free(struct moon_http_call *call);

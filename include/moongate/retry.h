@@ -62,6 +62,8 @@ struct moon_retry_decision {
                             Static. */
 };
 
+/* Whether a request of this method changes nothing (RFC 9110, 9.2.1). */
+bool moon_retry_safe(const char *method);
 /* Is sending this request again harmless even if it took effect the first time? */
 bool moon_retry_replayable(const struct moon_retry_call *call);
 

@@ -44,6 +44,20 @@ function scope.refused() end
 ---@return moongate.audit.entry entry
 function scope.reopen_intent(seq, action) end
 
+---Sets what is asked before and told after requests that change something.
+---@param before fun(method: string, replayable: boolean): true?, moongate.error? called in the request's task right
+---before an attempt goes out, after all its waits; may wait itself. Of a request that is safe to repeat, only before
+---attempts that come late. nil: it is not sent
+---@param after fun(outcome: string?, status: integer) a request that is not safe to repeat has ended
+function scope.hooks(before, after) end
+
+---`client:request(options)` of trusted code: a write with the session's credential, too.
+---@param client moongate.http.client
+---@param options table
+---@return moongate.http.response? response
+---@return moongate.error? err
+function scope.request(client, options) end
+
 ---The current task is what the first signal cancels.
 function scope.stoppable() end
 

@@ -16,6 +16,7 @@ local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
 local poll = require "moongate.gateway.poll"
 local queue_stage = require "moongate.gateway.queue_stage"
+local scope = require "moongate.scope"
 local sealed = require "moongate.sealed"
 local write = require "moongate.gateway.write"
 
@@ -62,6 +63,7 @@ function M.open(opts)
   if not POLICIES[policy] then error(("gateway.open: on_conflict '%s' is not known"):format(tostring(policy)), 2) end
   return seal(setmetatable({
     _client = opts.client or error("gateway.open: client is missing", 2),
+    _send_by = M.sender(opts.client),
     _kinds = kinds.load(opts.dialect or "genesys", opts.kinds, opts.limits),
     _journal = opts.journal,
     _cache = opts.cache or memory_cache(),
@@ -119,9 +121,15 @@ local function note_seen(j, request, response, err)
   })
 end
 
+-- gateway.sender(client) -> function(client, request) -> response | nil, err: how trusted code sends. With the
+-- session's credential a script's own client sends reads only.
+function M.sender(client)
+  return type(client) == "userdata" and scope.request or client.request
+end
+
 -- One request of the client -> response | nil, err. A redirect is a failure: it is not followed.
 function Gateway:_call(request)
-  local response, err = self._client:request(request)
+  local response, err = self._send_by(self._client, request)
   if self._journal then note_seen(self._journal, request, response, err) end
   if not response or response.status < 300 then return response, err end
   for _, status in ipairs(request.ok_status or {}) do

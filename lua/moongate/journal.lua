@@ -72,6 +72,54 @@ function M.pause(sleep, seconds)
   scope.shield(shield)
 end
 
+-- ---- requests ----
+
+-- Statuses with which a server says that it did not do what it was asked to. Any other failure may have come after the
+-- effect.
+local REFUSED = {}
+for _, status in ipairs {
+  400, 401, 403, 404, 405, 407, 409, 410, 411, 412, 413, 414, 415, 417, 421, 422, 423, 425, 426, 428, 429, 431, 451,
+  501, 505,
+} do REFUSED[status] = true end
+
+-- M.confirm(context): whether this process may still write for the run of that context -> true | nil, err. Set by
+-- lease.lua, where leases are held.
+function M.confirm() return true end
+
+-- A request that must not be sent twice counts in the record that it is sent in, until it is known to have had no
+-- effect: a step that fails with one is not simply done again.
+local counted = setmetatable({}, { __mode = "k" }) -- coroutine -> the record that its request counts in
+
+local function settle(had_effect)
+  local co = coroutine.running()
+  local rec = counted[co]
+  counted[co] = nil
+  if rec and not had_effect then rec.unsure = rec.unsure - 1 end
+end
+
+local function before_request(_, replayable)
+  local context = scope.get()
+  local ok, err = M.confirm(context)
+  if not ok then
+    settle(false) -- it was sent before only where that was refused
+    return nil, err
+  end
+  local rec, co = context and context.record, coroutine.running()
+  if rec and not replayable and not counted[co] then counted[co], rec.unsure = rec, (rec.unsure or 0) + 1 end
+  return true
+end
+
+local function after_request(outcome, status)
+  settle(not (outcome == "not_sent" or outcome == "refused" or REFUSED[status]))
+end
+
+-- From here on requests are looked at: a run keeps a journal, or leases are held.
+function M.watch_requests()
+  if M.watching then return end
+  M.watching = true
+  scope.hooks(before_request, after_request)
+end
+
 -- ---- opening ----
 
 -- journal.open(db, run id, {salt, life, resumed = load what was kept, check = only compare with it}) -> journal.
@@ -314,6 +362,7 @@ end
 
 -- j:within(fn) -> what fn() returns; what it raises goes on. The current task becomes the run's own: path "".
 function Journal:within(fn)
+  M.watch_requests()
   local before, state = scope.enter({ journal = self, path = "" }, false)
   local results = table.pack(pcall(fn))
   scope.leave(before, state)

@@ -166,6 +166,7 @@ function Leases:_enter(names, scope, again)
     scope.entries[name] = entry
   end
   self:_renew_while_held()
+  journal.watch_requests()
   return true
 end
 
@@ -231,10 +232,18 @@ local function confirm(leases, entry, row, asked)
   return true
 end
 
--- scope:check(name) -> true | nil, err. Asks the store whether the lease on name, and the run's, are still ours: the
--- fence tells. One that ran out while nobody took it is renewed.
-function Scope:check(name)
-  local leases, entries = leases_of[self], needed(self, name)
+-- By this process's clock alone.
+local function still(leases, entries)
+  local margin = leases.ttl / 6
+  for _, entry in ipairs(entries) do
+    if entry.lost then return nil, entry.lost end
+    if time.monotonic() > entry.good_until - margin then return nil, words.late(entry.name) end
+  end
+  return true
+end
+
+-- By the store: the fence tells.
+local function check(leases, entries)
   for _ = 1, 2 do
     local names, asked = {}, time.monotonic()
     for i, entry in ipairs(entries) do
@@ -248,20 +257,46 @@ function Scope:check(name)
       ok, err = confirm(leases, entry, found[entry.name], asked)
       if not ok then return nil, err end
     end
-    if self:still(name) then return true end
+    if still(leases, entries) then return true end
     renew(leases)
   end
-  return nil, words.late(name)
+  return nil, words.late(entries[1].name)
+end
+
+-- scope:check(name) -> true | nil, err. Asks the store whether the lease on name, and the run's, are still ours. One
+-- that ran out while nobody took it is renewed.
+function Scope:check(name)
+  return check(leases_of[self], needed(self, name))
 end
 
 -- scope:still(name) -> true | nil, err. As check, but asks only this process's clock: for the moment before sending.
 function Scope:still(name)
-  local margin = leases_of[self].ttl / 6
-  for _, entry in ipairs(needed(self, name)) do
-    if entry.lost then return nil, entry.lost end
-    if time.monotonic() > entry.good_until - margin then return nil, words.late(entry.name) end
-  end
-  return true
+  return still(leases_of[self], needed(self, name))
+end
+
+-- ---- right before a request goes out ----
+
+local writing = setmetatable({}, { __mode = "k" }) -- coroutine -> {scope, name}: the write under way in it
+
+-- scope:while_writing(name, fn, …) -> as pcall(fn, …). Requests of this coroutine are sent only while the lease is
+-- ours.
+function Scope:while_writing(name, fn, ...)
+  local co = coroutine.running()
+  local before = writing[co]
+  writing[co] = { self, name }
+  local results = table.pack(pcall(fn, ...))
+  writing[co] = before
+  return table.unpack(results, 1, results.n)
+end
+
+-- After a back-off or a wait for a token, another process may have taken over long ago.
+function journal.confirm(context)
+  local write = writing[coroutine.running()]
+  if write then return write[1]:check(write[2]) end
+  local leases, entries = context and by_store[context.journal.db], {}
+  for _, entry in pairs(leases and leases.runs or {}) do entries[#entries + 1] = entry end
+  if #entries == 0 then return true end
+  return check(leases, entries)
 end
 
 -- ---- giving back ----
@@ -301,6 +336,7 @@ function Leases:close()
   self.renewer = nil
   self.held, self.runs = {}, {}
   if self.used then rows.release_all(self.db, self.me) end
+  self.used = nil
 end
 
 -- lease.acquire(db, name | names [, {wait, run_id, info, note}]) -> scope | nil, err

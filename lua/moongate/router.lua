@@ -103,6 +103,7 @@ function M.open(opts)
     temperatures = matrix(opts.temperatures), safety = json.array(opts.safety or {}), limits = opts.limits,
     metadata = {}, deadline = opts.deadline or 30, concurrency = opts.concurrency or 5,
     audit = opts.audit or gateway.audit, schema = prompt.schema(opts.limits), _client = sealed.open(gateway)._client,
+    _send_by = sealed.open(gateway)._send_by,
     _scope = kind.scopes and kind.scopes.write,
   }, RouterMeta)
   for _, part in ipairs { OWN_METADATA, opts.metadata or {} } do

@@ -23,6 +23,7 @@ static const struct moon_services *services(lua_State *L) {
 static struct l_auth *push_handle(lua_State *L) {
     struct l_auth *h = lua_newuserdatauv(L, sizeof *h, 0);
     h->a = NULL;
+    h->session = false;
     luaL_setmetatable(L, L_AUTH);
     return h;
 }
@@ -150,6 +151,7 @@ static int l_gateway(lua_State *L) {
     lua_settop(L, 2);
     if (new_gateway(L, c) != 1)
         return 2;
+    l_auth_test(L, -1)->session = true;
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -2);
     lua_rawset(L, 1);

@@ -9,6 +9,7 @@
 
 struct l_auth {
     struct moon_auth *a; /* NULL: empty handle, never seen by a script */
+    bool session;        /* the session's own for its gateway: scripts write with it through the gateway only */
 };
 
 /* NULL unless the value at idx is a handle. */

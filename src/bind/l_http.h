@@ -15,12 +15,14 @@ extern const char l_http_client_key, l_http_call_key; /* for bind_udata() */
 
 struct l_http_client {
     struct moon_http_client *c; /* NULL: closed */
+    bool session;               /* it has the session's credential */
 };
 
 struct l_http_call {
     struct moon_http_call *call;     /* while it is written and runs */
     struct moon_http_result *result; /* after that; NULL: a call that failed */
     struct moon_wake wake;
+    bool noted; /* what comes of it is to be noted: see l_http_hooks_set */
 };
 
 /* The session's HTTP service; raises when there is none. */
@@ -37,6 +39,13 @@ void l_http_client_default(lua_State *L); /* [-0, +1, m] */
 /* The call that the option table at opts describes, for the client at `client`; returns 1 (response) or 2 (nil, err)
  * and waits in between. target: stack index of the path or URL argument, or 0. method: NULL, what the options say. */
 int l_http_request(lua_State *L, int client, const char *method, int target, int opts);
+/* client:request{...} of trusted code: with the session's credential, too, it may be a write. Arguments: client,
+ * options. */
+int l_http_request_trusted(lua_State *L);
+/* before(method, replayable) -> true | nil, err: called in the task of a request that changes something, right
+ * before each of its attempts goes out; may wait. Of one that is safe to repeat, only before attempts that come late.
+ * after(outcome, status): once a request that is not safe to repeat has ended. Arguments: before, after. */
+int l_http_hooks_set(lua_State *L);
 
 /* Writes path (or URL) with its {parameters} and query into the request. Indices 0: none. 0, or an error to return.
  * Raises for values of the wrong type. */

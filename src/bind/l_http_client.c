@@ -94,7 +94,8 @@ static void read_headers(lua_State *L, struct moon_http_client_opts *o, const ch
     o->headers = headers;
 }
 
-static void read_opts(lua_State *L, struct moon_http_client_opts *o, const char *headers[2 * CONST_HEADERS + 1]) {
+static void read_opts(lua_State *L, struct moon_http_client_opts *o, const char *headers[2 * CONST_HEADERS + 1],
+                      bool *session) {
     static const char *const names[] = {"base_url", "auth",    "headers",     "deadline", "connect_timeout", "retry",
                                         "rate",     "breaker", "concurrency", "max_body", "trace",           NULL};
     moon_check_options(L, 1, names);
@@ -105,6 +106,7 @@ static void read_opts(lua_State *L, struct moon_http_client_opts *o, const char 
         if (!a)
             luaL_error(L, "bad option 'auth' (a handle of module auth)");
         o->auth = a->a;
+        *session = a->session;
     }
     if (has(L, 1, "deadline"))
         o->deadline_ns = l_http_seconds(L, "deadline");
@@ -141,9 +143,11 @@ int l_http_client_new(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     luaL_checkstack(L, 20, NULL);
-    read_opts(L, &o, headers);
+    bool session = false;
+    read_opts(L, &o, headers, &session);
     struct l_http_client *c = lua_newuserdatauv(L, sizeof *c, 0);
     memset(c, 0, sizeof *c);
+    c->session = session;
     luaL_setmetatable(L, L_HTTP_CLIENT);
     if ((o.base_url && permit(L, o.base_url, &err) != 0) ||
         moon_http_client_new(&c->c, l_http_service(L), &o, &err) != 0)

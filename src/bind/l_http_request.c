@@ -34,7 +34,8 @@ static const char *const option_names[OPT_COUNT] = {
     NULL,   "method",          "path",       "url",      "params", "query",    "headers",   "json",
     "body", "idempotency_key", "idempotent", "deadline", "family", "max_body", "ok_status", "final_5xx",
 };
-static const char options_key = 0; /* registry: name -> number */
+static const char options_key = 0;               /* registry: name -> number */
+static const char before_key = 0, after_key = 0; /* registry: see l_http_hooks_set */
 
 static int bad(lua_State *L, enum option o, const char *want) {
     return luaL_error(L, "http request: bad option '%s' (%s expected, got %s)", option_names[o], want,
@@ -255,15 +256,59 @@ static void account(lua_State *L, const struct moon_http_result *r) {
     lua_gc(L, LUA_GCSTEP, kb);
 }
 
+static int request_k(lua_State *L, int status, lua_KContext base);
+static int wait_on(lua_State *L, struct l_http_call *c, int base);
+
+/* before() has returned: true, or nil and why not. The stack, from base: call, client, options, the two results. */
+static int asked_k(lua_State *L, int status, lua_KContext base) {
+    struct l_http_call *c = lua_touserdata(L, (int)base);
+    (void)status;
+    if (!lua_toboolean(L, (int)base + 3)) {
+        bool unsure;
+        lua_pushinteger(L, moon_http_attempts(c->call, &unsure));
+        lua_setfield(L, (int)base + 4, "attempts");
+        lua_pushstring(L, unsure ? "unknown" : "not_sent");
+        lua_setfield(L, (int)base + 4, "outcome");
+        moon_http_call_free(c->call);
+        c->call = NULL;
+        lua_pushnil(L);
+        lua_pushvalue(L, (int)base + 4);
+        return 2;
+    }
+    lua_settop(L, (int)base + 2);
+    return moon_http_go(c->call) ? wait_on(L, c, (int)base) : request_k(L, LUA_YIELD, base);
+}
+
+/* Its next attempt is about to go out. */
+static int ask(lua_State *L, struct l_http_call *c, int base) {
+    const struct moon_http_request *rq = moon_http_call_request(c->call);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &before_key);
+    lua_pushstring(L, rq->method);
+    lua_pushboolean(L, moon_http_call_replayable(c->call));
+    lua_callk(L, 2, 2, base, asked_k);
+    return asked_k(L, LUA_OK, base);
+}
+
+static void note_end(lua_State *L, const struct l_http_call *c) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &after_key);
+    lua_pushstring(L, c->result->outcome);
+    lua_pushinteger(L, c->result->code ? 0 : c->result->status);
+    lua_call(L, 2, 0);
+}
+
 /* The stack, from base: call, client, options. */
 static int request_k(lua_State *L, int status, lua_KContext base) {
     struct l_http_call *c = lua_touserdata(L, (int)base);
     (void)status;
     lua_settop(L, (int)base + 2);
+    if (moon_http_asks(c->call))
+        return ask(L, c, (int)base);
     c->result = moon_http_take(c->call);
     moon_http_call_free(c->call);
     c->call = NULL;
     account(L, c->result);
+    if (c->noted)
+        note_end(L, c);
     if (c->result->code == 0 && is_ok(L, (int)base + 2, c->result->status)) {
         lua_pushvalue(L, (int)base);
         return 1;
@@ -309,7 +354,27 @@ static int refuse(lua_State *L, struct l_http_call *c, enum moon_task_guard guar
     return lua_error(L);
 }
 
-int l_http_request(lua_State *L, int client, const char *method, int target, int opts) {
+static int wait_on(lua_State *L, struct l_http_call *c, int base) {
+    c->wake = moon_task_park(L);
+    return lua_yieldk(L, 0, base, request_k);
+}
+
+/* Who is asked before it goes out, and what it may not be. */
+static void set_rules(lua_State *L, struct l_http_call *c, bool session) {
+    struct moon_http_request *rq = moon_http_call_request(c->call);
+    rq->reads_only = session;
+    rq->test = !moon_host_asks(L);
+    c->noted = false;
+    if (moon_retry_safe(rq->method))
+        return;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &before_key) == LUA_TFUNCTION) {
+        c->noted = !moon_http_call_replayable(c->call);
+        rq->ask = c->noted ? MOON_HTTP_ASK_EACH : MOON_HTTP_ASK_LATE;
+    }
+    lua_pop(L, 1);
+}
+
+static int request(lua_State *L, int client, const char *method, int target, int opts, bool trusted) {
     struct l_http_client *lc = l_http_client_arg(L, client);
     struct moon_err err;
     moon_task_check(L, "http request");
@@ -331,11 +396,30 @@ int l_http_request(lua_State *L, int client, const char *method, int target, int
     enum moon_task_guard guard = moon_task_current(L)->guard;
     if (guard == MOON_GUARD_OFFLINE || (guard && !moon_http_call_replayable(c->call)))
         return refuse(L, c, guard);
+    set_rules(L, c, lc->session && !trusted);
     lua_toclose(L, base); /* a task that is closed takes its call with it */
     if (moon_http_start(c->call, on_done, c, &err) != 0)
         return fail_before(L, c, &err);
-    c->wake = moon_task_park(L);
-    return lua_yieldk(L, 0, base, request_k);
+    return wait_on(L, c, base);
+}
+
+int l_http_request(lua_State *L, int client, const char *method, int target, int opts) {
+    return request(L, client, method, target, opts, false);
+}
+
+int l_http_request_trusted(lua_State *L) {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    return request(L, 1, NULL, 0, 2, true);
+}
+
+int l_http_hooks_set(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &after_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &before_key);
+    return 0;
 }
 
 void l_http_request_setup(lua_State *L) {

@@ -5,6 +5,7 @@
  * count in another: whether a part of a run is done anew or only remembered, the tasks after it have the same numbers.
  */
 #include "l_audit.h"
+#include "l_http.h"
 
 #include "moongate/task.h"
 
@@ -159,6 +160,8 @@ static const luaL_Reg funcs[] = {{"get", l_get},
                                  {"stoppable", l_stoppable},
                                  {"reopen_intent", l_audit_reopen},
                                  {"refused", l_refused},
+                                 {"request", l_http_request_trusted},
+                                 {"hooks", l_http_hooks_set},
                                  {NULL, NULL}};
 
 int luaopen_moongate_scope(lua_State *L);

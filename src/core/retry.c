@@ -46,7 +46,7 @@ static bool method_in(const char *method, const char *const list[], size_t n) {
 }
 
 /* RFC 9110 section 9.2.1 */
-static bool is_safe(const char *method) {
+bool moon_retry_safe(const char *method) {
     static const char *const safe[] = {"GET", "HEAD", "OPTIONS", "TRACE"};
     return method_in(method, safe, sizeof safe / sizeof safe[0]);
 }
@@ -54,7 +54,7 @@ static bool is_safe(const char *method) {
 /* RFC 9110 section 9.2.2 */
 bool moon_retry_replayable(const struct moon_retry_call *call) {
     static const char *const idempotent[] = {"PUT", "DELETE"};
-    return call->keyed || call->idempotent || is_safe(call->method) ||
+    return call->keyed || call->idempotent || moon_retry_safe(call->method) ||
            method_in(call->method, idempotent, sizeof idempotent / sizeof idempotent[0]);
 }
 
@@ -75,7 +75,7 @@ static int64_t spread_ns(int64_t floor_ns, struct moon_rng *rng) {
 /* A later attempt's refusal doesn't tell what an earlier one did. A final answer may (a 412 after our own write): that
  * is the caller's to find out. */
 static const char *outcome_of(const struct moon_retry_call *call, enum moon_fail_class cls) {
-    bool writes = !is_safe(call->method);
+    bool writes = !moon_retry_safe(call->method);
     if (cls == MOON_FAIL_AMBIGUOUS)
         return writes ? "unknown" : "final";
     if (cls == MOON_FAIL_FINAL || cls == MOON_FAIL_NONE)

@@ -96,7 +96,7 @@ static void again(struct moon_http_call *c, int64_t wait_ns, int64_t now) {
     moon_auth_line_unref(c->line);
     c->line = NULL;
     c->state = HTTP_WAITING;
-    c->paced = false;
+    c->paced = c->cleared = false;
     c->ready_ns = now;
     moon_timer_start(c->http->loop, &c->wait, wait_ns, moon_http_call_on_place, c);
 }
@@ -250,6 +250,36 @@ static bool pace(struct moon_http_call *c, int64_t now) {
     return false;
 }
 
+/* The owner is asked last, when all waits are over: what it finds out must still be so when the request goes out. */
+static bool wants_to_ask(const struct moon_http_call *c, int64_t now) {
+    if (c->cleared || c->rq.ask == MOON_HTTP_ASK_NEVER)
+        return false;
+    return c->rq.ask == MOON_HTTP_ASK_EACH || c->result->n_attempts > 0 || now - c->started_ns > MOON_NS_PER_S;
+}
+
+static void on_ask(void *ud) {
+    struct moon_http_call *c = ud;
+    c->done(c->ud);
+}
+
+bool moon_http_asks(const struct moon_http_call *c) {
+    return c->asks;
+}
+
+bool moon_http_go(struct moon_http_call *c) {
+    if (!c->asks)
+        return !c->taken;
+    c->asks = false;
+    c->cleared = true;
+    moon_http_call_step(c);
+    return true;
+}
+
+int moon_http_attempts(const struct moon_http_call *c, bool *unsure) {
+    *unsure = c->maybe_applied;
+    return c->result->n_attempts;
+}
+
 /* Goes as far as it can towards the next attempt, and comes back here after each wait. */
 void moon_http_call_step(struct moon_http_call *c) {
     int64_t now = moon_http_call_now(c), retry_in = 0;
@@ -261,9 +291,14 @@ void moon_http_call_step(struct moon_http_call *c) {
     }
     if (!c->paced && !pace(c, now))
         return;
-    if (c->auth && !(c->line = moon_auth_acquire(c->auth))) {
+    if (c->auth && !c->line && !(c->line = moon_auth_acquire(c->auth))) {
         c->waits_for_token = true;
         moon_auth_wait(c->auth, &c->token_wait, on_token, c);
+        return;
+    }
+    if (wants_to_ask(c, now)) {
+        c->asks = true;
+        moon_loop_defer(c->http->loop, &c->defer, on_ask, c);
         return;
     }
     if (c->breaker) {

@@ -142,7 +142,7 @@ static void stop_waiting(struct moon_http_call *c) {
     moon_loop_undefer(loop, &c->defer);
     if (c->waits_for_token)
         moon_auth_leave(c->auth, &c->token_wait);
-    c->waits_for_token = false;
+    c->waits_for_token = c->asks = false;
     if (c->state == HTTP_QUEUED)
         leave_queue(c);
 }

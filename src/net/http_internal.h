@@ -104,7 +104,8 @@ struct moon_http_call {
 
     struct moon_http_lines lines;
     bool keyed, has_content_type, has_authorization, has_encoding, has_traceparent, has_place;
-    bool taken; /* it has ended, and its result may be taken */
+    bool asks, cleared; /* see enum moon_http_ask: the owner is being asked; this attempt may go out */
+    bool taken;         /* it has ended, and its result may be taken */
 
     struct moon_http_host *host;
     struct moon_breaker *breaker; /* NULL: not asked */

@@ -56,7 +56,7 @@ function M.leased(w, next)
   local scope <close> = own and shared or nil
   take(shared, name)
   w.leased, w.held = name, shared
-  local result = table.pack(pcall(next, w))
+  local result = table.pack(shared:while_writing(name, next, w))
   w.leased, w.held = nil, nil
   if scope then scope:release() end
   if not result[1] then error(result[2], 0) end

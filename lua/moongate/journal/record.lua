@@ -91,9 +91,10 @@ function Record:id()
   return tostring(self.seq)
 end
 
--- Whether it failed, and the script went on to something else: it goes on to that again.
-function Record:failed_for_good()
-  if self.state ~= "failed" then return false end
+-- Whether it failed, and the script went on to something else: it goes on to that again. unknown: also when what it
+-- did is not known.
+function Record:failed_for_good(unknown)
+  if self.state ~= "failed" and not (unknown and self.state == "started" and self.error_json) then return false end
   local j = self.journal
   return j.checking or (#j:_path(self.path).records > self.at and not (j.redo and j.redo[self.name]))
 end
@@ -197,6 +198,7 @@ function Record:fail(err)
   if self.journal.broken then return end
   self.error_json = M.error_text(err)
   local unknown = errors.is(err) and (err.outcome == "unknown" or err.took_effect) -- to be looked up, not done anew
+    or (self.unsure or 0) > 0
   finish(self, unknown and "started" or "failed")
   if self.begun or self.in_table then
     self.journal:commit({ self:_statement(true) }, self:what() .. " has failed, and")

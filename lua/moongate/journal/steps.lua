@@ -3,6 +3,7 @@
 local errors = require "moongate.error"
 local journal = require "moongate.journal"
 local record = require "moongate.journal.record"
+local scope = require "moongate.scope"
 local task = require "moongate.task"
 
 local M = {}
@@ -55,12 +56,19 @@ local function perform(run, rec, fn, opts)
     if found[1] ~= nil then return finish(run, rec, opts, found) end
     begun_before = false
   end
-  return rec:inside({ guarded = begun_before and not opts.idempotent }, function()
+  local guarded = begun_before and not opts.idempotent
+  return rec:inside({ guarded = guarded }, function()
     if rec.state ~= "started" then rec:start { intent = opts.intent } end
+    local refused = scope.refused()
+    if guarded then rec.unsure = 1 end -- whatever it fails with now, it may have taken effect before
     local results = table.pack(pcall(fn))
     if results[1] then return finish(run, rec, opts, table.pack(table.unpack(results, 2, results.n))) end
     local err = results[2]
-    if errors.is(err) and err.guarded then error(unknown(rec, err), 0) end
+    local own = errors.is(err) and err.guarded
+    if own or guarded and scope.refused() > refused then
+      error(unknown(rec, own and err or { message = "a request was refused: " .. tostring(err) }), 0)
+    end
+    if opts.idempotent then rec.unsure = 0 end
     rec:fail(err)
     error(err, 0)
   end)
@@ -80,7 +88,7 @@ function M.step(run, name, fn, opts)
     end
     return unpack_kept(rec.result_json)
   end
-  if rec:failed_for_good() then rec:raise() end
+  if rec:failed_for_good(true) then rec:raise() end
   if j.checking then j:needs(("step '%s' was begun and not ended"):format(name)) end
   if rec.state == "started" and j.redo and j.redo[name] then rec.state = "failed" end
   if rec.state == "started" and j.skip and j.skip[name] then

@@ -39,7 +39,7 @@ local POLICY = "policy.violation"
 function M.worker(r)
   local headers, body = {}, as_body {}
   return {
-    headers = headers, body = body, result = {}, send = r._client.request, event = as_event { action = "prompt_route" },
+    headers = headers, body = body, result = {}, send = r._send_by, event = as_event { action = "prompt_route" },
     request = { method = "POST", path = r.path, headers = headers, json = body, idempotent = true },
   }
 end
