@@ -152,5 +152,8 @@ struct moon_embedded {
 };
 extern const struct moon_embedded moon_embedded_files[]; /* sorted by name, ended by {NULL, NULL, 0} */
 const struct moon_embedded *moon_embedded_find(const char *name);
+/* Lua's own loader for text, that of a file: passes over a byte order mark and a first line "#!...". Pushes the
+ * function, or an error message when it is not LUA_OK. */
+int moon_host_load_text(lua_State *L, const char *text, size_t len, const char *chunkname);
 
 #endif

@@ -9,6 +9,7 @@ local errors = require "moongate.error"
 local fs = require "moongate.fs"
 local json = require "moongate.json"
 local locate = require "moongate.locate"
+local plain_text = require "moongate.plain_text"
 local schemas = require "moongate.schemas"
 local suggest = require "moongate.suggest"
 
@@ -180,21 +181,25 @@ end
 local READ_FAULTS = {
   not_found = "there is no such file",
   denied = "can't be read: permission denied",
-  invalid = "is no regular file",
+  invalid = "is not a file",
 }
 
 local function size(bytes)
   return bytes >= 1 << 20 and ("%.3g MiB"):format(bytes / (1 << 20)) or ("%d bytes"):format(bytes)
 end
 
--- M.read(path, {what, max_bytes}, faults) -> text; or nil, and a fault.
+-- M.read(path, {what, max_bytes}, faults) -> text without a byte order mark; or nil, and a fault. "-": standard input.
 function M.read(path, opts, faults)
-  local info = fs.stat(path)
+  local info = path ~= "-" and fs.stat(path)
   if info and info.type == "directory" then
     return M.add(faults, path, nil, ("is a folder; %s is a file"):format(opts.what))
   end
-  local text, err = fs.read(path, opts.max_bytes)
-  if text then return text end
+  local bytes, err = plain_text.read(path, opts.max_bytes)
+  if bytes then
+    local text, why = plain_text.normal(bytes)
+    if text then return text end
+    return M.add(faults, path, nil, why)
+  end
   if err.code == "too_large" then
     return M.add(faults, path, nil, ("is too large for %s: more than %s"):format(opts.what, size(opts.max_bytes)))
   end
@@ -230,7 +235,7 @@ local function is_json(name) return name:find("%.json$") ~= nil end
 function M.expand(paths, faults, wanted, expected)
   local files = {}
   for _, path in ipairs(paths) do
-    local info = path ~= "" and fs.stat(path)
+    local info = path ~= "" and path ~= "-" and fs.stat(path)
     if path == "" then
       M.add(faults, '""', nil, "is the name of no file")
     elseif info and info.type == "directory" then

@@ -7,8 +7,8 @@
 local httpd = require "moongate.httpd"
 local control = require "moongate.sim.control"
 local faults = require "moongate.sim.faults"
-local fs = require "moongate.fs"
 local options = require "moongate.sim.options"
+local plain_text = require "moongate.plain_text"
 local sealed = require "moongate.sealed"
 local service = require "moongate.sim.service"
 
@@ -90,7 +90,7 @@ M.fault_help = faults.help
 
 -- A file of rules: JSON, one rule, a list of them, or {"rules": [...]} -> rules | nil, err
 function M.read_faults(path)
-  local text, err = fs.read(path)
+  local text, err = plain_text.text(path)
   if not text then return nil, err end
   return faults.parse_file(text, path)
 end

@@ -105,7 +105,7 @@ static int open_in_roots(struct op *op, int flags) {
 
 static void run_read(struct op *op) {
     if (!op->roots)
-        op->rc = moon_file_read(op->path, op->max, &op->buf, &op->err);
+        op->rc = moon_file_read(op->path, op->max, &op->stop, &op->buf, &op->err);
     else if (open_in_roots(op, O_RDONLY) >= 0)
         op->rc = moon_file_read_opened(op->rc, op->path, op->max, &op->buf, &op->err);
 }

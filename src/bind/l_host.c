@@ -19,15 +19,9 @@
 
 #define SCRIPT_MAX ((size_t)16 << 20)
 
-/* Text of a chunk -> function | nil, err. Skips a first line "#!...", keeps its line break. env: index of the
- * environment or 0. */
+/* Text of a chunk -> function | nil, err. env: index of the environment or 0. */
 static int load_text(lua_State *L, const char *text, size_t len, const char *chunkname, int env) {
-    if (len && text[0] == '#')
-        while (len && *text != '\n') {
-            text++;
-            len--;
-        }
-    if (luaL_loadbufferx(L, text, len, chunkname, "t") != LUA_OK)
+    if (moon_host_load_text(L, text, len, chunkname) != LUA_OK)
         return -1;
     if (env) {
         lua_pushvalue(L, env);
@@ -79,7 +73,8 @@ static int read_below(lua_State *L, const char *path, struct moon_buf *buf, stru
         moon_host_opened(L, false, path, outside, err);
     if (fd < 0)
         return err->code;
-    return roots ? moon_file_read_opened(fd, path, SCRIPT_MAX, buf, err) : moon_file_read(path, SCRIPT_MAX, buf, err);
+    return roots ? moon_file_read_opened(fd, path, SCRIPT_MAX, buf, err)
+                 : moon_file_read(path, SCRIPT_MAX, NULL, buf, err);
 }
 
 /* host.load_file(path [, env [, of_script]]) -> function | nil, err. of_script: a script asks, so that the file has to
@@ -90,7 +85,7 @@ static int l_load_file(lua_State *L) {
     const char *chunkname = lua_pushfstring(L, "@%s", path);
     struct moon_buf buf = MOON_BUF_INIT;
     struct moon_err err;
-    int rc = of_script ? read_below(L, path, &buf, &err) : moon_file_read(path, SCRIPT_MAX, &buf, &err);
+    int rc = of_script ? read_below(L, path, &buf, &err) : moon_file_read(path, SCRIPT_MAX, NULL, &buf, &err);
     int bad = 0;
     if (rc == 0)
         bad = load_text(L, buf.data ? buf.data : "", buf.len, chunkname, lua_isnoneornil(L, 2) ? 0 : 2);

@@ -159,7 +159,7 @@ static int read_pem(lua_State *L, const char *value, struct moon_buf *out, struc
     moon_host_opened(L, false, value, outside, err);
     if (rc < 0)
         return rc;
-    return roots ? moon_file_read_opened(rc, value, PEM_MAX, out, err) : moon_file_read(value, PEM_MAX, out, err);
+    return roots ? moon_file_read_opened(rc, value, PEM_MAX, out, err) : moon_file_read(value, PEM_MAX, NULL, out, err);
 }
 
 static int start(lua_State *L, struct l_server *s, struct serve *v, struct moon_err *err) {

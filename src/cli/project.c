@@ -4,6 +4,7 @@
 
 #include "moongate/file.h"
 #include "moongate/host.h"
+#include "moongate/text.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -12,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MEMORY_MAX       ((size_t)16 << 20)
@@ -138,7 +140,8 @@ static int run(struct moon_project *p, const struct moon_buf *source, struct moo
     lua_State *L = p->L;
     lua_pushcfunction(L, evaluate);
     lua_pushlightuserdata(L, p);
-    lua_pushlstring(L, source->data ? source->data : "", source->len);
+    size_t mark = source->data ? moon_text_mark(source->data, source->len) : 0;
+    lua_pushlstring(L, source->data ? source->data + mark : "", source->len - mark);
     lua_sethook(L, too_long, LUA_MASKCOUNT, INSTRUCTIONS_MAX);
     int rc = lua_pcall(L, 2, 0, 0);
     lua_sethook(L, NULL, 0, 0);
@@ -153,13 +156,17 @@ static int run(struct moon_project *p, const struct moon_buf *source, struct moo
 
 static int fill(struct moon_project *p, const char *path, struct moon_err *err) {
     struct moon_buf source = MOON_BUF_INIT;
-    const char *slash = strrchr(path, '/');
+    struct stat st; /* a pipe's folder, /dev/fd, is no place for state */
+    const char *slash = stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? NULL : strrchr(path, '/');
     p->path = strdup(path);
     p->dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
     p->memory_max = MEMORY_MAX;
     p->L = lua_newstate(capped_alloc, p);
-    int rc = p->path && p->dir && p->L ? moon_file_read(path, FILE_MAX, &source, err)
+    int rc = p->path && p->dir && p->L ? moon_file_read(path, FILE_MAX, NULL, &source, err)
                                        : moon_err_set(err, MOON_ENOMEM, "out of memory");
+    const char *foreign = rc == 0 && source.data ? moon_text_foreign(source.data, source.len) : NULL;
+    if (foreign)
+        rc = moon_err_set(err, MOON_EINVAL, "%s is in %s: save it as UTF-8", path, foreign);
     if (rc == 0)
         rc = run(p, &source, err);
     moon_buf_release(&source);

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Programs, certificates, resolver, time zones, randomness; and /proc, which says whether the holder of a lease still
  * lives. What of these a script may not see, permit.c keeps from it. */
@@ -56,6 +57,17 @@ static void allow_folder_of(struct moon_landlock *l, const char *path) {
     free(dir);
 }
 
+/* A file that is written at the end: what is a link leads to another folder, and a device is no reason to open /dev. */
+static void allow_output(struct moon_landlock *l, const char *path) {
+    struct stat st;
+    char *real = path ? realpath(path, NULL) : NULL;
+    if (real && stat(real, &st) == 0 && !S_ISREG(st.st_mode))
+        moon_landlock_write(l, real);
+    else
+        allow_folder_of(l, real ? real : path);
+    free(real);
+}
+
 static void allow_session(struct moon_landlock *l, struct moon_session *s) {
     const struct moon_options *o = s->options;
     const char *const reads[] = {o->cacert, o->cert, o->key, o->lua_dir};
@@ -64,7 +76,7 @@ static void allow_session(struct moon_landlock *l, struct moon_session *s) {
     allow_folder_of(l, s->audit_path.data);
     if (s->store_url.len > 7 && strncmp(s->store_url.data, "sqlite:", 7) == 0 && s->store_url.data[7] != ':')
         allow_folder_of(l, s->store_url.data + 7);
-    allow_folder_of(l, o->metrics_file);
+    allow_output(l, o->metrics_file);
 }
 
 static void allow_script(struct moon_landlock *l, const struct moon_permit *p) {

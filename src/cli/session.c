@@ -50,7 +50,8 @@ static int open_log(struct moon_session *s, struct moon_err *err) {
 static void open_project(struct moon_session *s) {
     struct moon_buf path = MOON_BUF_INIT;
     if (s->options->config)
-        moon_project_open(&s->project, s->options->config, &s->project_err);
+        moon_project_open(&s->project, strcmp(s->options->config, "-") == 0 ? "/dev/stdin" : s->options->config,
+                          &s->project_err);
     else if (moon_project_find(".", &path))
         moon_project_open(&s->project, path.data, &s->project_err);
     moon_buf_release(&path);

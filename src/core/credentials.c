@@ -5,6 +5,7 @@
 #include "moongate/file.h"
 #include "moongate/gc_profile.h"
 #include "moongate/redact.h"
+#include "moongate/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -255,13 +256,18 @@ static int from_profile(struct moon_credentials *c, const struct moon_cred_input
     int rc = profile_path(in, &path, err);
     if (rc != 0 || path.len == 0)
         goto out;
-    rc = moon_file_read(path.data, PROFILE_MAX_BYTES, &text, &why);
+    rc = moon_file_read(path.data, PROFILE_MAX_BYTES, NULL, &text, &why);
     if (rc == MOON_ENOENT && !in->profile) {
         rc = 0; /* most people have none */
         goto out;
     }
     if (rc != 0) {
         rc = moon_err_set(err, rc, "gc profile: %s", why.message);
+        goto out;
+    }
+    const char *foreign = text.data ? moon_text_foreign(text.data, text.len) : NULL;
+    if (foreign) {
+        rc = moon_err_set(err, MOON_EINVAL, "%s is in %s: save it as UTF-8", path.data, foreign);
         goto out;
     }
     struct stat st;

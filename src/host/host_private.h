@@ -78,7 +78,6 @@ void host_open_libs(lua_State *L);
 
 /* loader.c: the trusted `require` */
 int host_require(lua_State *L);
-int host_load_text(lua_State *L, const char *text, size_t len, const char *chunkname);
 
 /* task_spawn.c */
 void host_scheduler_init(struct moon_host *host);

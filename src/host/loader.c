@@ -3,6 +3,7 @@
 #include "host_private.h"
 
 #include "moongate/file.h"
+#include "moongate/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,8 +21,18 @@ const struct moon_embedded *moon_embedded_find(const char *name) {
     return NULL;
 }
 
-/* Text only. A first line "#!..." is passed over; its line break stays. Pushes the function or an error message. */
-int host_load_text(lua_State *L, const char *text, size_t len, const char *chunkname) {
+/* Text only. A byte order mark and a first line "#!..." are passed over; the line break stays. Pushes the function or
+ * an error message. */
+int moon_host_load_text(lua_State *L, const char *text, size_t len, const char *chunkname) {
+    const char *foreign = moon_text_foreign(text, len);
+    size_t mark = moon_text_mark(text, len);
+    if (foreign) {
+        lua_pushfstring(L, "%s:1: is in %s: save it as UTF-8", chunkname + (*chunkname == '@' || *chunkname == '='),
+                        foreign);
+        return LUA_ERRSYNTAX;
+    }
+    text += mark;
+    len -= mark;
     if (len && text[0] == '#')
         while (len && *text != '\n') {
             text++;
@@ -36,9 +47,9 @@ static void load_disk(lua_State *L, const char *dir, const char *path) {
     struct moon_err err;
     const char *full = lua_pushfstring(L, "%s/%s", dir, path);
     const char *chunk = lua_pushfstring(L, "@%s", full);
-    int rc = moon_file_read(full, FILE_MAX, &buf, &err);
+    int rc = moon_file_read(full, FILE_MAX, NULL, &buf, &err);
     if (rc == 0)
-        rc = host_load_text(L, buf.data ? buf.data : "", buf.len, chunk); /* does not raise; > 0: a message */
+        rc = moon_host_load_text(L, buf.data ? buf.data : "", buf.len, chunk); /* does not raise; > 0: a message */
     moon_buf_release(&buf);
     if (rc == MOON_ENOENT)
         lua_pushnil(L);
@@ -56,7 +67,7 @@ static void load_embedded(lua_State *L, const char *path) {
         lua_pushnil(L);
         return;
     }
-    if (host_load_text(L, (const char *)f->data, f->len, lua_pushfstring(L, "@%s", path)) != LUA_OK)
+    if (moon_host_load_text(L, (const char *)f->data, f->len, lua_pushfstring(L, "@%s", path)) != LUA_OK)
         lua_error(L);
     lua_remove(L, -2);
 }

@@ -134,7 +134,7 @@ test("each bad file by itself: exit 3, and nothing is sent", function(server)
     t.ok(not ok, name)
     t.eq(require("moongate.cli.exit_status").of(err), 3, name)
     for _, detail in ipairs(err.details) do
-      t.ok(detail.pointer or detail.message:find("not valid JSON", 1, true), name)
+      t.ok(detail.pointer or detail.message:find "not valid JSON" or detail.message:find "UTF%-16", name)
     end
   end
   t.ok(#names >= 25)

@@ -79,8 +79,7 @@ local BAD = {
   single_quotes = { file = "line 1" },
   duplicate_member = { file = "line 4" },
   not_utf8 = { file = "UTF%-8" },
-  byte_order_mark = { file = "line 1" },
-  utf16 = { file = "line 1" },
+  utf16 = { file = "UTF%-16" },
   lone_surrogate = { file = "line 1" },
   integer_beyond_2_53 = { file = "line 3" },
   integer_beyond_64_bits = { file = "line 1" },
@@ -159,6 +158,18 @@ local function only_fault(path, opts)
   t.eq(count, 1)
   return found.file.message
 end
+
+t.test("a byte order mark and CR LF are how a file was saved, not what it says", function()
+  local folder = "build/tmp/test_index"
+  assert(fs.mkdir(folder))
+  local text = '{\n  "indexId": "orders",\n  "dimensions": 768,\n  "similarityMetric": "dot_product",\n'
+    .. '  "embeddingFormat": "float32"\n}\n'
+  local path = folder .. "/index.json"
+  assert(fs.write(path, text))
+  local plain = index.load(path)
+  assert(fs.write(path, "\u{FEFF}" .. text:gsub("\n", "\r\n")))
+  t.eq(index.load(path).document, plain.document)
+end)
 
 t.test("a file that is not there", function()
   t.ok(only_fault("no/such/index.json"):find("no such file", 1, true))

@@ -104,6 +104,18 @@ test("each bad file: all its faults in one result, exit 3, and the gateway is as
   t.eq(session.count(server, "POST"), 0)
 end)
 
+test("a file that is not JSON lines is refused before any of its lines is sent", {}, function(server)
+  for text, word in pairs {
+    ['[\n"a",\n"b"\n]\n'] = "is a JSON array", ['["a"]\n'] = "is a JSON array", ['\n [\n"b"]\n'] = "is a JSON array",
+    ['{\n"prompt": "a"\n}\n'] = "over several lines", ['{"prompts": [\n"a",\n"b"\n]}\n'] = "over several lines",
+    ["\xff\xfe{\0}\0"] = "UTF-16", ["{\0}\0"] = "UTF-16",
+  } do
+    local ok, err = pcall(route, server, { file = file(text) })
+    t.ok(not ok and err.code == "invalid" and err.message:find(word, 1, true), tostring(err))
+  end
+  t.eq(session.count(server, "POST"), 0)
+end)
+
 test("bad flags: exit 2 or 3, and nothing is sent", {}, function(server)
   local path = file '"x"\n'
   for _, case in ipairs {

@@ -73,7 +73,6 @@ local BAD = {
   ["split_percent.json"] = { { ":11", "/abTestingTrigger/trafficPercent", "0.2 for 20 %%" } },
   ["split_unknown.json"] = { { ":13", "/abTestingTrigger/variantID", "did you mean 'variantId'" } },
   ["split_variant.json"] = { { ":12", "/abTestingTrigger/variantId", "letters" } },
-  ["text_byte_order_mark.txt"] = { { ":1", "file", "byte order mark" } },
   ["text_content_twice.txt"] = { { ":4", "/content", "is the text of the file" } },
   ["text_empty.txt"] = { { ":1", "file", "no metadata" } },
   ["text_front_matter_lines.txt"] = {
@@ -194,12 +193,43 @@ t.test("a text file with front matter, with a JSON header, with a side file: the
   t.eq(a.characters, utf8.len(CONTENT))
 end)
 
-t.test("one line end at the end of a text file is the editor's; the rest is content, byte for byte", function()
+t.test("one line end at the end of a text file is the editor's; the others are \\n, whatever wrote them", function()
   t.eq(template.load(text_file("e.txt", FRONT .. CONTENT .. "\n\n")).document.content, CONTENT .. "\n")
   t.eq(template.load(text_file("e.txt", FRONT .. CONTENT)).document.content, CONTENT)
-  t.eq(template.load(text_file("e.txt", (FRONT .. CONTENT .. "\n"):gsub("\n", "\r\n") .. "")).document.content,
-    (CONTENT:gsub("\n", "\r\n")))
+  for _, ending in ipairs { "\r\n", "\r" } do
+    local text = "\u{FEFF}" .. (FRONT .. CONTENT .. "\n"):gsub("\n", ending)
+    t.eq(template.load(text_file("e.txt", text)).document.content, CONTENT)
+  end
   t.eq(template.load(text_file("e.txt", FRONT .. "---\n" .. CONTENT)).document.content, "---\n" .. CONTENT)
+end)
+
+t.test("front matter: comments, quotes and words as YAML has them", function()
+  local function fields(lines)
+    return template.load(text_file("y.txt", "---\nversion: 1.0.0\n" .. lines .. "\n---\nHello.\n")).document
+  end
+  local function fault(line)
+    local ok, err = pcall(fields, "templateId: x\nmetadata.note: " .. line)
+    t.ok(not ok, line)
+    return err.details[1].where .. " " .. err.details[1].message
+  end
+  for line, id in pairs {
+    ["templateId: offers  # ours"] = "offers", ["templateId: 'offers'"] = "offers",
+    ["templateId: 'it''s' # o"] = "it's", ['templateId: "a # b"#1'] = false, ['templateId: "a # b" #1'] = "a # b",
+    ["templateId: 'a # b'"] = "a # b", ["templateId: a#b"] = "a#b", ["'templateId': q"] = "q",
+    ['"templateId": "q\\"r"'] = 'q"r', ["  # a comment\ntemplateId: x\t# y"] = "x",
+  } do
+    local ok, got = pcall(fields, line)
+    t.eq(ok and got.templateId, id, line)
+  end
+  t.eq(fields("templateId: t\nrollbackDirective: True # yes").rollbackDirective, true)
+  local trigger = '{"enabled": true, "trafficPercent": 0.2, "variantId": "b"}'
+  t.eq(fields("templateId: t\nabTestingTrigger: " .. trigger .. " # for # b").abTestingTrigger, json.decode(trigger))
+  t.ok(fault("'open"):find("not closed", 1, true))
+  t.ok(fault("'a' b"):find("behind the closing quote", 1, true))
+  t.ok(fault("# nothing"):find("has no value", 1, true))
+  for _, line in ipairs { "|", "> x", "&a b", "*a", "!!str x", "@x", "%x", "`x" } do
+    t.ok(fault(line):find("y.txt:4 ", 1, true) and fault(line):find("not read here", 1, true), line)
+  end
 end)
 
 t.test("what may be left out is filled in", function()

@@ -95,7 +95,7 @@ static void put_lines(int n) {
 
 static struct moon_buf slurp(void) {
     struct moon_buf b = MOON_BUF_INIT;
-    assert_int_equal(moon_file_read(path, 64 * 1024 * 1024, &b, &err), 0);
+    assert_int_equal(moon_file_read(path, 64 * 1024 * 1024, NULL, &b, &err), 0);
     return b;
 }
 
@@ -275,7 +275,7 @@ static void what_was_torn_is_kept(void **state) {
     assert_non_null(strstr(found.data, "\"bytes\":20,"));
     const char *name = strstr(found.data, "\"file\":\"") + 8;
     snprintf(side, sizeof side, "%s/state/%.*s", dir, (int)strcspn(name, "\""), name);
-    assert_int_equal(moon_file_read(side, 1000, &b, &err), 0);
+    assert_int_equal(moon_file_read(side, 1000, NULL, &b, &err), 0);
     assert_string_equal(b.data, "{\"action\":\"half a li");
     struct moon_hasher *h;
     assert_int_equal(moon_hasher_new(&h), 0);

@@ -245,7 +245,7 @@ static void nothing_secret_is_queued(void **state) {
     struct moon_audit_queue *q = new_queue(redact, NULL);
     submit(q, "{\"action\":\"x\",\"a\":\"my canary-value\"}", true, NULL);
     moon_audit_queue_free(q);
-    assert_int_equal(moon_file_read(path, 10000, &b, &err), 0);
+    assert_int_equal(moon_file_read(path, 10000, NULL, &b, &err), 0);
     assert_null(strstr(b.data, "canary"));
     assert_non_null(strstr(b.data, "\"a\":\"my ***\""));
     moon_buf_release(&b);
@@ -270,7 +270,7 @@ static void works_on_a_virtual_clock(void **state) {
     assert_int_equal(seen.calls, 1);
     moon_audit_queue_free(q);
     moon_loop_free(other);
-    assert_int_equal(moon_file_read(path, 10000, &b, &err), 0);
+    assert_int_equal(moon_file_read(path, 10000, NULL, &b, &err), 0);
     assert_non_null(strstr(b.data, "\"time\":\"2026-11-20T07:31:37.042Z\""));
     moon_buf_release(&b);
 }

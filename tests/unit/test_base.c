@@ -6,9 +6,14 @@
 #include "moongate/err.h"
 #include "moongate/file.h"
 #include "moongate/rng.h"
+#include "moongate/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -135,13 +140,13 @@ static void files_are_replaced_whole(void **state) {
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(moon_file_read(path, 5, &b, &err), 0);
+    assert_int_equal(moon_file_read(path, 5, NULL, &b, &err), 0);
     assert_string_equal(b.data, "three");
-    assert_int_equal(moon_file_read(path, 4, &b, &err), MOON_ETOOBIG);
+    assert_int_equal(moon_file_read(path, 4, NULL, &b, &err), MOON_ETOOBIG);
     assert_int_equal(b.len, 5);
-    assert_int_equal(moon_file_read(deep, 100, &b, &err), MOON_EINVAL);
+    assert_int_equal(moon_file_read(deep, 100, NULL, &b, &err), MOON_EINVAL);
     unlink(path);
-    assert_int_equal(moon_file_read(path, 100, &b, &err), MOON_ENOENT);
+    assert_int_equal(moon_file_read(path, 100, NULL, &b, &err), MOON_ENOENT);
     assert_int_equal(moon_file_replace("/proc/nowhere/x", "", 0, 0600, &err), MOON_ENOENT);
     moon_buf_release(&b);
     rmdir(deep);
@@ -150,13 +155,101 @@ static void files_are_replaced_whole(void **state) {
     rmdir(dir);
 }
 
+/* What was read from fd, at most 64 bytes. */
+static const char *arrived(int fd) {
+    static char text[65];
+    ssize_t n = read(fd, text, 64);
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+/* Nothing but a regular file is ever replaced. */
+static void what_is_no_regular_file_stays(void **state) {
+    (void)state;
+    char dir[] = "/tmp/moongate-base-XXXXXX", file[64], link[64], loop[64], fifo[64], text[64];
+    struct moon_err err;
+    struct moon_buf b = MOON_BUF_INIT;
+    struct stat st;
+    int ends[2];
+    assert_non_null(mkdtemp(dir));
+    snprintf(file, sizeof file, "%s/file", dir);
+    snprintf(link, sizeof link, "%s/link", dir);
+    snprintf(loop, sizeof loop, "%s/loop", dir);
+    snprintf(fifo, sizeof fifo, "%s/fifo", dir);
+    assert_int_equal(symlink("file", link), 0);
+    assert_int_equal(symlink("loop", loop), 0);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(pipe(ends), 0);
+
+    assert_int_equal(moon_file_replace(link, "new", 3, 0600, &err), 0); /* makes what a link names */
+    assert_int_equal(chmod(file, 0600), 0);
+    assert_int_equal(moon_file_replace(link, "newer", 5, 0644, &err), 0);
+    assert_int_equal(lstat(link, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(lstat(file, &st), 0);
+    assert_int_equal(st.st_size, 5);
+    assert_int_equal(st.st_mode & 0777, 0600); /* what was closed to others stays so */
+    assert_int_equal(moon_file_replace(loop, "x", 1, 0600, &err), MOON_EIO);
+
+    int reader = open(fifo, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_int_equal(moon_file_replace(fifo, "down", 4, 0600, &err), 0);
+    assert_string_equal(arrived(reader), "down");
+    close(reader);
+    assert_int_equal(moon_file_replace(fifo, "x", 1, 0600, &err), MOON_EIO); /* nobody reads */
+    assert_non_null(strstr(err.message, "no process reads"));
+    assert_int_equal(lstat(fifo, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+
+    snprintf(text, sizeof text, "/dev/fd/%d", ends[1]);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink(text, link), 0);
+    assert_int_equal(moon_file_replace(link, "through", 7, 0600, &err), 0);
+    assert_string_equal(arrived(ends[0]), "through");
+    assert_int_equal(moon_file_replace("/dev/null", "x", 1, 0600, &err), 0);
+    assert_int_equal(moon_file_replace("/dev/full", "x", 1, 0600, &err), MOON_EIO);
+    assert_int_equal(moon_file_replace(dir, "x", 1, 0600, &err), MOON_EINVAL);
+
+    int folder = open(dir, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(moon_file_replace_in(folder, "link", link, "x", 1, 0600, &err), MOON_EINVAL);
+    assert_int_equal(moon_file_replace_in(folder, "fifo", fifo, "x", 1, 0600, &err), MOON_EINVAL);
+    close(folder);
+
+    atomic_bool stop = true;
+    snprintf(text, sizeof text, "/dev/fd/%d", ends[0]);
+    assert_int_equal(write(ends[1], "up", 2), 2);
+    close(ends[1]);
+    assert_int_equal(moon_file_read(text, 9, NULL, &b, &err), 0);
+    assert_string_equal(b.data, "up");
+    assert_int_equal(moon_file_read(fifo, 9, &stop, &b, &err), MOON_ECANCELLED);
+    assert_int_equal(b.len, 2);
+    close(ends[0]);
+    moon_buf_release(&b);
+    unlink(file), unlink(link), unlink(loop), unlink(fifo);
+    rmdir(dir);
+}
+
+static void foreign_texts_are_known(void **state) {
+    (void)state;
+    assert_int_equal(moon_text_mark("\xef\xbb\xbfx", 4), 3);
+    assert_int_equal(moon_text_mark("\xef\xbb", 2), 0);
+    assert_null(moon_text_foreign("{}", 2));
+    assert_null(moon_text_foreign("", 0));
+    assert_string_equal(moon_text_foreign("\xff\xfe{\0", 4), "UTF-16");
+    assert_string_equal(moon_text_foreign("\xfe\xff\0{", 4), "UTF-16");
+    assert_string_equal(moon_text_foreign("{\0}\0", 4), "UTF-16");
+    assert_string_equal(moon_text_foreign("\0{\0}", 4), "UTF-16");
+    assert_string_equal(moon_text_foreign("\xff\xfe\0\0", 4), "UTF-32");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_have_names),           cmocka_unit_test(long_messages_end_at_a_character),
         cmocka_unit_test(errno_picks_the_code),       cmocka_unit_test(buffers_grow_and_keep_nul),
         cmocka_unit_test(time_is_formatted),          cmocka_unit_test(time_is_formatted_as_by_libc),
         cmocka_unit_test(virtual_clock_stands_still), cmocka_unit_test(seeds_reproduce),
-        cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(files_are_replaced_whole),   cmocka_unit_test(what_is_no_regular_file_stays),
+        cmocka_unit_test(foreign_texts_are_known),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static lua_State *L;
 static bool load(const char *path, struct moon_json_doc *doc) {
     struct moon_buf text = MOON_BUF_INIT;
     struct moon_err err;
-    int rc = moon_file_read(path, SIZE_MAX / 4, &text, &err);
+    int rc = moon_file_read(path, SIZE_MAX / 4, NULL, &text, &err);
     if (rc == 0)
         rc = moon_json_parse(doc, text.data, text.len, &err);
     if (rc != 0)

@@ -60,12 +60,12 @@ static void put_file(const char *name, const void *data, size_t len) {
 static void refused(const char *words) {
     struct moon_buf before = MOON_BUF_INIT, after = MOON_BUF_INIT;
     struct moon_store *s;
-    bool there = moon_file_read(path, 1 << 24, &before, NULL) == 0;
+    bool there = moon_file_read(path, 1 << 24, NULL, &before, NULL) == 0;
     assert_int_equal(open_store(&s), MOON_ESTORE);
     assert_null(s);
     if (!strstr(err.message, words))
         fail_msg("\"%s\" is not in: %s", words, err.message);
-    assert_int_equal(moon_file_read(path, 1 << 24, &after, NULL) == 0, there);
+    assert_int_equal(moon_file_read(path, 1 << 24, NULL, &after, NULL) == 0, there);
     assert_int_equal(before.len, after.len);
     if (before.len)
         assert_memory_equal(before.data, after.data, after.len);
@@ -89,7 +89,7 @@ static void make_sound(struct moon_buf *bytes) {
     }
     moon_store_close(s);
     moon_buf_clear(bytes);
-    assert_int_equal(moon_file_read(path, 1 << 24, bytes, &err), 0);
+    assert_int_equal(moon_file_read(path, 1 << 24, NULL, bytes, &err), 0);
 }
 
 static void a_damaged_file_is_refused(void **state) {

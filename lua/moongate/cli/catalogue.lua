@@ -5,6 +5,7 @@ local bundled = require "moongate.cli.bundled"
 local fs = require("moongate.host").fs -- what the user names, not a script
 local host = require "moongate.host"
 local lexer = require "moongate.cli.lexer"
+local plain_text = require "moongate.plain_text"
 
 local M = {}
 
@@ -65,8 +66,10 @@ end
 
 -- M.definition(path) -> definition | nil, why not
 function M.definition(path)
-  local text, err = fs.read(path, FILE_MAX)
-  if not text then return nil, err.message end
+  local bytes, err = fs.read(path, FILE_MAX)
+  if not bytes then return nil, err.message end
+  local text, why = plain_text.normal(bytes)
+  if not text then return nil, why end
   if not defines(text:sub(1, 1) == "#" and "--" .. text or text) then return nil, "a plain script" end
   local chunk
   chunk, err = require("moongate.sandbox").load_script(path)

@@ -3,12 +3,12 @@
 local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
 local fields = require "moongate.cli.check.fields"
-local fs = require "moongate.fs"
 local globals = require "moongate.cli.check.globals"
 local host = require "moongate.host"
 local lua_files = require "moongate.cli.lua_files"
 local needs = require "moongate.cli.check.needs"
 local parse = require "moongate.cli.check.parse"
+local plain_text = require "moongate.plain_text"
 local project = require "moongate.cli.project"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
@@ -136,7 +136,7 @@ local function check_project(file)
 end
 
 local function check_file(file, known)
-  local source, err = fs.read(file, FILE_MAX)
+  local source, err = plain_text.text(file, FILE_MAX)
   if not source then return { { file = file, message = err.message } } end
   if is_project(file, source) then return check_project(file) end
   if source:sub(1, 1) == "#" then source = "--" .. source end -- a shebang line; columns are in the lines below

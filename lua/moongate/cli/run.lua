@@ -13,6 +13,7 @@ local suggest = require "moongate.suggest"
 
 local M = {}
 
+local SCRIPT_MAX = 16 << 20
 local DEPTH_SHOWN = 100 -- what lies deeper, or holds itself, is named only
 
 -- The keys of a table in the order in which they are shown.
@@ -188,9 +189,26 @@ function M.source(path)
   return { script = full, hash = text and require("moongate.hash").sha256(text) }
 end
 
+-- A script that comes from standard input or a pipe can be read only once. Where a run of it is kept, the record has
+-- its hash, and resuming it needs a file.
+local function run_stream(ctx, script, words)
+  local text, err
+  if script == "-" then text, err = host.read_stdin() else text, err = host.fs.read(script, SCRIPT_MAX) end
+  if not text then error(err, 0) end
+  local name = script == "-" and "stdin" or script
+  local chunk
+  chunk, err = sandbox.load_chunk(text, "@" .. name, ".", M.globals(script, words))
+  if not chunk then error(err, 0) end
+  return M.start(ctx, chunk, name, words, function()
+    return { script = name, hash = require("moongate.hash").sha256(text) }
+  end)
+end
+
 function M.run(ctx, args)
   local script = args.script
   if bundled.exists(script) then return M.workflow(ctx, script, args.args) end
+  local info = script ~= "-" and host.fs.stat(script)
+  if script == "-" or (info and info.type == "other") then return run_stream(ctx, script, args.args) end
   local path = not host.fs.stat(script) and require("moongate.cli.catalogue").find(script)
   if path then return M.workflow(ctx, script, args.args, path) end
   local chunk, err = sandbox.load_script(script, M.globals(script, args.args))

@@ -4,11 +4,11 @@
 local bundled = require "moongate.cli.bundled"
 local errors = require "moongate.error"
 local exit_status = require "moongate.cli.exit_status"
-local fs = require "moongate.fs"
 local gateway = require "moongate.gateway"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
 local json = require "moongate.json"
+local plain_text = require "moongate.plain_text"
 local runs = require "moongate.runs"
 local scope = require "moongate.scope"
 local task = require "moongate.task"
@@ -112,7 +112,7 @@ local function definition_of(script)
 end
 
 local function document_of(name, open)
-  local content = fs.read(name)
+  local content = plain_text.text(name)
   if not content then
     local db = open()
     return runs.export(db, runs.find(db, name))

@@ -1,10 +1,10 @@
 -- webhook.lua - `moongate webhook send`, `verify` and `listen`: the workflows' sender, and the other side of it.
 local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
-local fs = require "moongate.fs"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local log = require "moongate.log"
+local plain_text = require "moongate.plain_text"
 local secret = require "moongate.secret"
 local webhooks = require "moongate.webhooks"
 
@@ -52,7 +52,7 @@ local function data_of(text)
   local path = text:match "^@(.+)$"
   if path then
     local err
-    text, err = fs.read(path)
+    text, err = plain_text.text(path)
     if not text then error(err, 0) end
   end
   local value, err = json.decode(text)
@@ -139,8 +139,7 @@ function M.verify(ctx, args)
   local headers = headers_of(args.header, "help webhook verify")
   local key = secrets_of(args)
   need_secret(key, "webhook verify")
-  local body, err
-  if args.file and args.file ~= "-" then body, err = fs.read(args.file) else body, err = host.read_stdin() end
+  local body, err = plain_text.read(args.file or "-") -- byte for byte
   if not body then error(err, 0) end
   local ok
   ok, err = webhooks.verify { secret = key, headers = headers, body = body, tolerance = args.tolerance }

@@ -9,6 +9,7 @@ local fs = require "moongate.fs"
 local ids = require "moongate.router.ids"
 local json = require "moongate.json"
 local output = require "moongate.router.output"
+local plain_text = require "moongate.plain_text"
 local prompt = require "moongate.router.prompt"
 local sealed = require "moongate.sealed"
 local send = require "moongate.router.send"
@@ -30,6 +31,25 @@ Stream.__index = Stream
 
 -- ---- lines ----
 
+-- The first line that is not blank shows a file that has no prompt on each line: of one of those, only some lines would
+-- be sent.
+local function check_first(self, line)
+  local foreign, hint = plain_text.foreign(line), nil
+  local message
+  if foreign then
+    message, hint = ("is in %s"):format(foreign), "Save it as UTF-8."
+  elseif line:find "^%s*%[" then
+    message, hint = "is a JSON array, not JSON lines", "Convert it: jq -c '.[]' %s"
+  elseif line:find "^%s*{.*[{%[,]%s*$" or line:find "^%s*{%s*$" then
+    message, hint = "is one JSON document over several lines, not JSON lines", "Convert it: jq -c . %s"
+  end
+  if not message then return end
+  error(errors.new {
+    code = "invalid", outcome = "not_sent", message = ("%s %s: one prompt per line is expected"):format(
+      self.shown_name, message), hint = hint:format(self.file == "-" and "FILE" or self.file),
+  }, 0)
+end
+
 -- The next line that is not blank -> line (false: too long), its number, which one it is; nil at the end.
 function Stream:take()
   while not self.stopped do
@@ -43,6 +63,7 @@ function Stream:take()
       local number = self.first + at - 1
       if number == 1 and line then line = line:gsub("^\239\187\191", "") end
       if not line or (byte(line) or 0) > 32 or line:find "%S" then
+        if self.taken == 0 and line then check_first(self, line) end
         self.taken = self.taken + 1
         return line, number, self.taken
       end
@@ -192,7 +213,8 @@ function M.open(run, router, opts)
     error(errors.new { code = "invalid", message = opts.file .. " is a folder; prompts are lines of a file" }, 0)
   end
   return setmetatable({
-    run = run, router = sealed.open(router), reader = reader, shown_name = opts.file == "-" and "(stdin)" or opts.file,
+    run = run, router = sealed.open(router), reader = reader, file = opts.file,
+    shown_name = opts.file == "-" and "(stdin)" or opts.file,
     size = info and info.type == "file" and info.size or nil, mtime = info and info.mtime, max_errors = opts.max_errors,
     id_of = run.id and ids.of_lines(run.id) or nil,
     lines = {}, at = 0, have = 0, taken = 0, done = 0, told = 0, in_flight = 0, failures = 0, before = 0,

@@ -8,12 +8,13 @@ local documents = require "moongate.documents"
 local fs = require "moongate.fs"
 local json = require "moongate.json"
 local locate = require "moongate.locate"
+local plain_text = require "moongate.plain_text"
 
 local M = {}
 
 local WHAT = "a template"
 local NESTED = { variables = true, abTestingTrigger = true, metadata = true }
-local FENCE = "^%-%-%-%s*$"
+local FENCE, END = "^%-%-%-%s*$", "^%.%.%.%s*$"
 
 -- ---- JSON ----
 
@@ -25,11 +26,62 @@ end
 
 -- ---- front matter: a JSON object, or lines "key: value" ----
 
--- A value is JSON where it looks like it, else the text itself.
+local WORDS = {
+  ["true"] = true, ["True"] = true, ["TRUE"] = true, ["false"] = false, ["False"] = false, ["FALSE"] = false,
+  null = json.null, Null = json.null, NULL = json.null, ["~"] = json.null,
+}
+
+-- A value that begins with one of these means in YAML what is not read here; '%', '@' and '`' mean nothing there.
+local NOT_PLAIN = "^[|>&*!%%@`]"
+
+-- A quoted value and what follows it -> value, rest of the line; or nil and what is wrong. YAML's '' is a quote.
+local function quoted(text)
+  local at = 2
+  while true do
+    local mark = text:find(text:sub(1, 1) == "'" and "'" or '["\\]', at)
+    if not mark then return nil, "its quote is not closed" end
+    if text:byte(mark) == 92 or text:sub(mark, mark + 1) == "''" then -- an escape
+      at = mark + 2
+    elseif text:sub(1, 1) == "'" then
+      return text:sub(2, mark - 1):gsub("''", "'"), text:sub(mark + 1)
+    else
+      local value, err = json.decode(text:sub(1, mark))
+      if value == nil then return nil, "is not valid JSON: " .. err.message end
+      return value, text:sub(mark + 1)
+    end
+  end
+end
+
+-- What begins like a list or an object is JSON; a comment may follow it.
+local function structured(text)
+  local value, err = json.decode(text, { safe_integers = true })
+  local at = 1
+  while value == nil do
+    local comment = text:find("%s#", at)
+    if not comment then return nil, "is not valid JSON: " .. err.message end
+    value, at = json.decode(text:sub(1, comment - 1), { safe_integers = true }), comment + 1
+  end
+  return value
+end
+
+-- The text behind "key:" -> value; or nil and what is wrong. Plain and quoted words are as in YAML, lists and objects
+-- JSON. "" is for no value.
 local function value_of(text)
-  if text:find('^["{%[]') or text == "true" or text == "false" or text == "null"
-    or (text:find("^-?%d") and json.decode(text) ~= nil) then
-    return json.decode(text, { safe_integers = true })
+  if text:find "^[\"']" then
+    local value, rest = quoted(text)
+    if value == nil then return nil, rest end
+    if not rest:find "^%s*$" and not rest:find "^%s+#" then return nil, "has more text behind the closing quote" end
+    return value
+  end
+  if text:find "^[{%[]" then return structured(text) end
+  text = text:gsub("^#.*$", ""):gsub("%s+#.*$", ""):gsub("%s+$", "")
+  if text:find(NOT_PLAIN) then
+    return nil, ("begins with '%s', which is not read here: put the value into quotes"):format(text:sub(1, 1))
+  end
+  if WORDS[text] ~= nil then return WORDS[text] end
+  if text:find("^-?%d") and json.decode(text) ~= nil then
+    local value, err = json.decode(text, { safe_integers = true })
+    return value, err and "is not valid JSON: " .. err.message
   end
   return text
 end
@@ -54,13 +106,14 @@ local function take_line(document, line)
     return nil, "begins with white space: nested values are written as variables.name: string"
   end
   local key, text = line:match("^([^:]-)%s*:%s*(.-)%s*$")
+  if key then key = key:gsub("^(['\"])(.*)%1$", "%2") end
   if not key or key == "" then return nil, "is not key: value" end
   local place, name, pointer = target(document, key)
   if not place then return nil, name end
   if place[name] ~= nil then return nil, ("%s is there twice"):format(key) end
-  if text == "" then return nil, ("%s has no value"):format(key) end
   local value, err = value_of(text)
-  if value == nil then return nil, ("%s: is not valid JSON: %s"):format(key, err.message) end
+  if value == nil then return nil, ("%s: %s"):format(key, err) end
+  if value == "" and not text:find "^[\"']" then return nil, ("%s has no value"):format(key) end
   place[name] = value
   return pointer
 end
@@ -68,7 +121,7 @@ end
 local function of_lines(path, header, faults)
   local document, lines = {}, {}
   for n, line in ipairs(header) do
-    if line:find("%S") and not line:find("^#") then
+    if line:find("%S") and not line:find("^%s*#") then
       local pointer, fault = take_line(document, line)
       if pointer then
         lines[pointer] = n + 1
@@ -96,12 +149,12 @@ end
 -- text -> header lines | nil, content, the line the content begins on; or nil, nil and a fault's line.
 local function split(text)
   local first, at = text:match("^([^\n]*)\n?()")
-  if not first:gsub("\r$", ""):find(FENCE) then return nil, text, 1 end
+  if not first:find(FENCE) then return nil, text, 1 end
   local header = {}
   while at <= #text do
     local line, stop = text:match("^([^\n]*)\n?()", at)
-    line, at = line:gsub("\r$", ""), stop
-    if line:find(FENCE) then return header, text:sub(at), #header + 3 end
+    at = stop
+    if line:find(FENCE) or line:find(END) then return header, text:sub(at), #header + 3 end
     header[#header + 1] = line
   end
   return nil, nil, 1
@@ -133,12 +186,9 @@ end
 local function of_text(path, text, opts, faults)
   local line, column = bad_byte(text)
   if line then return documents.add(faults, path, nil, "is not UTF-8", line, column) end
-  if text:find("^\u{FEFF}") then
-    return documents.add(faults, path, nil, "begins with a byte order mark; save it without one", 1)
-  end
-  local header, content, first = split(text)
+  local header, content, first = split(plain_text.lines(text)) -- the same prompt, whatever system it was written on
   local side = side_file(path)
-  local has_side = fs.stat(side) ~= nil
+  local has_side = path ~= "-" and fs.stat(side) ~= nil
   if not content then return documents.add(faults, path, nil, "its front matter has no end: a line ---", 1) end
   if header and has_side then
     return documents.add(faults, path, nil, ("has front matter, and there is %s too: keep one of them"):format(side), 1)
@@ -158,7 +208,7 @@ local function of_text(path, text, opts, faults)
   if document.content ~= nil then
     documents.add(faults, meta, "/content", "is the text of the file; it can't be metadata too", at)
   end
-  document.content = content:gsub("\r?\n$", "")
+  document.content = content:gsub("\n$", "")
   return {
     file = path, document = document, content_line = first,
     place = function(pointer)
@@ -177,7 +227,9 @@ end
 function M.read(path, opts, faults)
   local text = documents.read(path, { what = WHAT, max_bytes = opts.max_bytes }, faults)
   if not text then return nil end
-  if path:find("%.json$") then return of_json(path, text, faults) end
+  local info = path ~= "-" and fs.stat(path)
+  local is_pipe = not info or info.type ~= "file" -- which has no extension to go by
+  if path:find("%.json$") or (is_pipe and text:find "^%s*{") then return of_json(path, text, faults) end
   return of_text(path, text, opts, faults)
 end
 
