@@ -3,7 +3,8 @@
  *
  * Reading is pull-style, so that no callback, and no Lua error, can unwind through it. Refused, with line and column:
  * anything outside the grammar, bad UTF-8, lone surrogates, a byte-order mark, nesting beyond max_depth, text after the
- * document. Duplicate keys are the consumer's to refuse (it holds the object), at moon_json_where(). */
+ * document. Duplicate keys are the consumer's to refuse (it holds the object), at moon_json_where(). What others wrote
+ * is read leniently: moon_json_repair() first. */
 #ifndef MOONGATE_JSON_H
 #define MOONGATE_JSON_H
 
@@ -14,7 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOON_JSON_DEPTH 512 /* default max_depth */
+#define MOON_JSON_DEPTH         512 /* default max_depth */
+#define MOON_JSON_LENIENT_DEPTH 256 /* of what others wrote: there must be room for what it is kept in */
 #define MOON_JSON_SAFE_INT                                                                                             \
     INT64_C(9007199254740991) /* 2^53 - 1: beyond it a double, and so RFC 8785, can't tell neighbours apart */
 
@@ -24,7 +26,8 @@ enum moon_json_type {
     MOON_JSON_TRUE,
     MOON_JSON_FALSE,
     MOON_JSON_INT,    /* no fraction, no exponent, fits int64; "-0" is MOON_JSON_NUMBER */
-    MOON_JSON_NUMBER, /* any other number that is finite as a double; an integer beyond int64 is MOON_ERANGE */
+    MOON_JSON_NUMBER, /* any other number that is finite as a double; an integer beyond int64 is one when
+                         moon_json_put_number writes it so, else MOON_ERANGE */
     MOON_JSON_STRING,
     MOON_JSON_KEY, /* inside an object, before its value */
     MOON_JSON_ARRAY,
@@ -85,6 +88,16 @@ struct moon_json_entry {
     int slot;
 };
 void moon_json_sort(struct moon_json_entry *entries, size_t n);
+/* What others wrote, leniently: brings text into a form that the reader takes, and returns its length; out has room for
+ * that, or is NULL. A byte-order mark is passed over; bytes that are not UTF-8, and halves of surrogate pairs, become
+ * U+FFFD; control characters in strings become escapes; a number that no int64 and no double holds, NaN, Infinity, and
+ * what is nested deeper than max_depth become strings of their spelling. Text that is not JSON stays so. */
+size_t moon_json_repair(const char *text, size_t len, int max_depth, char *out);
+/* As moon_json_put_string for any bytes, with U+FFFD for what is not UTF-8; text beyond max bytes is cut, and says so.
+ */
+int moon_json_put_text(struct moon_buf *b, const char *text, size_t len, size_t max);
+/* Any bytes as UTF-8, with U+FFFD for what is not; returns the length, out as for moon_json_repair. */
+size_t moon_utf8_repair(const char *text, size_t len, char *out);
 /* The length of the valid UTF-8 prefix of s; == len when all is valid. Surrogates and overlong forms are invalid. */
 size_t moon_utf8_valid(const char *s, size_t len);
 size_t moon_utf8_count(const char *s, size_t len); /* code points of a valid string */

@@ -40,6 +40,8 @@ struct moon_json_doc {
 
 /* Duplicate keys are MOON_EPARSE. doc is released by the caller after success only. */
 int moon_json_parse(struct moon_json_doc *doc, const char *text, size_t len, struct moon_err *err);
+/* The same for what others wrote: moon_json_repair() first, and of a key that comes twice the last. */
+int moon_json_parse_lenient(struct moon_json_doc *doc, const char *text, size_t len, struct moon_err *err);
 void moon_json_doc_release(struct moon_json_doc *doc);
 /* The member's value or NULL. key is NUL-terminated. */
 const struct moon_json_value *moon_json_get(const struct moon_json_value *object, const char *key);

@@ -21,9 +21,10 @@ local audit = {}
 ---@field prev string the hash of the line before
 ---@field hash string
 
----Writes an event. It is in the file when this returns, though not necessarily synced to the disk.
+---Writes an event. It is in the file when this returns, though not necessarily synced to the disk. What has no JSON form is written as
+---json.encode does leniently, integers beyond ±(2^53−1) as strings; an event that is too long for a line has its strings and lists cut.
 ---
----Errors: `invalid` (no action, a member of the log's own, no JSON form), `too_large` (more than 1 MiB), `io` (the disk), `corrupt` (the log is
+---Errors: `invalid` (no action, a member of the log's own), `io` (the disk), `corrupt` (the log is
 ---damaged: nothing is appended), `timeout` (another process holds the log), `closed` (the session has no log).
 ---@param fields moongate.audit.fields
 ---@return integer? seq

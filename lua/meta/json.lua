@@ -15,14 +15,22 @@ local json = {}
 ---
 ---Errors: `invalid` (a function, userdata, nan, infinity, a gap, mixed keys, bad UTF-8, a table inside itself, more than 512 levels),
 ---`range` (an integer beyond ±(2^53−1)). `err.where` is the JSON Pointer of the place.
----@param value moongate.json.value
+---
+---With `lenient` nothing is refused: for keeping and printing what others sent. Integers of 64 bits are written in full, bytes that are not
+---UTF-8 as U+FFFD, what has no JSON form as a string that names it ("(function)", "NaN"), keys of any type as strings.
+---@param value any
+---@param options? moongate.json.encode_options
 ---@return string? text
 ---@return moongate.error? err
-function json.encode(value) end
+function json.encode(value, options) end
+
+---@class moongate.json.encode_options
+---@field lenient? boolean write every value (default false)
 
 ---@class moongate.json.decode_options
 ---@field max_depth? integer levels of nesting, 1..512 (default 512)
 ---@field safe_integers? boolean refuse integers beyond ±(2^53−1), which other programs may change (default false)
+---@field lenient? boolean read what other programs write (default false): a byte-order mark is skipped; bytes that are not UTF-8 and half a surrogate pair become U+FFFD; control characters in strings are taken; of a key that comes twice the last counts; a number that is too large, NaN, Infinity, and what is nested deeper than 256 levels become strings of their spelling
 
 ---The value of a JSON text. Integers become Lua integers, other numbers floats, null becomes json.null, arrays are marked.
 ---

@@ -5,6 +5,7 @@
 -- order is fixed: members by name, items by place. An absent value is nil; json.null is a value like any other.
 
 local json = require "moongate.json"
+local plain = require "moongate.plain"
 
 local M = {}
 
@@ -134,7 +135,7 @@ end
 -- One value on one line, cut to `limit` characters.
 function M.show(value, limit)
   if value == nil then return "(absent)" end
-  local text = json.encode(value) or tostring(value)
+  local text = plain.write(value)
   limit = limit or SHOWN
   local length = utf8.len(text) or #text
   if length <= limit then return text end

@@ -11,9 +11,9 @@ local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local find = require "moongate.gateway.find"
 local http = require "moongate.http"
-local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
+local plain = require "moongate.plain"
 local poll = require "moongate.gateway.poll"
 local queue_stage = require "moongate.gateway.queue_stage"
 local scope = require "moongate.scope"
@@ -104,7 +104,7 @@ end
 function M.seen_as(request)
   local name = ("%s %s"):format(request.method or "GET", request.path)
   for _, part in ipairs { request.params or false, request.query or false } do
-    if part and next(part) ~= nil then name = ("%s %s"):format(name, json.encode(part) or "?") end
+    if part and next(part) ~= nil then name = ("%s %s"):format(name, plain.write(part)) end
   end
   return name
 end
@@ -153,7 +153,7 @@ end
 -- ---- reading one ----
 
 function Gateway:_resource(kind, args, entry, stale)
-  local body = entry.text ~= "" and assert(json.decode(entry.text)) or nil
+  local body = entry.text ~= "" and assert(plain.decode(entry.text)) or nil
   local resource = {
     kind = kind.name, args = args, content = kinds.content(kind, body), body = body, etag = entry.etag,
     status = type(body) == "table" and type(body.status) == "string" and body.status or nil,
@@ -168,7 +168,7 @@ end
 function Gateway:_original(resource)
   local entry = self._originals[resource]
   if not entry then return resource.content end
-  return kinds.content(entry.kind, entry.text ~= "" and assert(json.decode(entry.text)) or nil)
+  return kinds.content(entry.kind, entry.text ~= "" and assert(plain.decode(entry.text)) or nil)
 end
 
 function Gateway:_read(kind, args, opts)

@@ -3,7 +3,7 @@
 -- order of writes that depend on each other. For trusted code only.
 
 local errors = require "moongate.error"
-local json = require "moongate.json"
+local plain = require "moongate.plain"
 
 local M = {}
 
@@ -11,7 +11,7 @@ local M = {}
 
 local function encode(v)
   if v == nil then return nil end
-  return assert(json.encode(v))
+  return plain.write(v)
 end
 
 local JSON = { "args", "content", "base", "options", "error" }
@@ -20,7 +20,7 @@ local function decoded(rows)
   for _, row in ipairs(rows) do
     for _, name in ipairs(JSON) do
       local text = row[name .. "_json"]
-      row[name], row[name .. "_json"] = text and assert(json.decode(text)) or nil, nil
+      row[name], row[name .. "_json"] = text and assert(plain.decode(text)) or nil, nil
     end
     row.options = row.options or {}
   end

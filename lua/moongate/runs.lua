@@ -12,6 +12,7 @@ local errors = require "moongate.error"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
 local json = require "moongate.json"
+local plain = require "moongate.plain"
 local time = require "moongate.time"
 local uuid = require "moongate.uuid"
 
@@ -21,13 +22,32 @@ local COLUMNS = [[id, workflow, script, script_hash, words_json, options_json, g
   parent_step, host, created_at, updated_at, finished_at, result_json, error_json]]
 
 local function decoded(row, name)
-  row[name] = row[name .. "_json"] and assert(json.decode(row[name .. "_json"])) or nil
+  row[name] = row[name .. "_json"] and assert(plain.decode(row[name .. "_json"])) or nil
   row[name .. "_json"] = nil
+end
+
+-- Words of a command line and names of folders are bytes: those that are no text are kept as {percent = "caf%E9"}.
+local function storable(bytes)
+  if bytes == nil or utf8.len(bytes) then return bytes end
+  return { percent = (bytes:gsub("[^%w._/ -]", function(c) return ("%%%02X"):format(c:byte()) end)) }
+end
+
+local function text_of(v)
+  if type(v) ~= "table" then return v end
+  return (v.percent:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local function words_of(words)
+  local out = json.array {}
+  for i, word in ipairs(words) do out[i] = storable(word) end
+  return out
 end
 
 local function run_of(row)
   for _, name in ipairs { "words", "options", "result", "error" } do decoded(row, name) end
   row.words, row.options = row.words or json.array {}, row.options or {}
+  for i, word in ipairs(row.words) do row.words[i] = text_of(word) end
+  row.options.cwd = text_of(row.options.cwd)
   return row
 end
 
@@ -109,10 +129,14 @@ local INSERT = [[INSERT INTO runs (id, workflow, script, script_hash, words_json
   parent_step, host, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, {now}, {now})]]
 
 local function row_of(id, what)
+  local options = {}
+  for k, v in pairs(what.options) do options[k] = v end
+  options.cwd = storable(options.cwd)
   what.options.salt = what.options.salt or uuid.v4()
+  options.salt = what.options.salt
   return {
-    INSERT, id, what.workflow, what.script, what.script_hash, assert(json.encode(json.array(what.words))),
-    assert(json.encode(what.options)), what.gateway, what.parent, what.parent_step, here(),
+    INSERT, id, what.workflow, what.script, what.script_hash, plain.write(words_of(what.words)),
+    plain.write(options), what.gateway, what.parent, what.parent_step, here(),
   }
 end
 
@@ -142,7 +166,7 @@ end
 -- "conflict" when the run is not this process's any more, and is left as it is. One that was cancelled stays so.
 function M.finish(j, status, outcome)
   local function text(v)
-    return v ~= nil and clean(json.encode(v) or '{"message":"it has no JSON form"}') or nil
+    return v ~= nil and clean(plain.write(v)) or nil
   end
   local statements = j.broken and { j:ours() } or j:take_pending()
   statements[#statements + 1] = {
@@ -206,7 +230,7 @@ function M.fork(db, run, step)
   }
   local values = assert(db:exec("SELECT path, name, n, value_json FROM run_values WHERE run_id = $1", run.id))
   for _, row in ipairs(values) do
-    if assert(json.decode(row.value_json)).before <= seq then
+    if assert(plain.decode(row.value_json)).before <= seq then
       statements[#statements + 1] = {
         "INSERT INTO run_values (run_id, path, name, n, value_json) VALUES ($1, $2, $3, $4, $5)",
         id, row.path, row.name, row.n, row.value_json,

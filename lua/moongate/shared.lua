@@ -8,8 +8,8 @@
 
 local closing = require "moongate.closing"
 local host = require "moongate.host"
-local json = require "moongate.json"
 local log = require "moongate.log"
+local plain = require "moongate.plain"
 local task = require "moongate.task"
 local time = require "moongate.time"
 
@@ -52,14 +52,14 @@ function Shared:_changed(batch)
     if self.seen[key] ~= sign and not (closed and not self.seen[key]) then
       self.seen[key] = sign
       local value = { state = s.state, trips = s.trips, left = s.left, allowed = s.allowed, in_ms = s.until_ms - now }
-      batch[#batch + 1] = { PUT, s.kind, s.key, assert(json.encode(value)), KEEP_STATE }
+      batch[#batch + 1] = { PUT, s.kind, s.key, plain.write(value), KEEP_STATE }
     end
   end
 end
 
 -- Machines need not agree on the time: a row says how long something was to last when it was written.
 local function adopt(row)
-  local value = json.decode(row.value_json or "")
+  local value = plain.decode(row.value_json or "")
   if type(value) ~= "table" then return end
   local state = { kind = row.kind, key = row.key }
   for name, v in pairs(value) do state[name] = v end
@@ -101,7 +101,7 @@ function Cache:get(path)
   if entry ~= nil then return entry or nil end
   local rows = shared_of[self].db:exec(GET, key)
   local row = rows and rows[1]
-  local value = row and json.decode(row.value_json)
+  local value = row and plain.decode(row.value_json)
   if type(value) ~= "table" or type(value.text) ~= "string" then return nil end
   value.at = time.monotonic() - (row.now - row.updated_at) / 1000
   return value
@@ -117,7 +117,7 @@ function Shared:_resources(batch)
   for key in pairs(self.dirty) do
     local entry = self.entries[key]
     if entry and #entry.text <= RESOURCE_MAX then
-      local value = json.encode { text = entry.text, etag = entry.etag, correlation_id = entry.correlation_id }
+      local value = plain.write { text = entry.text, etag = entry.etag, correlation_id = entry.correlation_id }
       if value then batch[#batch + 1] = { PUT, "resource", key, value, KEEP_RESOURCE } end
     else
       batch[#batch + 1] = { DELETE, "resource", key }

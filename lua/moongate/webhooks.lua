@@ -4,8 +4,8 @@
 
 local http = require "moongate.http"
 local clock = require "moongate.gateway.clock"
-local json = require "moongate.json"
 local attempts = require "moongate.webhooks.attempts"
+local plain = require "moongate.plain"
 local profile = require "moongate.webhooks.profile"
 local secret = require "moongate.secret"
 local suggest = require "moongate.suggest"
@@ -51,7 +51,7 @@ end
 -- options of send -> the message: {url, body, id, profile, secret, headers, deadline} | nil, err
 function M.message(opts)
   check(opts)
-  local body, err = json.encode { type = opts.event, timestamp = time.iso(), data = opts.data }
+  local body, err = plain.encode { type = opts.event, timestamp = time.iso(), data = opts.data }
   if not body then return nil, err end
   local name = opts.profile or "standard"
   return {

@@ -15,7 +15,8 @@
 
 #define L_SUBMISSION "moongate.audit.submission"
 #define L_ENTRY      "moongate.audit.entry"
-#define FIELDS_SIZE  500 /* most events have room in it */
+#define FIELDS_SIZE  500                          /* most events have room in it */
+#define FIELDS_MAX   (MOON_AUDIT_LINE_MAX - 4096) /* the log's own members have room beside them */
 
 static const char submission_key = 0;
 
@@ -52,15 +53,28 @@ static void on_done(void *ud, uint64_t seq, const struct moon_err *err) {
     moon_task_wake(s->wake);
 }
 
+/* The event as JSON, whatever a peer has put into it: an effect is recorded even when what is said of it is odd. One
+ * that is too long for a line has its strings and lists cut. */
+static int encode_fields(lua_State *L, int idx, struct moon_buf *out) {
+    static const struct {
+        size_t max_string;
+        int max_items;
+    } cuts[] = {{0, 0}, {16384, 1000}, {1024, 100}, {256, 10}, {64, 4}};
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        moon_buf_clear(out);
+        int rc = moon_lua_json_encode_any(L, idx, out, cuts[i].max_string, cuts[i].max_items);
+        if (rc != 0 || out->len <= FIELDS_MAX)
+            return rc;
+    }
+    return 0;
+}
+
 /* The event's JSON; an outcome without an action has its intent's, which is at action_idx. */
 static int encode(lua_State *L, int idx, int action_idx, struct moon_buf *out, struct moon_err *err) {
-    struct moon_err why;
     size_t len;
     int rc = moon_buf_reserve(out, FIELDS_SIZE);
-    if (rc != 0)
-        return moon_err_set(err, rc, "out of memory");
-    if ((rc = moon_lua_json_encode(L, idx, out, &why)) != 0)
-        return moon_err_set(err, rc, "audit: %s", why.message);
+    if (rc != 0 || encode_fields(L, idx, out) != 0)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
     lua_pushliteral(L, "action");
     bool has_action = lua_rawget(L, idx) != LUA_TNIL;
     lua_pop(L, 1);

@@ -89,7 +89,7 @@ static bool put_body(lua_State *L, int err, const struct moon_http_result *r) {
     size_t len = r->body.len, i = 0;
     while (i < len && strchr(" \t\r\n", b[i]) && b[i])
         i++;
-    if (i == len || b[i] != '{' || len > ERROR_BODY_MAX || moon_lua_json_decode(L, b, len, 32, NULL) != 0)
+    if (i == len || b[i] != '{' || len > ERROR_BODY_MAX || moon_lua_json_decode_lenient(L, b, len, NULL) != 0)
         return false;
     int t = lua_gettop(L);
     bool said = copy(L, err, "message", t, "message") || copy(L, err, "message", t, "error_description") ||

@@ -166,9 +166,9 @@ static int l_index(lua_State *L) {
 static int l_json(lua_State *L) {
     const struct moon_http_result *r = response_arg(L)->result;
     struct moon_err err, told;
-    if (moon_lua_json_decode(L, r->body.len ? r->body.data : "", r->body.len, 0, &err) == 0)
+    if (moon_lua_json_decode_lenient(L, r->body.len ? r->body.data : "", r->body.len, &err) == 0)
         return 1;
-    moon_err_set(&told, err.code, "the answer is no JSON: %s", r->body.len ? err.message : "it is empty");
+    moon_err_set(&told, err.code, "the answer is not JSON: %s", r->body.len ? err.message : "it is empty");
     return moon_fail(L, &told);
 }
 

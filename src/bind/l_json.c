@@ -59,11 +59,25 @@ static void buffer_give(struct l_buffer *b) {
 
 /* ---- functions ---- */
 
-/* json.encode(value) -> string | nil, err (err.where: JSON Pointer) */
+/* Whether the options at idx say lenient = true. Other names are errors. */
+static bool is_lenient(lua_State *L, int idx) {
+    static const char *const names[] = {"lenient", NULL};
+    if (lua_isnoneornil(L, idx))
+        return false;
+    luaL_checktype(L, idx, LUA_TTABLE);
+    moon_check_options(L, idx, names);
+    lua_getfield(L, idx, "lenient");
+    bool lenient = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return lenient;
+}
+
+/* json.encode(value [, {lenient=}]) -> string | nil, err (err.where: JSON Pointer) */
 static int l_encode(lua_State *L) {
     struct moon_lua_json_encoding how = {.wide_integers = false};
     struct moon_err err;
     luaL_checkany(L, 1);
+    how.lenient = how.wide_integers = is_lenient(L, 2);
     lua_settop(L, 1);
     struct l_buffer *b = buffer_take(L);
     if (moon_lua_json_encode_as(L, 1, &b->buf, &how, &err) != 0) {
@@ -87,9 +101,9 @@ static int l_record(lua_State *L) {
 }
 
 static void decoding_options(lua_State *L, int idx, struct moon_lua_json_decoding *how) {
-    static const char *const names[] = {"max_depth", "safe_integers", NULL};
+    static const char *const names[] = {"max_depth", "safe_integers", "lenient", NULL};
     how->max_depth = 0;
-    how->safe_integers = false;
+    how->safe_integers = how->lenient = false;
     if (lua_isnoneornil(L, idx))
         return;
     luaL_checktype(L, idx, LUA_TTABLE);
@@ -103,10 +117,12 @@ static void decoding_options(lua_State *L, int idx, struct moon_lua_json_decodin
     }
     lua_getfield(L, idx, "safe_integers");
     how->safe_integers = lua_toboolean(L, -1);
-    lua_pop(L, 2);
+    lua_getfield(L, idx, "lenient");
+    how->lenient = lua_toboolean(L, -1);
+    lua_pop(L, 3);
 }
 
-/* json.decode(text [, {max_depth=, safe_integers=}]) -> value | nil, err (err.line, err.column) */
+/* json.decode(text [, {max_depth=, safe_integers=, lenient=}]) -> value | nil, err (err.line, err.column) */
 static int l_decode(lua_State *L) {
     struct moon_lua_json_decoding how;
     struct moon_err err;

@@ -16,16 +16,26 @@
  * belong to something that is collected (a userdata).  [-0, +0, m] */
 int moon_lua_json_encode(lua_State *L, int idx, struct moon_buf *out, struct moon_err *err);
 
+/* The same, for keeping, audit and printing: never fails but for memory. Integers beyond 2^53-1 become strings of their
+ * digits. max_string, max_items: as in moon_lua_json_encoding. */
+int moon_lua_json_encode_any(lua_State *L, int idx, struct moon_buf *out, size_t max_string, int max_items);
+
 /* Pushes the value of a JSON text. max_depth as for moon_json_reader_init, 0: the default. text must stay put
  * meanwhile; nothing else is held, so a Lua memory error leaks nothing.  [-0, +1, m]; [-0, +0, m] and MOON_EPARSE,
  * MOON_ERANGE, MOON_ENOMEM when it fails */
 int moon_lua_json_decode(lua_State *L, const char *text, size_t len, int max_depth, struct moon_err *err);
 
+/* The same, leniently: what a peer answered.  [-0, +(0|1), m] */
+int moon_lua_json_decode_lenient(lua_State *L, const char *text, size_t len, struct moon_err *err);
+
 /* ---- with more to ask ---- */
 
 struct moon_lua_json_encoding {
-    bool wide_integers; /* integers of 64 bits are written; not JCS, for comparing values only */
-    char pointer[256];  /* out: after a failure, where (may be cut) */
+    bool wide_integers; /* integers of 64 bits are written; not JCS, for comparing and keeping values only */
+    bool lenient; /* never fails but for memory: what has no JSON form is written as a string that says what it is */
+    size_t max_string; /* lenient: strings are cut behind so many bytes; 0: never */
+    int max_items;     /* lenient: only so many of the arrays and objects inside; 0: all */
+    char pointer[256]; /* out: after a failure, where (may be cut) */
 };
 int moon_lua_json_encode_as(lua_State *L, int idx, struct moon_buf *out, struct moon_lua_json_encoding *how,
                             struct moon_err *err);
@@ -33,6 +43,7 @@ int moon_lua_json_encode_as(lua_State *L, int idx, struct moon_buf *out, struct 
 struct moon_lua_json_decoding {
     int max_depth;
     bool safe_integers;  /* integers beyond +-(2^53-1) are MOON_ERANGE */
+    bool lenient;        /* what others wrote, see moon_json_repair; of a key that comes twice the last */
     size_t line, column; /* out: after a failure, where */
 };
 int moon_lua_json_decode_as(lua_State *L, const char *text, size_t len, struct moon_lua_json_decoding *how,

@@ -103,15 +103,21 @@ static int decode_object(struct decoder *d) {
         }
         keys[n].text = push_string(d, &keys[n].len);
         bool twice = made && has_key(L, table);
-        for (int i = 0; i < n && !twice; i++)
-            twice = same_key(&keys[i], &keys[n]);
-        if (twice) {
+        int before = 0;
+        while (before < n && !same_key(&keys[before], &keys[n]))
+            before++;
+        if ((twice || before < n) && !d->how->lenient) {
             char what[160];
             snprintf(what, sizeof what, "the key \"%.100s\" comes twice in this object", keys[n].text);
             return fail_here(d, MOON_EPARSE, what);
         }
         if ((rc = next(d)) != 0 || (rc = decode_value(d)) != 0)
             return rc;
+        if (before < n) { /* the last one counts */
+            lua_replace(L, -2 * (n - before) - 1);
+            lua_pop(L, 1);
+            continue;
+        }
         n++;
     }
     store_members(L, table, n, made, n);
@@ -184,8 +190,8 @@ static int decode_value(struct decoder *d) {
     }
 }
 
-int moon_lua_json_decode_as(lua_State *L, const char *text, size_t len, struct moon_lua_json_decoding *how,
-                            struct moon_err *err) {
+static int decode(lua_State *L, const char *text, size_t len, struct moon_lua_json_decoding *how,
+                  struct moon_err *err) {
     struct decoder d;
     int top = lua_gettop(L), rc;
     d.L = L;
@@ -209,6 +215,31 @@ int moon_lua_json_decode_as(lua_State *L, const char *text, size_t len, struct m
     }
     lua_remove(L, d.array_mt);
     return 0;
+}
+
+/* Most of what others write is strict JSON: the repair comes when it is not. */
+int moon_lua_json_decode_as(lua_State *L, const char *text, size_t len, struct moon_lua_json_decoding *how,
+                            struct moon_err *err) {
+    int depth = how->max_depth != 0 ? how->max_depth : MOON_JSON_LENIENT_DEPTH;
+    if (!how->lenient)
+        return decode(L, text, len, how, err);
+    struct moon_lua_json_decoding first = {.max_depth = depth, .safe_integers = how->safe_integers, .lenient = true};
+    int rc = decode(L, text, len, &first, err);
+    if (rc == 0 || rc == MOON_ENOMEM)
+        return rc;
+    size_t n = moon_json_repair(text, len, depth, NULL);
+    char *repaired = lua_newuserdatauv(L, n + 1, 0);
+    moon_json_repair(text, len, depth, repaired);
+    rc = decode(L, repaired, n, &first, err);
+    how->line = first.line;
+    how->column = first.column;
+    lua_remove(L, rc == 0 ? -2 : -1);
+    return rc;
+}
+
+int moon_lua_json_decode_lenient(lua_State *L, const char *text, size_t len, struct moon_err *err) {
+    struct moon_lua_json_decoding how = {.lenient = true};
+    return moon_lua_json_decode_as(L, text, len, &how, err);
 }
 
 int moon_lua_json_decode(lua_State *L, const char *text, size_t len, int max_depth, struct moon_err *err) {

@@ -12,8 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BATCH 32
-#define ROOM  8 /* stack is asked for by so many members: a task waits with the stack it has grown */
+#define BATCH         32
+#define LENIENT_DEPTH 400 /* leaves room for what a document is kept in */
+#define ROOM          8   /* stack is asked for by so many members: a task waits with the stack it has grown */
 
 struct encoder {
     lua_State *L;
@@ -98,6 +99,10 @@ static inline int put(struct encoder *e, char c) {
 }
 
 static int put_string(struct encoder *e, const char *s, size_t len, const struct level *at, const char *what) {
+    if (e->how->lenient) {
+        size_t max = e->how->max_string;
+        return moon_json_put_text(e->out, s, len, max != 0 ? max : len) != 0 ? no_memory(e) : 0;
+    }
     int rc = moon_json_put_string(e->out, s, len);
     if (rc == 0)
         return 0;
@@ -113,6 +118,8 @@ static int put_number(struct encoder *e, int idx, const struct level *up) {
         rc = moon_json_put_int(e->out, v);
         if (rc == MOON_ERANGE && e->how->wide_integers)
             rc = moon_buf_printf(e->out, "%lld", (long long)v);
+        if (rc == MOON_ERANGE && e->how->lenient)
+            rc = moon_buf_printf(e->out, "\"%lld\"", (long long)v);
         if (rc == MOON_ERANGE)
             return fail(e, up, rc,
                         "the integer %lld is beyond 2^53-1, where JSON numbers stop being exact; send a string",
@@ -120,6 +127,8 @@ static int put_number(struct encoder *e, int idx, const struct level *up) {
     } else {
         double v = lua_tonumber(e->L, idx);
         rc = moon_json_put_number(e->out, v);
+        if (rc == MOON_EINVAL && e->how->lenient)
+            rc = moon_buf_puts(e->out, isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
         if (rc == MOON_EINVAL)
             return fail(e, up, rc, "%s has no JSON form", isnan(v) ? "nan" : "an infinite number");
     }
@@ -169,18 +178,34 @@ static int encode_item(struct encoder *e, struct level *at) {
     return rc;
 }
 
+static int encode_odd(struct encoder *e, int idx, const struct level *up);
+
+/* Whether no more than n items of this table are written. */
+static bool is_full(const struct encoder *e, const struct level *at, lua_Integer n) {
+    return e->how->max_items != 0 && at->depth > 1 && n >= e->how->max_items;
+}
+
 static int encode_array(struct encoder *e, int idx, const struct level *up) {
     lua_State *L = e->L;
     struct level at = {up, lua_topointer(L, idx), NULL, 0, 0, up != NULL ? up->depth + 1 : 1};
     lua_Integer n = 0;
+    size_t begin = e->out->len;
     int rc = put(e, '[');
     if (rc != 0)
         return rc;
     for (lua_pushnil(L); lua_next(L, idx) != 0;) { /* as a rule the keys come in order */
+        if (is_full(e, &at, at.index)) {
+            lua_pop(L, 2);
+            break;
+        }
         if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != at.index + 1) {
             lua_pop(L, 2);
-            if ((rc = count_items(e, idx, up, &n)) != 0)
-                return rc;
+            if ((rc = count_items(e, idx, up, &n)) != 0) {
+                e->out->len = begin;
+                return e->how->lenient ? encode_odd(e, idx, up) : rc;
+            }
+            if (is_full(e, &at, n))
+                n = e->how->max_items;
             while (at.index < n) {
                 lua_rawgeti(L, idx, ++at.index);
                 if ((rc = encode_item(e, &at)) != 0)
@@ -211,6 +236,8 @@ static int encode_members(struct encoder *e, struct moon_json_entry *entries, si
     lua_State *L = e->L;
     int rc = n == 0 ? put(e, '{') : 0;
     moon_json_sort(entries, n);
+    if (is_full(e, at, (lua_Integer)n))
+        n = (size_t)e->how->max_items;
     for (size_t i = 0; i < n && rc == 0; i++) {
         at->key = entries[i].key;
         at->len = entries[i].len;
@@ -228,6 +255,17 @@ static int encode_members(struct encoder *e, struct moon_json_entry *entries, si
     return rc != 0 ? rc : put(e, '}');
 }
 
+/* A key that can be sorted and written. A strict encoder finds bad UTF-8 when it writes it. */
+static bool is_name(const struct encoder *e, int key) {
+    size_t len;
+    if (lua_type(e->L, key) != LUA_TSTRING)
+        return false;
+    if (!e->how->lenient)
+        return true;
+    const char *s = lua_tolstring(e->L, key, &len);
+    return moon_utf8_valid(s, len) == len;
+}
+
 /* More than BATCH keys: they go to a table, and their entries to a userdata. */
 static int encode_large(struct encoder *e, int idx, const struct level *up, struct level *at) {
     lua_State *L = e->L;
@@ -242,8 +280,8 @@ static int encode_large(struct encoder *e, int idx, const struct level *up, stru
     struct moon_json_entry *entries = lua_newuserdatauv(L, count * sizeof *entries, 0);
     for (lua_pushnil(L); lua_next(L, idx) != 0; n++) {
         lua_pop(L, 1);
-        if (lua_type(L, -1) != LUA_TSTRING)
-            return fail_key(e, up, false);
+        if (!is_name(e, -1))
+            return e->how->lenient ? encode_odd(e, idx, up) : fail_key(e, up, false);
         if (n == count)
             return fail(e, up, MOON_EINVAL, "the table changed while it was encoded");
         entries[n].key = lua_tolstring(L, -1, &entries[n].len);
@@ -266,9 +304,9 @@ static int encode_object(struct encoder *e, int idx, const struct level *up) {
     for (lua_pushnil(L); lua_next(L, idx) != 0; n++) {
         if (n % ROOM == 0 && !lua_checkstack(L, 2 * ROOM + 12))
             return no_memory(e);
-        if (lua_type(L, -2) != LUA_TSTRING) {
+        if (!is_name(e, -2)) {
             lua_pop(L, 1);
-            return fail_key(e, up, false);
+            return e->how->lenient ? encode_odd(e, idx, up) : fail_key(e, up, false);
         }
         if (n == BATCH) {
             lua_settop(L, top);
@@ -279,6 +317,43 @@ static int encode_object(struct encoder *e, int idx, const struct level *up) {
         lua_pushvalue(L, -2); /* key and value stay; the copy is lua_next's */
     }
     int rc = encode_members(e, entries, n, 0, &at);
+    lua_settop(L, top);
+    return rc;
+}
+
+/* Pushes the name that a lenient encoder writes for the key at `key`. [-0, +1, m] */
+static void push_name(lua_State *L, int key) {
+    size_t len;
+    if (lua_type(L, key) == LUA_TBOOLEAN) {
+        lua_pushstring(L, lua_toboolean(L, key) ? "true" : "false");
+    } else if (lua_type(L, key) != LUA_TSTRING && lua_type(L, key) != LUA_TNUMBER) {
+        lua_pushfstring(L, "(%s)", lua_typename(L, lua_type(L, key)));
+    } else {
+        lua_pushvalue(L, key); /* lua_tolstring changes a number in its place */
+        const char *s = lua_tolstring(L, -1, &len);
+        size_t n = moon_utf8_repair(s, len, NULL);
+        char *name = lua_newuserdatauv(L, n + 1, 0);
+        moon_utf8_repair(s, len, name);
+        lua_pushlstring(L, name, n);
+        lua_replace(L, -3);
+        lua_pop(L, 1);
+    }
+}
+
+/* A table with keys of any kind, as an object. */
+static int encode_odd(struct encoder *e, int idx, const struct level *up) {
+    lua_State *L = e->L;
+    struct level self = {up, lua_topointer(L, idx), "", 0, 0, up != NULL ? up->depth + 1 : 1}; /* the copy is another */
+    int top = lua_gettop(L);
+    if (!lua_checkstack(L, 12))
+        return no_memory(e);
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, idx) != 0; lua_pop(L, 1)) {
+        push_name(L, lua_gettop(L) - 1);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, top + 1);
+    }
+    int rc = encode_object(e, top + 1, &self);
     lua_settop(L, top);
     return rc;
 }
@@ -322,13 +397,22 @@ static int encode_marked(struct encoder *e, int idx, const struct level *up, boo
     return rc;
 }
 
+/* What stands for a value that has no JSON form. */
+static int put_words(struct encoder *e, const char *words) {
+    return moon_buf_printf(e->out, "\"%s\"", words) != 0 ? no_memory(e) : 0;
+}
+
 static int encode_table(struct encoder *e, int idx, const struct level *up) {
     lua_State *L = e->L;
     const void *self = lua_topointer(L, idx);
     for (const struct level *at = up; at != NULL; at = at->up) {
+        if (at->table == self && e->how->lenient)
+            return put_words(e, "(a table that contains itself)");
         if (at->table == self)
             return fail(e, up, MOON_EINVAL, "this table contains itself");
     }
+    if (up != NULL && up->depth >= LENIENT_DEPTH && e->how->lenient)
+        return put_words(e, "(nested too deep)");
     if (up != NULL && up->depth >= MOON_JSON_DEPTH)
         return fail(e, up, MOON_EINVAL, "nested deeper than %d levels", MOON_JSON_DEPTH);
     if (!lua_checkstack(L, 12))
@@ -368,6 +452,11 @@ static int encode_value(struct encoder *e, int idx, const struct level *up) {
     default:
         break;
     }
+    if (e->how->lenient) {
+        char words[40];
+        snprintf(words, sizeof words, "(%s)", lua_typename(L, type));
+        return put_words(e, words);
+    }
     return fail(e, up, MOON_EINVAL, "%s %s has no JSON form%s", strchr("aeiou", lua_typename(L, type)[0]) ? "an" : "a",
                 lua_typename(L, type), type == LUA_TNIL ? " (json.null has)" : "");
 }
@@ -385,4 +474,10 @@ int moon_lua_json_encode_as(lua_State *L, int idx, struct moon_buf *out, struct 
 int moon_lua_json_encode(lua_State *L, int idx, struct moon_buf *out, struct moon_err *err) {
     struct moon_lua_json_encoding how = {.wide_integers = false};
     return moon_lua_json_encode_as(L, idx, out, &how, err);
+}
+
+int moon_lua_json_encode_any(lua_State *L, int idx, struct moon_buf *out, size_t max_string, int max_items) {
+    struct moon_lua_json_encoding how = {.lenient = true, .max_string = max_string, .max_items = max_items};
+    struct moon_err err;
+    return moon_lua_json_encode_as(L, idx, out, &how, &err);
 }

@@ -73,22 +73,6 @@ static int fail_found(struct moon_json_reader *r, const char *at, struct moon_er
 
 /* ---- strings ---- */
 
-static int hex4(const char *p, const char *end) {
-    int v = 0;
-    if (end - p < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        int c = (unsigned char)p[i], lower = c | 0x20;
-        if (c >= '0' && c <= '9')
-            v = v * 16 + c - '0';
-        else if (lower >= 'a' && lower <= 'f')
-            v = v * 16 + lower - 'a' + 10;
-        else
-            return -1;
-    }
-    return v;
-}
-
 /* p is at a backslash. Returns what follows the escape, or NULL with *why. */
 static const char *check_escape(const char *p, const char *end, const char **why) {
     *why = "this escape is not one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX";
@@ -96,7 +80,7 @@ static const char *check_escape(const char *p, const char *end, const char **why
         return NULL;
     if (p[1] != 'u')
         return p[1] != '\0' && strchr("\"\\/bfnrt", p[1]) != NULL ? p + 2 : NULL;
-    int u = hex4(p + 2, end);
+    int u = json_hex4(p + 2, end);
     if (u < 0) {
         *why = "\\u needs four hexadecimal digits";
         return NULL;
@@ -106,7 +90,7 @@ static const char *check_escape(const char *p, const char *end, const char **why
     *why = "this \\u escape is half a surrogate pair";
     if (u > 0xdbff || end - p < 12 || p[6] != '\\' || p[7] != 'u')
         return NULL;
-    int low = hex4(p + 8, end);
+    int low = json_hex4(p + 8, end);
     return low >= 0xdc00 && low <= 0xdfff ? p + 12 : NULL;
 }
 
@@ -127,10 +111,10 @@ size_t moon_json_unescape(const char *text, size_t len, char *out) {
             p += 2;
             continue;
         }
-        unsigned u = (unsigned)hex4(p + 2, end);
+        unsigned u = (unsigned)json_hex4(p + 2, end);
         p += 6;
         if (u >= 0xd800 && u <= 0xdfff) {
-            u = 0x10000 + ((u - 0xd800) << 10) + ((unsigned)hex4(p + 2, end) - 0xdc00);
+            u = 0x10000 + ((u - 0xd800) << 10) + ((unsigned)json_hex4(p + 2, end) - 0xdc00);
             p += 6;
         }
         if (u < 0x80) {
@@ -201,6 +185,22 @@ static const char *skip_digits(const char *p, const char *end) {
     return p;
 }
 
+/* An integer beyond int64 that a double holds just as it is written: what the writer makes of one can be read back. */
+static bool is_wide_double(const char *start, const char *end, struct moon_json_token *tok) {
+    char text[32], digits[18];
+    int point, n = 0, count;
+    bool negative = *start == '-';
+    size_t len = (size_t)(end - start) - negative;
+    if (len > 21)
+        return false;
+    tok->type = MOON_JSON_NUMBER;
+    tok->number = moon_json_decimal(start, (size_t)(end - start));
+    count = moon_json_digits(fabs(tok->number), digits, &point);
+    for (; n < point && n < (int)sizeof text; n++)
+        text[n] = n < count ? digits[n] : '0';
+    return (size_t)n == len && memcmp(text, start + negative, len) == 0;
+}
+
 static int read_number(struct moon_json_reader *r, const char *start, struct moon_json_token *tok,
                        struct moon_err *err) {
     const char *p = start, *end = r->end, *digits;
@@ -214,13 +214,15 @@ static int read_number(struct moon_json_reader *r, const char *start, struct moo
         return fail(r, start, err, MOON_EPARSE, "a number can't begin with a zero followed by more digits");
     if (p == end || (*p != '.' && (*p | 0x20) != 'e')) {
         uint64_t v = 0;
-        if (p - digits > 19)
-            return fail(r, start, err, MOON_ERANGE, "this integer does not fit 64 bits");
-        for (const char *d = digits; d < p; d++)
+        bool wide = p - digits > 19;
+        for (const char *d = digits; d < p && !wide; d++)
             v = v * 10 + (uint64_t)(*d - '0'); /* 19 digits fit uint64_t */
-        if (v > (uint64_t)INT64_MAX + negative)
-            return fail(r, start, err, MOON_ERANGE, "this integer does not fit 64 bits");
         r->p = p;
+        if (wide || v > (uint64_t)INT64_MAX + negative) {
+            if (is_wide_double(start, p, tok))
+                return 0;
+            return fail(r, start, err, MOON_ERANGE, "this integer does not fit 64 bits");
+        }
         if (negative && v == 0) {
             tok->type = MOON_JSON_NUMBER;
             tok->number = -0.0;

@@ -129,4 +129,21 @@ static inline size_t json_utf8_sequence(const char *p, const char *end) {
     return 4;
 }
 
+/* The value of the four hexadecimal digits at p, or -1. */
+static inline int json_hex4(const char *p, const char *end) {
+    int v = 0;
+    if (end - p < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        int c = (unsigned char)p[i], lower = c | 0x20;
+        if (c >= '0' && c <= '9')
+            v = v * 16 + c - '0';
+        else if (lower >= 'a' && lower <= 'f')
+            v = v * 16 + lower - 'a' + 10;
+        else
+            return -1;
+    }
+    return v;
+}
+
 #endif

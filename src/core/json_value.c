@@ -17,6 +17,7 @@ struct builder {
     size_t len, cap;
     void *arena;
     struct moon_err *err;
+    bool lenient; /* of a key that comes twice the last is kept; else it is refused */
 };
 
 static int build_value(struct builder *b, struct moon_json_value *out);
@@ -58,6 +59,14 @@ static int compare_keys(const void *pa, const void *pb) {
     return memcmp(a->key, b->key, a->key_len);
 }
 
+/* As compare_keys, those of one key in their order. */
+static int compare_places(const void *pa, const void *pb) {
+    const struct moon_json_member *a = *(const struct moon_json_member *const *)pa;
+    const struct moon_json_member *b = *(const struct moon_json_member *const *)pb;
+    int d = compare_keys(pa, pb);
+    return d != 0 ? d : (a > b) - (a < b);
+}
+
 static bool same_key(const struct moon_json_member *a, const struct moon_json_member *b) {
     return a->key_len == b->key_len && memcmp(a->key, b->key, a->key_len) == 0;
 }
@@ -89,6 +98,28 @@ static int check_duplicates(struct builder *b, const struct moon_json_member *m,
     return rc;
 }
 
+/* The members from base on without those that another of the same key follows. */
+static int drop_duplicates(struct builder *b, size_t base) {
+    size_t n = b->len - base, kept = 0;
+    const struct moon_json_member **sorted = malloc((n + 1) * sizeof *sorted);
+    if (sorted == NULL)
+        return no_memory(b);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &b->stack[base + i];
+    qsort(sorted, n, sizeof *sorted, compare_places);
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (same_key(sorted[i], sorted[i + 1]))
+            b->stack[sorted[i] - b->stack].key = NULL;
+    }
+    free(sorted);
+    for (size_t i = base; i < b->len; i++) {
+        if (b->stack[i].key != NULL)
+            b->stack[base + kept++] = b->stack[i];
+    }
+    b->len = base + kept;
+    return 0;
+}
+
 static int build_object(struct builder *b, struct moon_json_value *out) {
     size_t base = b->len, index;
     struct moon_json_value value;
@@ -100,7 +131,7 @@ static int build_object(struct builder *b, struct moon_json_value *out) {
             break;
         if ((rc = push(b, &index)) != 0 || (rc = keep_string(b, &b->stack[index].key, &b->stack[index].key_len)) != 0)
             return rc;
-        for (size_t i = base; i < index && index - base < PAIRWISE; i++) {
+        for (size_t i = base; i < index && index - base < PAIRWISE && !b->lenient; i++) {
             size_t line, column;
             if (!same_key(&b->stack[i], &b->stack[index]))
                 continue;
@@ -113,6 +144,8 @@ static int build_object(struct builder *b, struct moon_json_value *out) {
             return rc;
         b->stack[index].value = value;
     }
+    if (b->lenient && (rc = drop_duplicates(b, base)) != 0)
+        return rc;
     size_t n = b->len - base;
     out->type = MOON_JSON_OBJECT;
     out->u.object.len = n;
@@ -122,7 +155,7 @@ static int build_object(struct builder *b, struct moon_json_value *out) {
     if (n > 0)
         memcpy(out->u.object.members, b->stack + base, n * sizeof *b->stack);
     b->len = base;
-    return n > PAIRWISE ? check_duplicates(b, out->u.object.members, n) : 0;
+    return n > PAIRWISE && !b->lenient ? check_duplicates(b, out->u.object.members, n) : 0;
 }
 
 static int build_array(struct builder *b, struct moon_json_value *out) {
@@ -171,8 +204,8 @@ static int build_value(struct builder *b, struct moon_json_value *out) {
     }
 }
 
-int moon_json_parse(struct moon_json_doc *doc, const char *text, size_t len, struct moon_err *err) {
-    struct builder b = {.err = err};
+static int parse(struct moon_json_doc *doc, const char *text, size_t len, bool lenient, struct moon_err *err) {
+    struct builder b = {.err = err, .lenient = lenient};
     int rc;
     moon_json_reader_init(&b.reader, text, len, 0);
     rc = next(&b);
@@ -188,6 +221,21 @@ int moon_json_parse(struct moon_json_doc *doc, const char *text, size_t len, str
     }
     doc->arena = b.arena;
     return 0;
+}
+
+int moon_json_parse(struct moon_json_doc *doc, const char *text, size_t len, struct moon_err *err) {
+    return parse(doc, text, len, false, err);
+}
+
+int moon_json_parse_lenient(struct moon_json_doc *doc, const char *text, size_t len, struct moon_err *err) {
+    size_t n = moon_json_repair(text, len, MOON_JSON_LENIENT_DEPTH, NULL);
+    char *repaired = malloc(n + 1);
+    if (repaired == NULL)
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    moon_json_repair(text, len, MOON_JSON_LENIENT_DEPTH, repaired);
+    int rc = parse(doc, repaired, n, true, err);
+    free(repaired);
+    return rc;
 }
 
 void moon_json_doc_release(struct moon_json_doc *doc) {

@@ -133,3 +133,44 @@ t.test("a record is written as its table would be, without what it does not name
   own.a = own
   t.ok(select(2, json.encode(own)).message:find("contains itself", 1, true))
 end)
+
+t.test("what others wrote is read and kept", function()
+  local text = '{"id":18446744073709551615,"at":1796068869340511487,"p":1e999,"s":"\255\\ud800",'
+    .. '"s2":"x","s2":"y","n":NaN}'
+  t.fails("range", json.decode(text))
+  local v = assert(json.decode(text, { lenient = true }))
+  t.eq(v, {
+    id = "18446744073709551615", at = 1796068869340511487, p = "1e999", s = "\239\191\189\239\191\189", s2 = "y",
+    n = "NaN",
+  })
+  t.fails("range", json.encode(v))
+  local kept = assert(json.encode(v, { lenient = true }))
+  t.ok(kept:find('"at":1796068869340511487', 1, true))
+  t.eq(json.decode(kept, { lenient = true }), v)
+  t.eq(assert(json.decode("\239\187\191[]", { lenient = true })), {})
+  local err = select(2, json.decode("\239\187\191<html>", { lenient = true }))
+  t.ok(err.message:find("found '<'", 1, true))
+  local keys = {}
+  for i = 1, 90 do keys[i] = ('"k%d":%d'):format(i % 45, i) end
+  local many = assert(json.decode("{" .. table.concat(keys, ",") .. "}", { lenient = true }))
+  for i = 46, 90 do t.eq(many["k" .. i % 45], i) end
+  t.raises(json.decode, "unknown option", "1", { lax = true })
+end)
+
+t.test("every value can be written", function()
+  local loop = { 1 }
+  loop[2] = loop
+  local deep = {}
+  local at = deep
+  for _ = 1, 600 do
+    at.a = {}
+    at = at.a
+  end
+  local odd = { [1] = "a", [3] = "b", [true] = print, ["\128"] = -1 / 0, [0.5] = json.null }
+  for _, v in ipairs { loop, deep, odd, { [json.null] = 1 }, "\237\160\128" } do
+    t.eq(json.encode(v), nil)
+    t.ok(json.decode(assert(json.encode(v, { lenient = true }))))
+  end
+  t.eq(json.encode(odd, { lenient = true }),
+    '{"0.5":null,"1":"a","3":"b","true":"(function)","\239\191\189":"-Infinity"}')
+end)

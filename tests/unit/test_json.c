@@ -172,6 +172,95 @@ static void depth_is_bounded(void **state) {
     free(deep);
 }
 
+/* ---- what others wrote ---- */
+
+static void repairs(const char *text, size_t len, int depth, const char *expected) {
+    struct moon_err err;
+    size_t n = moon_json_repair(text, len, depth, NULL);
+    char *out = malloc(n + 1);
+    assert_non_null(out);
+    assert_int_equal(moon_json_repair(text, len, depth, out), n);
+    out[n] = '\0';
+    assert_string_equal(out, expected);
+    if (expected[0] == '{' || expected[0] == '[')
+        assert_int_equal(read_all(out, n, 0, false, &err), 0);
+    free(out);
+}
+
+#define REPAIRS(text, expected) repairs(text, sizeof(text) - 1, 8, expected)
+
+static void lenient(void **state) {
+    static const char deep[] = "[[\"]\",[{\"a\":\"\\\"\\n\xff\"}]],2]";
+    (void)state;
+    REPAIRS("{\"a\":[1,-2.5e3,true,null]}", "{\"a\":[1,-2.5e3,true,null]}");
+    REPAIRS("\xef\xbb\xbf[1]", "[1]");
+    REPAIRS("[1]\0\0", "[1]  ");
+    REPAIRS("[18446744073709551615,-9223372036854775809,1e400,-1e999,1E+9999999999]",
+            "[\"18446744073709551615\",\"-9223372036854775809\",\"1e400\",\"-1e999\",\"1E+9999999999\"]");
+    REPAIRS("[9223372036854775807,100000000000000000000]", "[9223372036854775807,100000000000000000000]");
+    REPAIRS("[NaN,Infinity,-Infinity]", "[\"NaN\",\"Infinity\",\"-Infinity\"]");
+    REPAIRS("[\"\\ud83d\",\"\\ude00x\",\"\\ud83d\\ude00\",\"\\ud83d\\ud83d\\ude00\"]",
+            "[\"\xef\xbf\xbd\",\"\xef\xbf\xbdx\",\"\\ud83d\\ude00\",\"\xef\xbf\xbd\\ud83d\\ude00\"]");
+    REPAIRS(
+        "[\"\xff\xc3\",\"\xe2\x82\",\"\xed\xa0\x80\",\"\xf0\x9f\x98z\"]",
+        "[\"\xef\xbf\xbd\xef\xbf\xbd\",\"\xef\xbf\xbd\",\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\",\"\xef\xbf\xbdz\"]");
+    REPAIRS("[\"a\nb\0c\",\"\\x41\\u12\"]", "[\"a\\u000ab\\u0000c\",\"\\\\x41\\\\u12\"]");
+    repairs(deep, sizeof deep - 1, 2, "[[\"]\",\"[{\\\"a\\\":\\\"\\\\\\\"\\\\n\xef\xbf\xbd\\\"}]\"],2]");
+    repairs(NULL, 0, 1, "");
+}
+
+static void lenient_tree(void **state) {
+    static const char text[] = "\xef\xbb\xbf{\"a\":1,\"b\":\"\xff\",\"a\":{\"n\":1e999},\"c\":[],\"b\":2}";
+    struct moon_json_doc doc;
+    struct moon_err err;
+    size_t len;
+    (void)state;
+    assert_int_equal(moon_json_parse_lenient(&doc, text, sizeof text - 1, &err), 0);
+    assert_int_equal(doc.root.u.object.len, 3);
+    assert_string_equal(moon_json_get_string(moon_json_get(&doc.root, "a"), "n", &len), "1e999");
+    assert_int_equal(moon_json_get(&doc.root, "b")->u.integer, 2);
+    assert_non_null(moon_json_get(&doc.root, "c"));
+    moon_json_doc_release(&doc);
+    assert_int_equal(moon_json_parse_lenient(&doc, "{\"a\"", 4, &err), MOON_EPARSE);
+}
+
+static void any_text(void **state) {
+    struct moon_buf b = MOON_BUF_INIT;
+    char out[16];
+    (void)state;
+    assert_int_equal(moon_json_put_text(&b, "a\n\xff\"", 4, 100), 0);
+    assert_string_equal(b.data, "\"a\\u000a\xef\xbf\xbd\\\"\"");
+    moon_buf_clear(&b);
+    assert_int_equal(moon_json_put_text(&b,
+                                        "ab\xc3\xa9"
+                                        "cd",
+                                        6, 3),
+                     0); /* never in the middle of a character */
+    assert_string_equal(b.data, "\"ab... (6 bytes)\"");
+    moon_buf_release(&b);
+    assert_int_equal(moon_utf8_repair("a\xe9z", 3, NULL), 5);
+    assert_int_equal(moon_utf8_repair("a\xe9z", 3, out), 5);
+    assert_memory_equal(out, "a\xef\xbf\xbdz", 5);
+}
+
+/* What the writer makes of a number can be read back. */
+static void wide_numbers(void **state) {
+    static const double list[] = {9223372036854775808.0, 1e20, 123456789012345680000.0, 999999999999999900000.0, 1e21};
+    struct moon_json_reader r;
+    struct moon_json_token tok;
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof list / sizeof *list; i++) {
+        double v = i % 2 ? -list[i / 2] : list[i / 2];
+        struct moon_buf b = MOON_BUF_INIT;
+        assert_int_equal(moon_json_put_number(&b, v), 0);
+        moon_json_reader_init(&r, b.data, b.len, 0);
+        assert_int_equal(moon_json_next(&r, &tok, NULL), 0);
+        assert_true(tok.type == MOON_JSON_NUMBER && tok.number == v);
+        moon_json_reader_release(&r);
+        moon_buf_release(&b);
+    }
+}
+
 /* ---- writing ---- */
 
 static void check_string(const char *s, size_t len, const char *expected) {
@@ -358,6 +447,10 @@ int main(void) {
         cmocka_unit_test(columns_count_characters),
         cmocka_unit_test(string_values),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(lenient),
+        cmocka_unit_test(lenient_tree),
+        cmocka_unit_test(any_text),
+        cmocka_unit_test(wide_numbers),
         cmocka_unit_test(strings_out),
         cmocka_unit_test(integers_out),
         cmocka_unit_test(keys_sort_by_utf16),

@@ -1,5 +1,6 @@
 -- context.lua - what a command works with: the global flags, and the one place its result goes out. A result is kept
 -- until the command has ended, so that a failure after it still leaves one JSON document.
+local errors = require "moongate.error"
 local host = require "moongate.host"
 local sandbox = require "moongate.sandbox"
 
@@ -68,8 +69,11 @@ end
 function Context:settle()
   if not self.json then return end
   local json = require "moongate.json"
-  local document, err = json.encode(with_metrics(self.value == nil and json.null or self.value, self.metrics))
-  if not document then error(err, 0) end
+  local value = with_metrics(self.value == nil and json.null or self.value, self.metrics)
+  local document, err = require("moongate.plain").encode(value)
+  if not document then -- not "invalid": what was done is done, and no input was at fault
+    error(errors.new { code = "script", message = "the result " .. err.message, where = err.where }, 0)
+  end
   self.encoded = document
 end
 

@@ -6,6 +6,7 @@ local host = require "moongate.host"
 local json = require "moongate.json"
 local log = require "moongate.log"
 local outbox = require "moongate.outbox"
+local plain = require "moongate.plain"
 local rows = require "moongate.outbox.rows"
 local sender = require "moongate.outbox.sender"
 local settings = require "moongate.cli.settings"
@@ -95,7 +96,7 @@ end
 function M.show(ctx, args)
   local row = get(open(), args.id)
   local m = shown(row)
-  m.body = json.decode(row.body)
+  m.body = plain.decode(row.body)
   m.headers = row.headers_json and json.decode(row.headers_json) or nil
   local lines = {}
   for _, key in ipairs { "id", "state", "webhook", "url", "event", "profile", "run_id", "step", "created_at", "next_at",

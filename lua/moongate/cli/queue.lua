@@ -3,6 +3,7 @@ local batch = require "moongate.batch"
 local diff = require "moongate.diff"
 local fail = require "moongate.cli.fail"
 local json = require "moongate.json"
+local plain = require "moongate.plain"
 local queued_writes = require "moongate.queued_writes"
 local words = require "moongate.lease.words"
 
@@ -63,7 +64,7 @@ end
 -- gateway adds to what was written is not told.
 local function changes_of(row)
   if not row.base or row.base.absent then return diff.compare(nil, row.content) end
-  local body = row.base.text and row.base.text ~= "" and json.decode(row.base.text) or nil
+  local body = row.base.text and row.base.text ~= "" and plain.decode(row.base.text) or nil
   local held = type(body) == "table" and type(body.configuration) == "table" and body.configuration or body
   local out = {}
   for _, change in ipairs(diff.compare(held, row.content)) do

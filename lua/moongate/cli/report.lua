@@ -89,22 +89,15 @@ function M.document(err, status)
   return { error = out }
 end
 
--- What any document can hold of an error whose fields (a script's, a gateway's) have no JSON form.
-local function bare(err, status)
-  local function ascii(v) return (tostring(v):gsub("[\128-\255]", "?")) end
-  return M.document({ code = ascii(err.code), message = ascii(err.message) }, status)
-end
-
 -- Tells the user and returns the exit status.
 function M.failure(ctx, raised)
   local err = M.normal(raised)
   local status = exit_status.of(err)
   host.write_err(table.concat(M.lines(ctx, err), "\n") .. "\n")
   if ctx.json then
-    local json = require "moongate.json"
     local document = M.document(err, status)
     document.metrics = ctx.metrics
-    ctx:document(json.encode(document) or assert(json.encode(bare(err, status))))
+    ctx:document(require("moongate.plain").write(document))
   end
   return status
 end

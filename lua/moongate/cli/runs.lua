@@ -6,6 +6,7 @@ local host = require "moongate.host"
 local journal = require "moongate.journal"
 local json = require "moongate.json"
 local log = require "moongate.log"
+local plain = require "moongate.plain"
 local runs = require "moongate.runs"
 local store = require "moongate.store"
 local text = require "moongate.cli.text"
@@ -74,7 +75,7 @@ local function record_line(rec)
   if rec.finished_at and rec.started_at and rec.finished_at > rec.started_at then
     parts[#parts + 1] = ("%d ms"):format(rec.finished_at - rec.started_at)
   end
-  local err = rec.state == "failed" and rec.error_json and json.decode(rec.error_json)
+  local err = rec.state == "failed" and rec.error_json and plain.decode(rec.error_json)
   if err then parts[#parts + 1] = tostring(err.message) end
   return table.concat(parts, "  ")
 end
@@ -83,7 +84,7 @@ local function record_data(rec)
   local out = {}
   for _, name in ipairs { "seq", "path", "name", "n", "kind", "state", "place" } do out[name] = rec[name] end
   for _, name in ipairs { "intent", "result", "error" } do
-    out[name] = rec[name .. "_json"] and json.decode(rec[name .. "_json"]) or nil
+    out[name] = rec[name .. "_json"] and plain.decode(rec[name .. "_json"]) or nil
   end
   for _, name in ipairs { "started_at", "finished_at" } do
     out[name] = rec[name] and time.iso(rec[name] / 1000) or nil
@@ -121,7 +122,7 @@ end
 function M.export(ctx, args)
   local db = open()
   local document = runs.export(db, runs.find(db, args.run))
-  ctx:result(document, assert(json.encode(document)))
+  ctx:result(document, plain.write(document))
 end
 
 -- ---- resume, fork, cancel ----

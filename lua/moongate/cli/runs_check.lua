@@ -8,6 +8,7 @@ local gateway = require "moongate.gateway"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
 local json = require "moongate.json"
+local plain = require "moongate.plain"
 local plain_text = require "moongate.plain_text"
 local runs = require "moongate.runs"
 local scope = require "moongate.scope"
@@ -36,7 +37,7 @@ local function client_of(j)
       if kept.error then return nil, errors.new(kept.error) end
       return {
         status = kept.status, body = kept.body, headers = { etag = kept.etag }, attempts = {},
-        correlation_id = kept.correlation_id, json = function(self) return json.decode(self.body) end,
+        correlation_id = kept.correlation_id, json = function(self) return plain.decode(self.body) end,
       }
     end,
   }
@@ -117,7 +118,7 @@ local function document_of(name, open)
     local db = open()
     return runs.export(db, runs.find(db, name))
   end
-  local document, err = json.decode(content)
+  local document, err = plain.decode(content)
   if type(document) == "table" and document.form == "moongate run 1" then return document end
   error(errors.new {
     code = "invalid", where = name,

@@ -4,6 +4,7 @@ local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local log = require "moongate.log"
+local plain = require "moongate.plain"
 local plain_text = require "moongate.plain_text"
 local secret = require "moongate.secret"
 local webhooks = require "moongate.webhooks"
@@ -205,7 +206,7 @@ end
 function Listener:finish()
   if not self.json or self.told then return end
   self.told = true
-  host.write(assert(json.encode { deliveries = json.array(self.list) }) .. "\n")
+  host.write(plain.write { deliveries = json.array(self.list) } .. "\n")
 end
 Listener.__close = Listener.finish
 

@@ -3,8 +3,8 @@
 -- For write.lua and gateway.lua.
 
 local errors = require "moongate.error"
-local json = require "moongate.json"
 local lease_stage = require "moongate.gateway.lease_stage"
+local plain = require "moongate.plain"
 local secret = require "moongate.secret"
 
 local M = {}
@@ -60,7 +60,7 @@ local function base_of(w)
   if w.gw._unread[w.path] then return nil end
   if not w.base then return { absent = true } end
   local original = w.gw._originals[w.base]
-  return { etag = w.base.etag, text = original and original.text or assert(json.encode(w.base_content)) }
+  return { etag = w.base.etag, text = original and original.text or plain.write(w.base_content) }
 end
 
 -- Options that the write is sent with later, as plain data.

@@ -12,6 +12,7 @@
 
 local errors = require "moongate.error"
 local json = require "moongate.json"
+local plain = require "moongate.plain"
 local scope = require "moongate.scope"
 
 local M = {}
@@ -42,7 +43,7 @@ function M.encode(what, results)
     list[i] = v
   end
   while list[#list] == json.null do list[#list] = nil end
-  local text, err = json.encode(list)
+  local text, err = plain.encode(list)
   if text then return text end
   error(errors.new {
     code = "script", message = ("%s: what it returned can't be kept: %s"):format(what, err.message),
@@ -52,7 +53,7 @@ end
 
 -- -> the values
 function M.decode(text)
-  local list = assert(json.decode(text))
+  local list = assert(plain.decode(text))
   local n = #list
   for i = 1, n do
     if list[i] == json.null then list[i] = nil end
@@ -62,12 +63,12 @@ end
 
 -- An error as it is kept: all of it that is plain data.
 function M.error_text(err)
-  if not errors.is(err) then return json.encode { code = "script", message = tostring(err) } end
+  if not errors.is(err) then return plain.write { code = "script", message = tostring(err) } end
   local out = {}
   for name, value in pairs(err) do
-    if name ~= "traceback" and json.encode(value) then out[name] = value end
+    if name ~= "traceback" and plain.encode(value) then out[name] = value end
   end
-  return assert(json.encode(out))
+  return plain.write(out)
 end
 
 function Record:results()
@@ -75,7 +76,7 @@ function Record:results()
 end
 
 function Record:intent()
-  return self.intent_json and assert(json.decode(self.intent_json)) or {}
+  return self.intent_json and assert(plain.decode(self.intent_json)) or {}
 end
 
 function Record:what()
@@ -101,7 +102,7 @@ end
 
 -- Raises the failure that was kept of it.
 function Record:raise()
-  local fields = self.error_json and json.decode(self.error_json) or {}
+  local fields = self.error_json and plain.decode(self.error_json) or {}
   fields.code, fields.message = fields.code or "failed", fields.message or self:what() .. " failed"
   error(errors.new(fields), 0)
 end
@@ -115,9 +116,9 @@ M.clean = require("moongate.span").clean
 local function clean_intent(text)
   local cleaned = M.clean(text)
   if cleaned == text then return text end
-  local intent = json.decode(cleaned)
+  local intent = plain.decode(cleaned)
   intent.redacted = true
-  return assert(json.encode(intent))
+  return plain.write(intent)
 end
 
 local COLUMNS = { "path", "name", "n", "kind", "state", "intent_json", "result_json", "error_json", "place" }
@@ -156,7 +157,7 @@ end
 -- intent: plain data, what is needed to find out later what became of it; nil: as it is.
 function Record:start(intent)
   if intent ~= nil then
-    local text, err = json.encode(intent)
+    local text, err = plain.encode(intent)
     if not text then
       error(errors.new { code = "script", message = ("%s: its intent can't be kept: %s"):format(self:what(),
         err.message) }, 0)
@@ -169,7 +170,7 @@ end
 
 -- A change of the intent while it is under way: what was learnt on the way (the id of a job).
 function Record:note(intent)
-  self.intent_json = assert(json.encode(intent))
+  self.intent_json = plain.write(intent)
   self.journal:commit({ self:_statement(false) }, self:what())
 end
 

@@ -7,6 +7,7 @@
 
 local clean = require("moongate.span").clean
 local json = require "moongate.json"
+local plain = require "moongate.plain"
 
 local M = {}
 
@@ -28,7 +29,7 @@ function Values:load(rows)
     local key = key_of(row.path, row.name)
     local entry = self.kept[key] or { at = 0, list = {} }
     self.kept[key] = entry
-    local list = assert(json.decode(row.value_json)).list
+    local list = assert(plain.decode(row.value_json)).list
     table.move(list, 1, #list, row.n, entry.list)
   end
 end
@@ -67,7 +68,7 @@ end
 
 -- An answer. It is not used when the run is taken up: what is read then is what is so then.
 function Values:saw(path, name, value)
-  local text = json.encode(value)
+  local text = plain.encode(value)
   if not text or #text > SEEN_MAX or self.seen_bytes + #text > SEEN_TOTAL then return end
   self.seen_bytes = self.seen_bytes + #text
   local key = key_of(path, name)
@@ -82,7 +83,7 @@ end
 -- Adds the rows of what is new to a list of statements.
 function Values:flush(statements, next_seq)
   for _, chunk in ipairs(self.dirty) do
-    local text = json.encode { before = next_seq, list = chunk.list }
+    local text = plain.encode { before = next_seq, list = chunk.list }
     text = text and clean(text)
     if text then
       statements[#statements + 1] = {

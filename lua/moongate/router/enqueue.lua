@@ -4,6 +4,7 @@
 
 local ids = require "moongate.router.ids"
 local json = require "moongate.json"
+local plain = require "moongate.plain"
 local stream = require "moongate.router.stream"
 local work_queue = require "moongate.work_queue"
 
@@ -27,7 +28,7 @@ local function entry(s, id_of, line, number)
   if item then return { request_id = id, payload = payload(item, number) } end
   return {
     request_id = id, payload = assert(json.encode { line = number, id = result.id }),
-    result = assert(json.encode(result)),
+    result = plain.write(result),
   }
 end
 

@@ -7,8 +7,8 @@ local checkpoint = require "moongate.router.checkpoint"
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
 local ids = require "moongate.router.ids"
-local json = require "moongate.json"
 local output = require "moongate.router.output"
+local plain = require "moongate.plain"
 local plain_text = require "moongate.plain_text"
 local prompt = require "moongate.router.prompt"
 local sealed = require "moongate.sealed"
@@ -174,7 +174,7 @@ function Stream:_prepare()
 end
 
 function Stream:_work()
-  local w, out, encode = send.worker(self.router), self.output, json.encode
+  local w, out, encode = send.worker(self.router), self.output, plain.write
   w.item = {}
   as_result(w.result)
   while true do

@@ -3,9 +3,9 @@
 -- the run, at most the timeout. For trace.lua only.
 
 local http = require "moongate.http"
-local json = require "moongate.json"
 local native = require "moongate.span"
 local otlp = require "moongate.trace.otlp"
+local plain = require "moongate.plain"
 local task = require "moongate.task"
 local time = require "moongate.time"
 
@@ -73,7 +73,7 @@ end
 -- One request -> true | nil, why
 local function post(self, batch, deadline)
   if not self.client then return nil, tostring(self.broken) end
-  local body, err = json.encode(otlp.request(self.settings, batch))
+  local body, err = plain.encode(otlp.request(self.settings, batch))
   if not body then return nil, err.message end
   local response
   response, err = self.client:request {

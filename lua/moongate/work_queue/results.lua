@@ -1,7 +1,7 @@
 -- results.lua - what has come of a queue's prompts, as JSON lines in the order of the input, in memory that does not
 -- grow. For cli/work.lua.
 
-local json = require "moongate.json"
+local plain = require "moongate.plain"
 local task = require "moongate.task"
 
 local M = {}
@@ -13,8 +13,8 @@ local OVER = { done = true, failed = true, dead = true }
 
 -- Of a prompt that was given up without an answer: its workers were lost, each time.
 local function lost(row)
-  local p = json.decode(row.payload_json)
-  return assert(json.encode {
+  local p = plain.decode(row.payload_json)
+  return plain.write({
     line = p.line, id = p.id, status = "failed", request_id = row.request_id,
     error = { code = "lost", message = ("given up: %d workers that had it are gone"):format(row.attempts) },
   })

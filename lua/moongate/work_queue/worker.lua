@@ -6,7 +6,7 @@ local closing = require "moongate.closing"
 local errors = require "moongate.error"
 local holder = require "moongate.outbox.holder"
 local http = require "moongate.http"
-local json = require "moongate.json"
+local plain = require "moongate.plain"
 local sealed = require "moongate.sealed"
 local send = require "moongate.router.send"
 local task = require "moongate.task"
@@ -25,7 +25,7 @@ Worker.__index = Worker
 
 -- What the enqueued prompt says -> what send.lua wants; or nil, err: its models are not there any more
 function Worker:_item(row)
-  local p = assert(json.decode(row.payload_json))
+  local p = assert(plain.decode(row.payload_json))
   local fallback = table.move(p.models, 2, #p.models, 1, {})
   local chain, faults = self.router.models:chain(p.models[1], fallback)
   if not chain then
@@ -40,7 +40,7 @@ end
 local function encode_result(result, line)
   result.line = line
   if result.error then result.error = workflow.error_data(result.error) end
-  return assert(json.encode(result))
+  return plain.write(result)
 end
 
 -- Seconds until the next try: twice as long as before, a half of it by chance, not less than the gateway asks for.
@@ -55,7 +55,7 @@ function Worker:_try(row, w)
     return { seq = row.seq, state = "failed", result = encode_result(
       { id = given.id, status = "failed", error = err, request_id = row.request_id }, given.line) }
   end
-  local facts = row.facts_json and json.decode(row.facts_json) or { at = 1 }
+  local facts = row.facts_json and plain.decode(row.facts_json) or { at = 1 }
   local verdict, outcome = send.once(self.router, item, w, self.deadline, facts)
   if verdict == "done" then
     return { seq = row.seq, state = outcome.error and "failed" or "done", result = encode_result(outcome, item.line) }
@@ -72,7 +72,7 @@ function Worker:_try(row, w)
     end
     after.wait = pause(settings, row.attempts + 1, outcome)
   end
-  after.facts = assert(json.encode(facts))
+  after.facts = plain.write(facts)
   return after
 end
 

@@ -27,7 +27,7 @@ local function record(fields)
   for k, v in pairs(fields) do
     if type(v) == "string" then fields[k] = clean(v) end
   end
-  assert(host.write("\30" .. assert(json.encode(fields)) .. "\n"))
+  assert(host.write("\30" .. require("moongate.plain").write(fields) .. "\n"))
 end
 
 -- An error as its place, a message, and what there is below it.
