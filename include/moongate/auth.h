@@ -56,6 +56,8 @@ void moon_auth_line_unref(struct moon_auth_line *line); /* NULL-safe; the last o
 /* Starts a mint, or joins the one under way. fn is called exactly once, unless the wait was left. */
 void moon_auth_wait(struct moon_auth *a, struct moon_auth_wait *w, void (*fn)(void *ud, const struct moon_err *err),
                     void *ud);
+/* What to do about the failure that fn was told of; "" when that is not known. */
+const char *moon_auth_hint(const struct moon_auth *a);
 void moon_auth_leave(struct moon_auth *a, struct moon_auth_wait *w); /* no-op when not waiting */
 /* A request with that line was answered 401. True: replay it once with a new token. */
 bool moon_auth_rejected(struct moon_auth *a, const struct moon_auth_line *line);

@@ -19,7 +19,6 @@ enum moon_cred_field {
     MOON_CRED_CLIENT_SECRET,
     MOON_CRED_ACCESS_TOKEN,   /* the user's own: never minted anew */
     MOON_CRED_EXTERNAL_TOKEN, /* EXTERNAL_AI_TOKEN, for the model's endpoint */
-    MOON_CRED_PROXY,          /* a URL, with user and password where set; NULL: libcurl's own variables decide */
     MOON_CRED_COUNT
 };
 enum moon_cred_source {
@@ -62,7 +61,7 @@ struct moon_cred_input {
 };
 
 /* An empty string in flag, environment or project counts as not set. Zeroed c; released by the caller, also after a
- * failure. MOON_EINVAL (a region, URL or proxy that can't be), MOON_EPARSE (profile file), MOON_ENOENT (a named profile
+ * failure. MOON_EINVAL (a region or URL that can't be), MOON_EPARSE (profile file), MOON_ENOENT (a named profile
  * that is not there), MOON_EIO, MOON_ENOMEM. */
 int moon_credentials_resolve(struct moon_credentials *c, const struct moon_cred_input *in, struct moon_err *err);
 void moon_credentials_release(struct moon_credentials *c); /* wipes; c is as zeroed */

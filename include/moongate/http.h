@@ -22,23 +22,28 @@ struct moon_http_call;
 struct moon_http_client;
 struct moon_log;
 struct moon_loop;
+struct moon_proxies;
 struct moon_rng;
 struct sockaddr;
 
 #define MOON_HTTP_BODY_MAX     ((size_t)64 << 20) /* largest request or (decoded) response body */
 #define MOON_HTTP_HEAD_MAX     ((size_t)64 << 10) /* largest header block of an answer */
 #define MOON_HTTP_ATTEMPTS_MAX 8
+#define MOON_HTTP_CERT_URLS    2
 #define MOON_HTTP_ORIGIN_SIZE  288 /* "https://host:port" and its NUL */
 
 struct moon_http_opts {
     struct moon_loop *loop; /* borrowed, as all below; its clock times everything */
     struct moon_rng *rng;
-    struct moon_log *log;   /* may be NULL */
-    const char *cacert;     /* PEM file of the CAs to trust; NULL: the system's */
-    const char *cert, *key; /* client certificate (PEM); NULL: none */
-    const char *proxy;      /* proxy URL; NULL: libcurl's own environment variables */
+    struct moon_log *log;                       /* may be NULL */
+    const char *cacert;                         /* PEM file of CAs to trust beside the others; NULL: none */
+    const char *cert_file, *cert_dir;           /* of CAs to trust in place of the system's; NULL: those */
+    const char *cert, *key;                     /* client certificate (PEM); NULL: none */
+    const char *passphrase;                     /* of the key; NULL: none */
+    const char *cert_urls[MOON_HTTP_CERT_URLS]; /* whose origins it is shown to: nobody else sees it */
+    const struct moon_proxies *proxies;         /* borrowed; NULL: no proxy is ever used */
     /* Asked before a socket is opened to the address that url's host has led to: 0, or what becomes the call's failure.
-     * NULL: nobody is asked. Not asked for a proxy's address. */
+     * NULL: nobody is asked. Not asked for the address of the proxy that the call goes through. */
     int (*may_connect)(void *ud, const char *url, const struct sockaddr *address, struct moon_err *err);
     void *may_connect_ud;
 };
@@ -184,6 +189,7 @@ const char *moon_http_correlation_id(const struct moon_http_result *r,
 int moon_http_escape(struct moon_buf *out, const char *text, size_t len);
 /* "https://api.example.com:8443" of a URL: scheme and host lower-case, the scheme's own port left out. MOON_EINVAL: no
  * http(s) URL, or one with user info. */
+bool moon_http_is_loopback(const char *origin); /* localhost, 127.0.0.0/8, [::1] */
 int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE], struct moon_err *err);
 
 /* "7.88.1 OpenSSL/3.0.11 ...": libcurl's version and what it was built with. */

@@ -229,7 +229,14 @@ static void on_token(void *ud, const struct moon_err *err) { /* loop context */
 static int token_k(lua_State *L, int status, lua_KContext idx) {
     struct l_wait *w = lua_touserdata(L, (int)idx);
     (void)status;
-    return w->err.code ? moon_fail(L, &w->err) : push_state(L, w->a);
+    if (!w->err.code)
+        return push_state(L, w->a);
+    int n = moon_fail(L, &w->err);
+    if (*moon_auth_hint(w->a)) {
+        lua_pushstring(L, moon_auth_hint(w->a));
+        lua_setfield(L, -2, "hint");
+    }
+    return n;
 }
 
 /* auth.token(handle) -> {source =, expires_at =} | nil, err. Mints if need be. */

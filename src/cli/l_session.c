@@ -237,6 +237,30 @@ static int l_use_gateway(lua_State *L) {
     return 1;
 }
 
+/* host.route(url) -> {proxy = "http://host:port" | nil, why = , error = } : how a request to it would leave this
+ * machine
+ */
+static int l_route(lua_State *L) {
+    const struct moon_session *s = session_of(L);
+    const char *url = luaL_checkstring(L, 1);
+    char origin[MOON_HTTP_ORIGIN_SIZE], why[MOON_PROXY_WHY] = "";
+    struct moon_err err;
+    if (moon_http_origin(url, strlen(url), origin, &err) != 0)
+        return moon_fail(L, &err);
+    bool loopback = moon_http_is_loopback(origin);
+    const struct moon_proxy *proxy = moon_proxies_for(&s->proxies, origin, loopback, why);
+    lua_newtable(L);
+    if (proxy) {
+        lua_pushstring(L, proxy->shown);
+        lua_setfield(L, -2, "proxy");
+    }
+    lua_pushstring(L, why);
+    lua_setfield(L, -2, "why");
+    if (!loopback)
+        set_error(L, "error", &s->proxies.wrong);
+    return 1;
+}
+
 /* ---- the rest ---- */
 
 /* host.cwd() -> the working directory | nil */
@@ -305,6 +329,7 @@ static const luaL_Reg funcs[] = {{"access", l_access},
                                  {"options", l_options},
                                  {"progress", l_progress},
                                  {"project", l_project},
+                                 {"route", l_route},
                                  {"state", l_state},
                                  {"use_gateway", l_use_gateway},
                                  {"version", l_version},

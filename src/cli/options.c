@@ -33,6 +33,7 @@ const struct moon_option moon_options_table[] = {
     {"cacert", 0, MOON_OPTION_STRING, AT(cacert), "MOONGATE_CACERT"},
     {"cert", 0, MOON_OPTION_STRING, AT(cert), "MOONGATE_CERT"},
     {"key", 0, MOON_OPTION_STRING, AT(key), "MOONGATE_KEY"},
+    {"key-passphrase-file", 0, MOON_OPTION_STRING, AT(key_passphrase_file), "MOONGATE_KEY_PASSPHRASE_FILE"},
     {"lua-dir", 0, MOON_OPTION_STRING, AT(lua_dir), "MOONGATE_LUA_DIR"},
     {"deadline", 0, MOON_OPTION_DURATION, AT(deadline), "MOONGATE_DEADLINE"},
     {"seed", 0, MOON_OPTION_UINT, AT(seed), "MOONGATE_SEED"},

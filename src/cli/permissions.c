@@ -145,6 +145,7 @@ static void keep_credentials(struct moon_session *s, int *rc) {
     }
     keep(s, getenv("PGPASSFILE"), true, rc);
     keep(s, s->options->key, true, rc);
+    keep(s, s->options->key_passphrase_file, true, rc);
 }
 
 static int keep_ours(struct moon_session *s) {

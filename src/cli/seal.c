@@ -70,7 +70,7 @@ static void allow_output(struct moon_landlock *l, const char *path) {
 
 static void allow_session(struct moon_landlock *l, struct moon_session *s) {
     const struct moon_options *o = s->options;
-    const char *const reads[] = {o->cacert, o->cert, o->key, o->lua_dir};
+    const char *const reads[] = {o->cacert, o->cert, o->key, o->key_passphrase_file, o->lua_dir};
     for (size_t i = 0; i < sizeof reads / sizeof *reads; i++)
         moon_landlock_read(l, reads[i]);
     allow_folder_of(l, s->audit_path.data);

@@ -5,6 +5,7 @@
 #include "paths.h"
 #include "permissions.h"
 
+#include "moongate/file.h"
 #include "moongate/json.h"
 #include "moongate/modules.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PASSPHRASE_MAX  4096
 #define VIRTUAL_START_S INT64_C(1767225600) /* 2026-01-01T00:00:00Z */
 
 /* ---- pieces ---- */
@@ -163,6 +165,28 @@ static int may_connect(void *ud, const char *url, const struct sockaddr *address
     return rc;
 }
 
+static const char *set_variable(const char *name) {
+    const char *v = getenv(name);
+    return v && *v ? v : NULL;
+}
+
+/* Of the client certificate's key: the file's first line, or the variable. Empty: none was given. */
+static int read_passphrase(struct moon_session *s, struct moon_buf *out, struct moon_err *err) {
+    const char *file = s->options->key_passphrase_file, *value = set_variable("MOONGATE_KEY_PASSPHRASE");
+    struct moon_err why;
+    int rc = file ? moon_file_read(file, PASSPHRASE_MAX, NULL, out, &why) : value ? moon_buf_puts(out, value) : 0;
+    if (rc != 0)
+        return file ? moon_err_set(err, rc, "--key-passphrase-file: %s", why.message)
+                    : moon_err_set(err, rc, "out of memory");
+    out->len = out->len ? strcspn(out->data, "\r\n") : 0;
+    if (out->len)
+        out->data[out->len] = '\0';
+    if (file && out->len == 0)
+        return moon_err_set(err, MOON_EINVAL, "--key-passphrase-file: %s is empty", file);
+    rc = out->len ? moon_redact_add(s->redact, out->data, out->len) : 0;
+    return rc == 0 ? 0 : moon_err_set(err, rc, "out of memory");
+}
+
 static int open_http(struct moon_session *s, struct moon_err *err) {
     struct moon_http_opts opts = {
         .may_connect = may_connect,
@@ -171,11 +195,22 @@ static int open_http(struct moon_session *s, struct moon_err *err) {
         .rng = &s->rng,
         .log = &s->log,
         .cacert = s->options->cacert,
+        .cert_file = set_variable("SSL_CERT_FILE"),
+        .cert_dir = set_variable("SSL_CERT_DIR"),
         .cert = s->options->cert,
         .key = s->options->key,
-        .proxy = s->credentials.field[MOON_CRED_PROXY].data,
+        .cert_urls = {s->credentials.endpoints.api, s->credentials.endpoints.login},
+        .proxies = &s->proxies,
     };
-    return moon_http_new(&s->http, &opts, err);
+    struct moon_buf passphrase = MOON_BUF_INIT;
+    int rc = read_passphrase(s, &passphrase, err);
+    opts.passphrase = passphrase.len ? passphrase.data : NULL;
+    if (rc == 0)
+        rc = moon_http_new(&s->http, &opts, err);
+    if (passphrase.data)
+        moon_wipe(passphrase.data, passphrase.cap);
+    moon_buf_release(&passphrase);
+    return rc;
 }
 
 static int open_host(struct moon_session *s, struct moon_err *err) {
@@ -252,6 +287,8 @@ int moon_session_open(struct moon_session *s, const struct moon_options *o, stru
     if ((rc = open_state(s, err)) != 0)
         return rc;
     moon_session_credentials(s, NULL, NULL, NULL);
+    if ((rc = moon_proxies_read(&s->proxies, environment, s, s->redact, err)) != 0)
+        return rc;
     if ((rc = moon_loop_new(&s->loop, &s->clock, s->clock.is_virtual ? &s->vclock : NULL, err)) != 0 ||
         (rc = open_http(s, err)) != 0 ||
         (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0 ||
@@ -315,6 +352,7 @@ void moon_session_close(struct moon_session *s) {
     moon_permit_free(s->permit);
     moon_loop_free(s->loop);
     moon_credentials_release(&s->credentials);
+    moon_proxies_release(&s->proxies);
     moon_project_free(s->project);
     moon_buf_release(&s->state);
     if (s->store_url.data)

@@ -15,6 +15,7 @@
 #include "moongate/log.h"
 #include "moongate/loop.h"
 #include "moongate/permit.h"
+#include "moongate/proxy.h"
 #include "moongate/redact.h"
 #include "moongate/rng.h"
 #include "moongate/store_queue.h"
@@ -35,6 +36,7 @@ struct moon_session {
     struct moon_credentials credentials;
     struct moon_err credentials_err; /* code 0, or why they can't be resolved */
     bool simulated;                  /* the credentials are a simulated gateway's */
+    struct moon_proxies proxies;     /* of the environment, for every call that leaves this machine */
     struct moon_http *http;
     struct moon_audit_queue *audit;
     struct moon_store_queue *store;

@@ -38,7 +38,6 @@ static const struct {
                                   "GENESYS_CLIENT_SECRET", "GENESYS_OAUTH_CLIENT_SECRET"}},
     [MOON_CRED_ACCESS_TOKEN] = {"access_token", "--access-token", true, {"GENESYSCLOUD_ACCESS_TOKEN"}},
     [MOON_CRED_EXTERNAL_TOKEN] = {"external_token", "--external-token", true, {"EXTERNAL_AI_TOKEN"}},
-    [MOON_CRED_PROXY] = {"proxy", "--proxy", true, {NULL}}, /* the environment's: proxy_from_env */
 };
 
 const char *moon_cred_field_name(enum moon_cred_field f) {
@@ -99,92 +98,9 @@ static int from_flag_env_project(struct moon_credentials *c, const struct moon_c
         if (v)
             return set(c, in, f, v, MOON_CRED_ENV, fields[f].env[i], err);
     }
-    if (f != MOON_CRED_PROXY && in->project[f] && *in->project[f])
+    if (in->project[f] && *in->project[f])
         return set(c, in, f, in->project[f], MOON_CRED_PROJECT, in->project_path ? in->project_path : "moongate.lua",
                    err);
-    return 0;
-}
-
-static int put_userinfo(struct moon_buf *b, const char *s) {
-    int rc = 0;
-    for (; *s && rc == 0; s++)
-        rc = isalnum((unsigned char)*s) || strchr("-._~", *s) ? moon_buf_putc(b, *s)
-                                                              : moon_buf_printf(b, "%%%02X", (unsigned char)*s);
-    return rc;
-}
-
-static bool valid_port(const char *s) {
-    size_t len = strlen(s);
-    long n = strtol(s, NULL, 10);
-    return len <= 5 && strspn(s, "0123456789") == len && n >= 1 && n <= 65535;
-}
-
-static bool valid_proxy_host(const char *host) {
-    for (const char *p = host; *p; p++)
-        if (!isalnum((unsigned char)*p) && !strchr("-._:[]", *p))
-            return false;
-    return true;
-}
-
-static bool valid_proxy_protocol(const char *protocol) {
-    static const char *const known[] = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(protocol, known[i]) == 0)
-            return true;
-    return false;
-}
-
-/* GENESYSCLOUD_PROXY_* -> "protocol://user:password@host:port". */
-static int build_proxy(const struct moon_cred_input *in, const char *host, struct moon_buf *url, struct moon_err *err) {
-    const char *protocol = env_get(in, "GENESYSCLOUD_PROXY_PROTOCOL");
-    const char *port = env_get(in, "GENESYSCLOUD_PROXY_PORT");
-    const char *user = env_get(in, "GENESYSCLOUD_PROXY_AUTH_USERNAME");
-    const char *password = env_get(in, "GENESYSCLOUD_PROXY_AUTH_PASSWORD");
-    if (!protocol)
-        protocol = "http";
-    if (!valid_proxy_protocol(protocol))
-        return moon_err_set(err, MOON_EINVAL,
-                            "GENESYSCLOUD_PROXY_PROTOCOL: '%.40s' is none of http, https, socks4, "
-                            "socks4a, socks5, socks5h",
-                            protocol);
-    if (!valid_proxy_host(host))
-        return moon_err_set(err, MOON_EINVAL, "GENESYSCLOUD_PROXY_HOST: '%.100s' is no host name", host);
-    if (port && !valid_port(port))
-        return moon_err_set(err, MOON_EINVAL, "GENESYSCLOUD_PROXY_PORT: '%.40s' is no port", port);
-    if (password && in->redact && moon_redact_add(in->redact, password, strlen(password)) != 0)
-        return no_memory(err);
-    int rc = moon_buf_printf(url, "%s://", protocol);
-    if (rc == 0 && user)
-        rc = put_userinfo(url, user);
-    if (rc == 0 && user && password && (rc = moon_buf_putc(url, ':')) == 0)
-        rc = put_userinfo(url, password);
-    if (rc == 0 && user)
-        rc = moon_buf_putc(url, '@');
-    if (rc == 0)
-        rc = moon_buf_puts(url, host);
-    if (rc == 0 && port)
-        rc = moon_buf_printf(url, ":%s", port);
-    return rc != 0 ? no_memory(err) : 0;
-}
-
-/* Its precedence is the environment's, so it comes between the flag and the project file. */
-static int find_proxy(struct moon_credentials *c, const struct moon_cred_input *in, struct moon_err *err) {
-    const char *host = env_get(in, "GENESYSCLOUD_PROXY_HOST");
-    if (is_set(c, MOON_CRED_PROXY))
-        return 0;
-    if (host) {
-        struct moon_buf url = MOON_BUF_INIT;
-        int rc = moon_buf_reserve(&url, 4096) != 0 ? no_memory(err) : build_proxy(in, host, &url, err);
-        if (rc == 0)
-            rc = set(c, in, MOON_CRED_PROXY, url.data, MOON_CRED_ENV, "GENESYSCLOUD_PROXY_HOST", err);
-        moon_wipe(url.data, url.cap);
-        moon_buf_release(&url);
-        return rc;
-    }
-    const char *project = in->project[MOON_CRED_PROXY];
-    if (project && *project)
-        return set(c, in, MOON_CRED_PROXY, project, MOON_CRED_PROJECT,
-                   in->project_path ? in->project_path : "moongate.lua", err);
     return 0;
 }
 
@@ -306,8 +222,6 @@ int moon_credentials_resolve(struct moon_credentials *c, const struct moon_cred_
     int rc = 0;
     for (int f = 0; f < MOON_CRED_COUNT && rc == 0; f++)
         rc = from_flag_env_project(c, in, (enum moon_cred_field)f, err);
-    if (rc == 0)
-        rc = find_proxy(c, in, err);
     if (rc == 0)
         rc = from_profile(c, in, err);
     return rc != 0 ? rc : locate(c, in, err);

@@ -226,6 +226,10 @@ void moon_auth_wait(struct moon_auth *a, struct moon_auth_wait *w, void (*fn)(vo
         moon_loop_defer(a->loop, &a->ended, moon_auth_mint_ended, a);
 }
 
+const char *moon_auth_hint(const struct moon_auth *a) {
+    return a->hint;
+}
+
 void moon_auth_leave(struct moon_auth *a, struct moon_auth_wait *w) {
     (void)a;
     if (!w->prev)

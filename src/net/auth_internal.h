@@ -31,6 +31,7 @@ struct moon_auth {
     int64_t give_up_ns;
     int64_t expires_at_ns; /* wall clock */
     struct moon_err failure;
+    char hint[320]; /* of failure: what to do; may be empty */
 };
 
 /* Starts a mint; moon_auth_mint_ended comes on a later turn, with a->failure.code 0 when a token is there. */

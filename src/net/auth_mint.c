@@ -22,7 +22,8 @@ static void ended(struct moon_auth *a) {
     moon_loop_defer(a->loop, &a->ended, moon_auth_mint_ended, a);
 }
 
-static void fail(struct moon_auth *a, int code, const char *what) {
+static void fail(struct moon_auth *a, int code, const char *what, const char *hint) {
+    snprintf(a->hint, sizeof a->hint, "%s", hint);
     moon_err_set(&a->failure, code, "no token from %s: %s", a->login_origin, what);
     ended(a);
 }
@@ -87,7 +88,7 @@ static int read_answer(struct answer *an, const struct moon_buf *body) {
 static void accept(struct moon_auth *a, const struct answer *an) {
     int64_t now = moon_loop_now_ns(a->loop);
     if (a->redact && moon_redact_add(a->redact, an->token, an->token_len) != 0) {
-        fail(a, MOON_ENOMEM, "out of memory");
+        fail(a, MOON_ENOMEM, "out of memory", "");
         return;
     }
     int rc = moon_token_minted(&a->token, an->token, an->token_len, an->expires_in, now);
@@ -115,21 +116,24 @@ static bool wait_and_try_again(struct moon_auth *a) {
 }
 
 static void refused(struct moon_auth *a, const struct moon_http_result *r, const struct answer *an) {
-    char what[400];
+    char what[600];
+    const char *hint = r->message.len ? r->hint.data : ""; /* one that is about TLS or a proxy */
     if (is_rate_limit(r, an) && wait_and_try_again(a))
         return;
     if (strcmp(an->error, "invalid_client") == 0 || (r->status == 401 && !an->error[0]))
         snprintf(what, sizeof what,
                  "it does not know this client (invalid_client): check the client id and secret, and that the region "
                  "is right");
+    else if (r->message.len && !an->error[0])
+        snprintf(what, sizeof what, "status %d: %s", r->status, r->message.data);
     else
         snprintf(what, sizeof what, "status %d%s%s%s%s", r->status, an->error[0] ? ", " : "", an->error,
                  an->description[0] ? ": " : "", an->description);
     bool rejected = r->status == 400 || r->status == 401 || r->status == 403;
     if (r->status >= 500 || r->status == 429 || is_rate_limit(r, an))
-        fail(a, MOON_ENETWORK, what); /* it is away, as if it could not be reached */
+        fail(a, MOON_ENETWORK, what, hint); /* it is away, as if it could not be reached */
     else
-        fail(a, rejected ? MOON_EAUTH : MOON_EHTTP, what);
+        fail(a, rejected ? MOON_EAUTH : MOON_EHTTP, what, hint);
 }
 
 static void on_answer(void *ud) {
@@ -140,11 +144,11 @@ static void on_answer(void *ud) {
     moon_http_call_free(a->call);
     a->call = NULL;
     if (r->code)
-        fail(a, r->code, r->message.len ? r->message.data : moon_code_name(r->code));
+        fail(a, r->code, r->message.len ? r->message.data : moon_code_name(r->code), r->hint.len ? r->hint.data : "");
     else if (r->status != 200)
         refused(a, r, &an);
     else if (rc != 0 || an.token_len == 0)
-        fail(a, MOON_EPROTOCOL, "its answer holds no access_token: is this the login host?");
+        fail(a, MOON_EPROTOCOL, "its answer holds no access_token: is this the login host?", "");
     else
         accept(a, &an);
     if (an.token)
@@ -186,7 +190,7 @@ static void try_mint(void *ud) {
     struct moon_err err;
     a->tries++;
     if (start_call(a, &err) != 0)
-        fail(a, err.code, err.message);
+        fail(a, err.code, err.message, "");
 }
 
 void moon_auth_mint(struct moon_auth *a) {

@@ -3,6 +3,8 @@
 #include "curl_pool.h"
 #include "curl_socket.h"
 
+#include "moongate/proxy.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -64,6 +66,7 @@ static int set_safety(CURL *e) {
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     return 0;
 }
@@ -74,21 +77,21 @@ static int set_env(CURL *e, const struct moon_curl_env *env, struct moon_curl_tr
     SET(CURLOPT_OPENSOCKETDATA, t);
     SET(CURLOPT_CLOSESOCKETFUNCTION, moon_curl_on_close);
     SET(CURLOPT_CLOSESOCKETDATA, env->sockets);
-    if (env->cacert)
-        SET(CURLOPT_CAINFO, env->cacert);
-    if (env->cert)
-        SET(CURLOPT_SSLCERT, env->cert);
-    if (env->key)
-        SET(CURLOPT_SSLKEY, env->key);
-    if (env->proxy)
-        SET(CURLOPT_PROXY, env->proxy);
-    if (!env->proxies)
-        SET(CURLOPT_NOPROXY, "*"); /* spares libcurl its look at the environment, for each request */
+    if (env->ca_file) {
+        SET(CURLOPT_CAINFO, env->ca_file);
+        SET(CURLOPT_PROXY_CAINFO, env->ca_file);
+    }
+    if (env->ca_path) {
+        SET(CURLOPT_CAPATH, env->ca_path);
+        SET(CURLOPT_PROXY_CAPATH, env->ca_path);
+    }
+    SET(CURLOPT_NOPROXY, "*"); /* the choice is made before: libcurl is not to look at the environment */
     return 0;
 }
 
 static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_curl_transfer *t) {
     SET(CURLOPT_PRIVATE, t);
+    SET(CURLOPT_ERRORBUFFER, t->error);
     SET(CURLOPT_PREREQFUNCTION, on_prereq);
     SET(CURLOPT_PREREQDATA, t);
     SET(CURLOPT_HEADERFUNCTION, on_head);
@@ -111,6 +114,14 @@ CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_trans
         e = NULL;
     }
     return e;
+}
+
+/* The client certificate; env NULL: none. */
+static int set_identity(CURL *e, const struct moon_curl_env *env) {
+    SET(CURLOPT_SSLCERT, env ? env->cert : NULL);
+    SET(CURLOPT_SSLKEY, env ? env->key : NULL);
+    SET(CURLOPT_KEYPASSWD, env ? env->passphrase : NULL);
+    return 0;
 }
 
 /* HTTP/2 where TLS can offer it, and then one connection for many requests. */
@@ -174,9 +185,15 @@ int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfe
             return -1;
         t->https = rq->https;
     }
-    if (env->proxies && t->direct != rq->direct) {
-        SET(CURLOPT_NOPROXY, rq->direct ? "*" : NULL);
-        t->direct = rq->direct;
+    if (t->identified != rq->identified) {
+        if (set_identity(e, rq->identified ? env : NULL) != 0)
+            return -1;
+        t->identified = rq->identified;
+    }
+    if (t->proxy != rq->proxy) {
+        SET(CURLOPT_PROXY, rq->proxy ? rq->proxy->url : NULL);
+        SET(CURLOPT_NOPROXY, rq->proxy ? "" : "*");
+        t->proxy = rq->proxy;
     }
     if (has_body && set_body(e, rq->body) != 0)
         return -1;

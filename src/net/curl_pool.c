@@ -32,6 +32,7 @@ struct moon_curl_group {
 struct moon_curl_pool {
     struct moon_loop *loop;
     struct moon_curl_env env;
+    char *cacert, *cert_file, *cert_dir;
     struct moon_curl_sockets sockets;
     struct moon_hook hook;
     struct moon_defer more;
@@ -246,10 +247,15 @@ static void transfer_free(struct moon_curl_transfer *t) {
 }
 
 /* The first use of libcurl: it sets up OpenSSL, which a program that makes no request should not wait for. */
-static int set_up(struct moon_curl_pool *p) {
+static int set_up(struct moon_curl_pool *p, struct moon_err *err) {
+    moon_err_set(err, MOON_ENOMEM, "out of memory");
     if (!p->global && moon_curl_memory_init() != CURLE_OK)
         return -1;
     p->global = true;
+    moon_curl_trust_close(&p->env); /* of a try before */
+    struct moon_curl_opts trust = {.cacert = p->cacert, .cert_file = p->cert_file, .cert_dir = p->cert_dir};
+    if (moon_curl_trust_open(&p->env, &trust, err) != 0)
+        return -1;
     CURLSH *share = curl_share_init();
     if (!share || curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
         curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK) {
@@ -260,14 +266,17 @@ static int set_up(struct moon_curl_pool *p) {
     return 0;
 }
 
-struct moon_curl_transfer *moon_curl_get(struct moon_curl_pool *p) {
+struct moon_curl_transfer *moon_curl_get(struct moon_curl_pool *p, struct moon_err *err) {
     struct moon_curl_transfer *t = p->spare;
     if (t) {
         p->spare = t->next;
         p->n_spare--;
         return t;
     }
-    if ((!p->env.share && set_up(p) != 0) || !(t = calloc(1, sizeof *t)))
+    if (!p->env.share && set_up(p, err) != 0)
+        return NULL;
+    moon_err_set(err, MOON_ENOMEM, "out of memory");
+    if (!(t = calloc(1, sizeof *t)))
         return NULL;
     t->pool = p;
     if (!(t->parsed = curl_url()) || !(t->easy = moon_curl_easy_new(&p->env, t))) {
@@ -298,6 +307,7 @@ int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request
     struct moon_curl_group *g = group_with_room(p);
     t->starts = 0;
     t->sink_code = 0;
+    t->error[0] = '\0';
     free(t->refused);
     t->refused = NULL;
     if (!g || moon_curl_easy_set(&p->env, t, rq) != 0 || curl_multi_add_handle(g->multi, t->easy) != CURLM_OK)
@@ -330,12 +340,12 @@ int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts 
     p->env.sockets = &p->sockets;
     p->env.may_connect = o->may_connect;
     p->env.may_connect_ud = o->may_connect_ud;
-    if (copy(&p->env.cacert, o->cacert) != 0 || copy(&p->env.cert, o->cert) != 0 || copy(&p->env.key, o->key) != 0 ||
-        copy(&p->env.proxy, o->proxy) != 0) {
+    if (copy(&p->env.cert, o->cert) != 0 || copy(&p->env.key, o->key) != 0 ||
+        copy(&p->env.passphrase, o->passphrase ? o->passphrase : "") != 0 || copy(&p->cacert, o->cacert) != 0 ||
+        copy(&p->cert_file, o->cert_file) != 0 || copy(&p->cert_dir, o->cert_dir) != 0) {
         moon_curl_pool_free(p);
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     }
-    moon_curl_guard_proxies(&p->env);
     moon_loop_hook(p->loop, &p->hook, on_hook, p);
     *out = p;
     return 0;
@@ -358,10 +368,13 @@ void moon_curl_pool_free(struct moon_curl_pool *p) {
     curl_share_cleanup(p->env.share);
     if (p->global)
         curl_global_cleanup();
-    if (p->env.proxy)
-        moon_wipe(p->env.proxy, strlen(p->env.proxy));
-    free(p->env.proxy);
-    free(p->env.cacert);
+    moon_curl_trust_close(&p->env);
+    if (p->env.passphrase)
+        moon_wipe(p->env.passphrase, strlen(p->env.passphrase));
+    free(p->env.passphrase);
+    free(p->cacert);
+    free(p->cert_file);
+    free(p->cert_dir);
     free(p->env.cert);
     free(p->env.key);
     free(p);

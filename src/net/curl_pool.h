@@ -17,11 +17,14 @@
 struct moon_curl_group;
 struct moon_curl_pool;
 struct moon_loop;
+struct moon_proxy;
 
 struct moon_curl_opts {
     struct moon_loop *loop;
-    const char *cacert, *cert, *key; /* NULL: libcurl's defaults */
-    const char *proxy;               /* NULL: what libcurl finds in the environment */
+    const char *cacert;               /* PEM file of CAs that are trusted beside the others; NULL: none */
+    const char *cert_file, *cert_dir; /* of CAs, in place of the system's; NULL: those */
+    const char *cert, *key;           /* client certificate (PEM); NULL: none */
+    const char *passphrase;           /* of key; NULL: none */
     /* Before a socket is opened: whether the address that url's host has led to may be connected to; or NULL. */
     int (*may_connect)(void *ud, const char *url, const struct sockaddr *address, struct moon_err *err);
     void *may_connect_ud;
@@ -50,7 +53,9 @@ struct moon_curl_transfer {
     struct moon_buf url;
     CURLU *parsed; /* of url */
     const char *method;
-    bool has_body, https, direct;
+    const struct moon_proxy *proxy;
+    bool has_body, https, identified;
+    char error[CURL_ERROR_SIZE]; /* libcurl's words for its last failure */
 };
 
 struct moon_curl_request {
@@ -59,15 +64,17 @@ struct moon_curl_request {
     const struct moon_buf *body; /* NULL: none. Stays put until the transfer ended */
     struct curl_slist *headers;  /* stays put, too */
     bool https;
-    bool direct; /* past any proxy: a loopback address */
+    bool identified;                /* show the client certificate */
+    const struct moon_proxy *proxy; /* NULL: a direct connection */
 };
 
 int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts *opts, struct moon_err *err);
 /* Every transfer has been put back before. The loop is to be turned once more. NULL-safe. */
 void moon_curl_pool_free(struct moon_curl_pool *p);
 
-struct moon_curl_transfer *moon_curl_get(struct moon_curl_pool *p); /* NULL: out of memory */
-void moon_curl_put(struct moon_curl_transfer *t);                   /* stops it if need be; NULL-safe */
+/* NULL: out of memory, or the trusted certificates can't be read; err says which. */
+struct moon_curl_transfer *moon_curl_get(struct moon_curl_pool *p, struct moon_err *err);
+void moon_curl_put(struct moon_curl_transfer *t); /* stops it if need be; NULL-safe */
 /* Puts it under way; done comes on a later turn. MOON_ENOMEM. */
 int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request *rq, struct moon_err *err);
 
@@ -77,21 +84,22 @@ struct moon_curl_stats {
 };
 void moon_curl_pool_stats(const struct moon_curl_pool *p, struct moon_curl_stats *out);
 
-/* ---- curl_easy.c and curl_guard.c, for curl_pool.c ---- */
+/* ---- curl_easy.c, curl_guard.c and curl_trust.c, for curl_pool.c ---- */
 
 /* What all easy handles share. */
 struct moon_curl_env {
-    char *cacert, *cert, *key, *proxy;
-    bool proxies; /* there is one, in proxy or in the environment */
-    uint16_t proxy_ports[8];
-    size_t n_proxy_ports;
+    char *cert, *key, *passphrase;      /* passphrase: "" for none, so that OpenSSL never asks a terminal */
+    char *ca_file, *ca_path, *ca_shown; /* NULL: libcurl's defaults */
+    int ca_fd;                          /* what ca_file is a name of; 0: none */
     int (*may_connect)(void *ud, const char *url, const struct sockaddr *address, struct moon_err *err);
     void *may_connect_ud;
     CURLSH *share; /* names and TLS sessions */
     void *sockets; /* struct moon_curl_sockets */
 };
+/* curl_trust.c. Fills ca_*; MOON_ETLS for a file that can't be used. */
+int moon_curl_trust_open(struct moon_curl_env *env, const struct moon_curl_opts *o, struct moon_err *err);
+void moon_curl_trust_close(struct moon_curl_env *env);
 /* curl_guard.c */
-void moon_curl_guard_proxies(struct moon_curl_env *env); /* sets proxies and their ports, by proxy */
 curl_socket_t moon_curl_guarded_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
 CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_transfer *t);
 int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfer *t,

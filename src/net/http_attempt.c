@@ -172,9 +172,9 @@ int moon_http_call_watch(struct moon_http_call *c, int64_t now, int64_t connect_
 
 static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) {
     struct moon_http_result *r = c->result;
-    struct moon_curl_transfer *t = c->transfer = moon_curl_get(c->http->curl);
+    struct moon_curl_transfer *t = c->transfer = moon_curl_get(c->http->curl, err);
     if (!t)
-        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+        return err->code;
     moon_buf_clear(&r->head);
     moon_buf_clear(&r->body);
     t->head = &r->head;
@@ -193,7 +193,8 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
         .body = c->rq.has_body ? &c->rq.body : NULL,
         .headers = headers,
         .https = c->host->https,
-        .direct = c->host->loopback,
+        .identified = c->host->identified,
+        .proxy = c->host->proxy,
     };
     int rc = moon_curl_start(t, &rq, err);
     if (rc != 0)
@@ -214,7 +215,7 @@ static void on_token(void *ud, const struct moon_err *err) {
     struct moon_http_call *c = ud;
     c->waits_for_token = false;
     if (err)
-        fail_unsent(c, err->code, err->message, "");
+        fail_unsent(c, err->code, err->message, moon_auth_hint(c->auth));
     else
         moon_http_call_step(c);
 }

@@ -23,13 +23,25 @@ static void on_breaker_change(void *ud, const char *key, const struct moon_break
 
 int moon_http_new(struct moon_http **out, const struct moon_http_opts *o, struct moon_err *err) {
     struct moon_http *h = calloc(1, sizeof *h);
-    struct moon_curl_opts co = {o->loop, o->cacert, o->cert, o->key, o->proxy, o->may_connect, o->may_connect_ud};
+    struct moon_curl_opts co = {.loop = o->loop,
+                                .cacert = o->cacert,
+                                .cert_file = o->cert_file,
+                                .cert_dir = o->cert_dir,
+                                .cert = o->cert,
+                                .key = o->key,
+                                .passphrase = o->passphrase,
+                                .may_connect = o->may_connect,
+                                .may_connect_ud = o->may_connect_ud};
     struct moon_breaker_store noted = {NULL, on_breaker_change, h};
     if (!h)
         return no_memory(err);
     h->loop = o->loop;
     h->rng = o->rng;
     h->log = o->log;
+    h->proxies = o->proxies;
+    for (size_t i = 0; i < MOON_HTTP_CERT_URLS; i++)
+        if (o->cert && o->cert_urls[i])
+            moon_http_origin(o->cert_urls[i], strlen(o->cert_urls[i]), h->identified[i], NULL);
     int rc = moon_breakers_new(&h->breakers, NULL, &noted, moon_loop_clock(o->loop));
     if (rc == 0)
         rc = moon_curl_pool_new(&h->curl, &co, err);
@@ -81,6 +93,9 @@ struct moon_http_host *moon_http_host_get(struct moon_http *h, const char *origi
     memcpy(host->origin, origin, strlen(origin) + 1); /* both are MOON_HTTP_ORIGIN_SIZE */
     host->https = strncmp(origin, "https:", 6) == 0;
     host->loopback = moon_http_is_loopback(origin);
+    host->proxy = h->proxies ? moon_proxies_for(h->proxies, origin, host->loopback, NULL) : NULL;
+    for (size_t i = 0; i < MOON_HTTP_CERT_URLS; i++)
+        host->identified |= host->https && strcmp(h->identified[i], origin) == 0;
     moon_retry_budget_init(&host->budget);
     moon_pacer_init(&host->pacer);
     host->next = h->hosts;

@@ -5,6 +5,7 @@
  * http_attempt.c its way: token, limiter, breaker, attempts; the one retry loop
  * http_call.c    its life: pool, places, end
  * http_verdict.c what became of an attempt: class, code, words for a person
+ * http_fault.c   TLS and proxies: why one of them made a call fail
  * http_message.c header lines, URLs, results
  * http_shared.c  what processes tell each other of hosts
  * http_trace.c   trace context, and what is known of attempts that have ended */
@@ -20,6 +21,7 @@
 #include "moongate/limiter.h"
 #include "moongate/log.h"
 #include "moongate/loop.h"
+#include "moongate/proxy.h"
 #include "moongate/retry.h"
 #include "moongate/retry_budget.h"
 
@@ -43,6 +45,8 @@ struct moon_http_host {
     struct moon_http_client *limited; /* the newest client with a rate of its own; NULL: none now */
     int64_t used_until_ns;            /* of its limiter, when it is gone or not there yet */
     bool https, loopback;
+    bool identified;                /* the client certificate is for it */
+    const struct moon_proxy *proxy; /* NULL: a direct connection */
     char origin[MOON_HTTP_ORIGIN_SIZE];
 };
 
@@ -50,6 +54,8 @@ struct moon_http {
     struct moon_loop *loop;
     struct moon_rng *rng;
     struct moon_log *log;
+    const struct moon_proxies *proxies;                          /* NULL: no proxy is ever used */
+    char identified[MOON_HTTP_CERT_URLS][MOON_HTTP_ORIGIN_SIZE]; /* origins that the client certificate is for */
     struct moon_curl_pool *curl;
     struct moon_breakers *breakers;
     struct moon_http_host *hosts;
@@ -153,7 +159,6 @@ int moon_http_call_watch(struct moon_http_call *c, int64_t now, int64_t connect_
 /* ---- http_message.c ---- */
 struct moon_http_result *moon_http_result_new(struct moon_http *http);
 struct moon_http_attempt *moon_http_result_attempt(struct moon_http_result *r);
-bool moon_http_is_loopback(const char *origin);
 /* Visible ASCII only, no fragment: what may stand in a request line. */
 int moon_http_check_url(const char *url, size_t len, struct moon_err *err);
 int moon_http_lines_add(struct moon_http_lines *l, const char *name, size_t nlen, const char *value, size_t vlen,
@@ -170,16 +175,30 @@ struct curl_slist *moon_http_trace_headers(struct moon_http_call *c, struct curl
 void moon_http_trace_attempt(struct moon_http_call *c, const struct moon_http_attempt *a);
 
 /* ---- http_verdict.c ---- */
+/* Why it failed, where TLS or a proxy is the reason. */
+struct moon_http_fault {
+    int code;       /* 0: libcurl's result says which */
+    bool hopeless;  /* another try would fail alike */
+    bool not_sent;  /* bytes went out, and the server has processed none of them */
+    char what[480]; /* empty: not one of these reasons */
+    char hint[320];
+};
+
 struct moon_http_verdict {
     enum moon_fail_class cls;
     int code, status;
     bool hopeless;          /* another try would fail alike: a certificate that does not verify */
     int64_t retry_after_ns; /* -1: not asked for */
+    struct moon_http_fault fault;
 };
 void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int64_t wall_ns);
 void moon_http_read_limits(struct moon_http_call *call, int64_t now_ns);
 /* Fills the result's message and hint. */
 void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,
                        const struct moon_retry_decision *d, CURLcode result);
+
+/* ---- http_fault.c ---- */
+void moon_http_fault_of_transfer(struct moon_http_fault *f, const struct moon_http_call *call, CURLcode result);
+void moon_http_fault_of_answer(struct moon_http_fault *f, const struct moon_http_call *call, int status);
 
 #endif

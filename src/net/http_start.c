@@ -81,9 +81,12 @@ static struct moon_breaker *breaker_of(struct moon_http_call *c) {
 
 static int prepare(struct moon_http_call *c, struct moon_err *err) {
     struct moon_http_client *client = c->client;
+    const struct moon_proxies *proxies = c->http->proxies;
     int rc = set_target(c, err);
     if (rc != 0 || (rc = set_auth(c, err)) != 0)
         return rc;
+    if (proxies && proxies->wrong.code && !c->host->loopback) /* never past a proxy that was meant to be used */
+        return moon_err_set(err, proxies->wrong.code, "%s: not sent: %s", c->host->origin, proxies->wrong.message);
     if (c->rq.body.len > MOON_HTTP_BODY_MAX)
         return moon_err_set(err, MOON_ETOOBIG, "a body of %zu bytes: at most 64 MiB are sent", c->rq.body.len);
     if (!client->no_breaker && !(c->breaker = breaker_of(c)))

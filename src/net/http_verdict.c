@@ -66,14 +66,16 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
         curl_easy_getinfo(call->transfer->easy, CURLINFO_RESPONSE_CODE, &status);
         v->status = (int)status;
         v->cls = moon_retry_class_of_status(v->status);
+        moon_http_fault_of_answer(&v->fault, call, v->status);
         if (v->status >= 400)
             v->retry_after_ns = retry_after(call, wall_ns);
         return;
     }
-    bool sent = was_sent(call);
+    moon_http_fault_of_transfer(&v->fault, call, result);
+    bool sent = was_sent(call) && !v->fault.not_sent;
     bool refused = result == CURLE_COULDNT_CONNECT && call->transfer->refused;
-    v->code = refused ? MOON_EDENIED : code_of(call, result, sent);
-    v->hopeless = refused || is_hopeless(result);
+    v->code = refused ? MOON_EDENIED : v->fault.code ? v->fault.code : code_of(call, result, sent);
+    v->hopeless = refused || v->fault.hopeless || is_hopeless(result);
     if (call->transfer->sink_code) { /* an answer came, and is of no use to us: another would not be, either */
         curl_easy_getinfo(call->transfer->easy, CURLINFO_RESPONSE_CODE, &status);
         v->status = (int)status;
@@ -149,13 +151,6 @@ static const char *hint_of_code(int code, CURLcode result) {
     switch (result) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return "check the host's name, or the region";
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return "check the proxy's name";
-    case CURLE_PEER_FAILED_VERIFICATION:
-        return "check the host, or give its CA with --cacert";
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-        return "check the files given with --cacert, --cert and --key";
     default:
         return code == MOON_ECONNECT ? "check that the service runs and can be reached from here" : "";
     }
@@ -176,6 +171,8 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
     const char *what = "";
     if (v->code == MOON_EDENIED)
         what = call->transfer->refused;
+    else if (v->fault.what[0])
+        what = v->fault.what;
     else if (v->code == MOON_ETOOBIG)
         what = "the answer is larger than allowed";
     else if (v->code == MOON_ETIMEOUT)
@@ -188,11 +185,13 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
         what = "the connection was closed before an answer came";
     else if (v->code != 0)
         what = curl_easy_strerror(result);
-    if (*what && v->code != MOON_EDENIED) /* that one names the host */
+    if (*what && v->code != 0 && v->code != MOON_EDENIED) /* that one names the host */
         moon_buf_printf(&r->message, "%s: ", call->host->origin);
     moon_buf_printf(&r->message, "%s%s%s", what, *what && *why ? "; " : "", why);
     const char *hint = effect(d->outcome);
-    if (!*hint)
+    if (!*hint && v->fault.hint[0])
+        hint = v->fault.hint;
+    else if (!*hint)
         hint = v->code ? hint_of_code(v->code, result) : hint_of_status(v->status);
     moon_buf_puts(&r->hint, hint);
 }

@@ -7,6 +7,7 @@
 #include "moongate/breaker.h"
 #include "moongate/credentials.h"
 #include "moongate/digest.h"
+#include "moongate/proxy.h"
 #include "moongate/redact.h"
 #include "moongate/token_state.h"
 #include "moongate/webhook_signature.h"
@@ -52,6 +53,20 @@ static const char *fake_getenv(void *ud, const char *name) {
            : strcmp(name, "GENESYSCLOUD_PROXY_AUTH_USERNAME") == 0 ? "me"
            : strcmp(name, "GENESYSCLOUD_PROXY_AUTH_PASSWORD") == 0 ? "pass word"
                                                                    : NULL;
+}
+
+static int read_proxies(void) {
+    struct moon_proxies p = {.no_proxy = NULL};
+    struct moon_redact *redact = NULL;
+    struct moon_err err;
+    int rc = moon_redact_new(&redact);
+    if (rc == 0)
+        rc = moon_proxies_read(&p, fake_getenv, NULL, redact, &err);
+    assert_true(rc == 0 || rc == MOON_ENOMEM);
+    assert_true(rc != 0 || p.plain.url);
+    moon_proxies_release(&p);
+    moon_redact_free(redact);
+    return rc;
 }
 
 static int resolve_credentials(void) {
@@ -151,6 +166,7 @@ static int use_audit_log(void) {
 static void sweep_credentials(void **state) {
     (void)state;
     oom_sweep("credentials", resolve_credentials);
+    oom_sweep("proxies", read_proxies);
 }
 
 static void sweep_webhook(void **state) {

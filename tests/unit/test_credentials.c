@@ -282,9 +282,6 @@ static void secrets_are_hidden(void **state) {
     s->env[2] = "GENESYSCLOUD_OAUTHCLIENT_SECRET", s->env[3] = "canary-0002-secret";
     s->env[4] = "GENESYSCLOUD_ACCESS_TOKEN", s->env[5] = "canary-0003-token";
     s->env[6] = "EXTERNAL_AI_TOKEN", s->env[7] = "canary-0004-token";
-    s->env[8] = "GENESYSCLOUD_PROXY_HOST", s->env[9] = "proxy.example.org";
-    s->env[10] = "GENESYSCLOUD_PROXY_AUTH_USERNAME", s->env[11] = "me";
-    s->env[12] = "GENESYSCLOUD_PROXY_AUTH_PASSWORD", s->env[13] = "canary-0005 /pass";
     resolve(s);
     for (int f = 0; f < MOON_CRED_COUNT; f++) {
         char shown[MOON_CRED_MASK_SIZE];
@@ -297,31 +294,6 @@ static void secrets_are_hidden(void **state) {
         assert_null(strstr(b.data, "canary"));
         moon_buf_release(&b);
     }
-}
-
-static void the_proxy_is_put_together(void **state) {
-    struct setup *s = *state;
-    s->env[0] = "GENESYSCLOUD_PROXY_HOST", s->env[1] = "proxy.example.org";
-    resolve(s);
-    assert_string_equal(FIELD(s, PROXY).data, "http://proxy.example.org");
-    s->env[2] = "GENESYSCLOUD_PROXY_PORT", s->env[3] = "3128";
-    s->env[4] = "GENESYSCLOUD_PROXY_PROTOCOL", s->env[5] = "https";
-    s->env[6] = "GENESYSCLOUD_PROXY_AUTH_USERNAME", s->env[7] = "me@home";
-    s->env[8] = "GENESYSCLOUD_PROXY_AUTH_PASSWORD", s->env[9] = "p:/ss";
-    resolve(s);
-    assert_string_equal(FIELD(s, PROXY).data, "https://me%40home:p%3A%2Fss@proxy.example.org:3128");
-    static const char *const bad[][2] = {{"3", "0"},      {"3", "x"},   {"3", "99999"},
-                                         {"5", "gopher"}, {"1", "a b"}, {"1", "evil@host"}};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        const char **slot = &s->env[bad[i][0][0] - '0'], *was = *slot;
-        *slot = bad[i][1];
-        moon_credentials_release(&s->c);
-        assert_int_equal(moon_credentials_resolve(&s->c, &s->in, &s->err), MOON_EINVAL);
-        *slot = was;
-    }
-    s->in.flag[MOON_CRED_PROXY] = "http://other:1";
-    resolve(s);
-    assert_string_equal(FIELD(s, PROXY).origin, "--proxy");
 }
 
 static void bad_values_name_where_they_came_from(void **state) {
@@ -350,7 +322,6 @@ int main(void) {
         WITH(profiles_that_are_not_there),
         WITH(warnings_for_what_is_risky),
         WITH(secrets_are_hidden),
-        WITH(the_proxy_is_put_together),
         WITH(bad_values_name_where_they_came_from),
     };
     return cmocka_run_group_tests_name("credentials", tests, NULL, NULL);

@@ -37,7 +37,7 @@ end
 
 local NAMES = {
   region = "region", login_url = "login URL", client_id = "client id", client_secret = "client secret",
-  access_token = "access token", proxy = "proxy",
+  access_token = "access token",
 }
 
 -- True when there is a way in.
@@ -62,19 +62,60 @@ local function credentials(found)
   return false
 end
 
+-- The CAs that certificates are held against, in words.
+local function trusted()
+  local parts = { host.options().cacert }
+  for _, name in ipairs { "SSL_CERT_FILE", "SSL_CERT_DIR" } do
+    local value = host.getenv(name) or ""
+    if value ~= "" then parts[#parts + 1] = name .. "=" .. value end
+  end
+  if not (host.getenv "SSL_CERT_FILE" and host.getenv "SSL_CERT_DIR") then parts[#parts + 1] = "the system's CAs" end
+  return table.concat(parts, " and ")
+end
+
+-- Statuses that say nothing against the host, which is asked for a path that it need not have. A 400 may be about a
+-- client certificate; what comes back through a proxy may be the proxy's own refusal.
+local function harmless(url)
+  local route, statuses = host.route(url), {}
+  local may_be_proxy = route and route.proxy and url:find "^http:"
+  for status = 300, 599 do
+    local gate = status == 403 or (status >= 502 and status <= 504)
+    if status ~= 400 and status ~= 407 and not (gate and may_be_proxy) then statuses[#statuses + 1] = status end
+  end
+  return statuses
+end
+
+-- Which way requests to the hosts leave this machine, and why.
+local function routes(found, urls)
+  local said, shown = {}, {}
+  for _, url in ipairs(urls) do
+    local name = url:match "^%a+://([^/?#]+)" or url
+    local route, err = host.route(url)
+    if not route then
+      found:fail("proxy", err, "Correct the URL.")
+    elseif route.error then
+      return found:fail("proxy", route.error, "Correct that variable, or unset it.")
+    elseif not said[name] then
+      said[name] = true
+      shown[#shown + 1] = route.proxy and ("%s through %s (from %s)"):format(name, route.proxy, route.why)
+        or ("%s direct (%s)"):format(name, route.why)
+    end
+  end
+  if #shown > 0 then found:ok("proxy", "%s", table.concat(shown, "; ")) end
+end
+
 -- One request to a host: that it can be reached, over TLS where it says https, and its clock.
 local function probe(found, what, url)
   local http = require "moongate.http"
   local client = http.client { base_url = url, retry = false, deadline = PROBE_DEADLINE }
   local sent = time.now()
-  local any = {}
-  for status = 300, 599 do any[#any + 1] = status end
-  local response, err = client:get("/", { ok_status = any })
-  if not response then
-    return found:fail(what, err, err.code == "tls"
-      and "check --cacert, and that nothing on the way breaks the connection open" or "check the region and the proxy")
+  local response, err = client:get("/", { ok_status = harmless(url) })
+  if not response and err.status == 400 and not err.message:find "certificate" and not err.message:find "TLS" then
+    return found:ok(what, "%s answers (status 400 for /)", url)
+  elseif not response then
+    return found:fail(what, err, "Check the host name, the port and the proxy.")
   end
-  local tls = (", TLS 1.2 or later, certificate verified by %s"):format(host.options().cacert or "the system's CAs")
+  local tls = (", TLS 1.2 or later, certificate verified by %s"):format(trusted())
   found:ok(what, "%s answers in %.0f ms%s", url, response.elapsed * 1000,
     url:find("^https:") and tls or " (no TLS)")
   return response.headers["Date"], (sent + time.now()) / 2
@@ -105,12 +146,32 @@ local function clock(found, date, at)
   end
 end
 
+-- list, and the origin of each webhook of the project file that is not in it.
+local function receivers(list)
+  local seen, names, hooks = {}, {}, host.project().data.webhooks or {}
+  for _, url in ipairs(list) do seen[url] = true end
+  for name in pairs(hooks) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local origin = type(hooks[name].url) == "string" and hooks[name].url:match "^%a+://[^/?#]+"
+    if origin and not seen[origin] then
+      seen[origin] = true
+      list[#list + 1] = origin
+    end
+  end
+  return list
+end
+
 local function hosts(found)
   local info = require("moongate.auth").info()
   found:ok("gateway", "%s%s", info.api_url, info.region and (" (%s)"):format(info.region) or "")
+  routes(found, receivers { info.api_url, info.login_url })
   local date, at = probe(found, "API host", info.api_url)
   if info.login_url ~= info.api_url then probe(found, "login host", info.login_url) end
   if date or at then clock(found, date, at) end
+  if not host.options().sim then
+    for _, url in ipairs(receivers {}) do probe(found, "webhook host", url) end
+  end
 end
 
 local function parent(path) return path:match("^(.*)/[^/]+/?$") or "." end
