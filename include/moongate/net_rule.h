@@ -24,6 +24,7 @@ struct moon_net_rule {
     enum moon_net_rule_kind kind;
     char host[MOON_NET_HOST_SIZE]; /* of a suffix: ".example.com" */
     uint16_t port;                 /* 0: any */
+    bool inner;                    /* its name may lead to an inner address: permit.c's */
 };
 
 /* "HOST", "HOST:PORT", "*.suffix", "*", "[::1]:80". MOON_EINVAL says what is wrong with it. */
@@ -51,6 +52,9 @@ enum moon_address_kind {
 /* An address that another family is wrapped in counts as what is inside. Another family than IPv4 and IPv6:
  * FORBIDDEN. */
 enum moon_address_kind moon_address_kind(const struct sockaddr *address);
+/* "10.1.2.3" or "[fd00::1]": as a rule has it. IPv4 inside IPv6 comes out as IPv4. */
+#define MOON_NET_ADDRESS_SIZE 64
+void moon_net_address_text(const struct sockaddr *address, char out[MOON_NET_ADDRESS_SIZE]);
 /* Of a host that is an address itself; PUBLIC for a name. */
 enum moon_address_kind moon_net_target_kind(const struct moon_net_target *t);
 

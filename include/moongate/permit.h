@@ -29,6 +29,8 @@ void moon_permit_free(struct moon_permit *p); /* NULL-safe */
 /* One of --allow-net=HOST[:PORT] (net_rule.h), --allow-read=PATH, --allow-write=PATH, --allow-env=NAME. MOON_EINVAL
  * names what is wrong; MOON_EIO: the path can't be looked at; MOON_ERANGE: too many. */
 int moon_permit_allow(struct moon_permit *p, enum moon_permission kind, const char *what, struct moon_err *err);
+/* A host that the user has set up, such as the gateway: it may be on this machine or in a private network. */
+int moon_permit_allow_own(struct moon_permit *p, const char *host, struct moon_err *err);
 /* A host that the rules so far allow under this name no longer does: for what a server of our own stood for. */
 void moon_permit_forget_net(struct moon_permit *p, const char *host);
 /* Out of reach of scripts whatever is allowed: this program's own files. */

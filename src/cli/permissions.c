@@ -92,7 +92,7 @@ static void allow_url(void *ud, const char *url) {
     const char *name = strstr(origin, "://") + 3, *end = strchr(name, ']');
     bool has_port = strchr(end ? end : name, ':') != NULL;
     snprintf(host, sizeof host, "%s%s", name, has_port ? "" : strncmp(origin, "https", 5) == 0 ? ":443" : ":80");
-    moon_permit_allow(s->permit, MOON_PERMIT_NET, host, NULL);
+    moon_permit_allow_own(s->permit, host, NULL);
 }
 
 static void allow_hosts(struct moon_session *s) {

@@ -76,6 +76,20 @@ enum moon_address_kind moon_address_kind(const struct sockaddr *address) {
     return MOON_ADDRESS_FORBIDDEN;
 }
 
+void moon_net_address_text(const struct sockaddr *address, char out[MOON_NET_ADDRESS_SIZE]) {
+    const void *at = address;
+    char text[INET6_ADDRSTRLEN] = "?";
+    const struct in6_addr *six = &((const struct sockaddr_in6 *)at)->sin6_addr;
+    bool mapped = address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(six);
+    if (address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)at)->sin_addr, text, sizeof text);
+    else if (mapped)
+        inet_ntop(AF_INET, &six->s6_addr[12], text, sizeof text);
+    else if (address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, six, text, sizeof text);
+    snprintf(out, MOON_NET_ADDRESS_SIZE, strchr(text, ':') ? "[%s]" : "%s", text);
+}
+
 enum moon_address_kind moon_net_target_kind(const struct moon_net_target *t) {
     struct in_addr v4;
     struct in6_addr v6;

@@ -75,6 +75,13 @@ static int allow_env(struct moon_permit *p, const char *what, struct moon_err *e
     return 0;
 }
 
+int moon_permit_allow_own(struct moon_permit *p, const char *host, struct moon_err *err) {
+    int rc = allow_net(p, host, err);
+    if (rc == 0)
+        p->net[p->n_net - 1].inner = true;
+    return rc;
+}
+
 int moon_permit_allow(struct moon_permit *p, enum moon_permission kind, const char *what, struct moon_err *err) {
     switch (kind) {
     case MOON_PERMIT_NET:
@@ -193,9 +200,27 @@ int moon_permit_refuse(enum moon_permission kind, const char *path, struct moon_
     return denied(err, kind, path, why);
 }
 
+/* An inner address that the target's name has led to. Whoever runs the name's DNS chooses the address, so that the name
+ * alone is no permission: the address is named too, or the user has set the host up, as a gateway, say. */
+static bool inner_allowed(const struct moon_permit *p, const struct moon_net_target *t, const char *address) {
+    struct moon_net_target a;
+    size_t n = strlen(t->host);
+    bool is_local = strcmp(t->host, "localhost") == 0 || (n > 10 && strcmp(t->host + n - 10, ".localhost") == 0);
+    bool loopback = strncmp(address, "127.", 4) == 0 || strcmp(address, "[::1]") == 0;
+    if (moon_net_target_parse(&a, address, t->port, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < p->n_net; i++) {
+        const struct moon_net_rule *r = &p->net[i];
+        if (moon_net_rule_names(r, &a) || (moon_net_rule_names(r, t) && (r->inner || (is_local && loopback))))
+            return true;
+    }
+    return false;
+}
+
 int moon_permit_address(const struct moon_permit *p, const char *origin, const struct sockaddr *address,
                         struct moon_err *err) {
     struct moon_net_target t;
+    char text[MOON_NET_ADDRESS_SIZE];
     enum moon_address_kind kind;
     if (!p || !p->enforced || (kind = moon_address_kind(address)) == MOON_ADDRESS_PUBLIC)
         return 0;
@@ -206,16 +231,15 @@ int moon_permit_address(const struct moon_permit *p, const char *origin, const s
                             origin);
     if (p->all)
         return 0;
-    if (parse_target(&t, origin, NULL) == 0)
-        for (size_t i = 0; i < p->n_net; i++)
-            if (moon_net_rule_names(&p->net[i], &t))
-                return 0;
+    moon_net_address_text(address, text);
+    if (parse_target(&t, origin, NULL) == 0 && inner_allowed(p, &t, text))
+        return 0;
     const char *host = strstr(origin, "://");
     host = host ? host + 3 : origin;
     return moon_err_set(err, MOON_EDENIED,
-                        "%.140s leads to an address of this machine or of a private network, which "
-                        "is not allowed to this script unless the host is named: --allow-net=%.140s would allow it",
-                        host, host);
+                        "%.140s leads to %s, an address of this machine or of a private network, and that address is "
+                        "not allowed to this script; --allow-net=%s would allow it",
+                        host, text, text);
 }
 
 int moon_permit_covers(const struct moon_permit *p, enum moon_permission kind, const char *what, bool *covered,

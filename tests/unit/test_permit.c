@@ -94,7 +94,18 @@ static void addresses(void **state) {
     assert_int_equal(moon_permit_allow(p, MOON_PERMIT_NET, "db.example", NULL), 0);
     assert_int_equal(address(p, "http://a.example", "8.8.8.8"), 0);
     assert_int_equal(address(p, "http://a.example", "10.0.0.1"), MOON_EDENIED);
+    assert_int_equal(address(p, "http://db.example", "10.0.0.1"), MOON_EDENIED); /* its DNS says so, and nobody else */
+    assert_int_equal(moon_permit_allow(p, MOON_PERMIT_NET, "10.0.0.1:80", NULL), 0);
     assert_int_equal(address(p, "http://db.example", "10.0.0.1"), 0);
+    assert_int_equal(address(p, "http://db.example:81", "10.0.0.1"), MOON_EDENIED);
+    assert_int_equal(address(p, "http://db.example", "10.0.0.2"), MOON_EDENIED);
+    assert_int_equal(moon_permit_allow_own(p, "gw.example:80", NULL), 0);
+    assert_int_equal(address(p, "http://gw.example", "10.0.0.9"), 0);
+    assert_int_equal(address(p, "http://gw.example:81", "10.0.0.9"), MOON_EDENIED);
+    assert_int_equal(address(p, "http://localhost", "127.0.0.1"), MOON_EDENIED);
+    assert_int_equal(moon_permit_allow(p, MOON_PERMIT_NET, "localhost", NULL), 0);
+    assert_int_equal(address(p, "http://localhost", "127.0.0.1"), 0);
+    assert_int_equal(address(p, "http://localhost", "10.0.0.7"), MOON_EDENIED);
     assert_int_equal(address(p, "http://db.example", "169.254.169.254"), MOON_EDENIED);
     moon_permit_allow_all(p);
     assert_int_equal(address(p, "http://a.example", "10.0.0.1"), 0);
