@@ -3,6 +3,7 @@
 #include "curl_pool.h"
 #include "curl_socket.h"
 
+#include "moongate/clock.h"
 #include "moongate/proxy.h"
 
 #include <string.h>
@@ -24,6 +25,7 @@
 static int on_prereq(void *ud, char *peer, char *local, int peer_port, int local_port) {
     struct moon_curl_transfer *t = ud;
     (void)peer, (void)local, (void)peer_port, (void)local_port;
+    moon_curl_note_start(t);
     return t->starts++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
@@ -197,6 +199,8 @@ int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfe
     }
     if (has_body && set_body(e, rq->body) != 0)
         return -1;
+    /* libcurl gives each address of a name its share of this, so a second is tried when the first drops packets */
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(rq->connect_ns / MOON_NS_PER_MS > 1 ? rq->connect_ns / MOON_NS_PER_MS : 1));
     SET(CURLOPT_HTTPHEADER, rq->headers);
     return 0;
 }

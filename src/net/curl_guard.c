@@ -27,6 +27,7 @@ curl_socket_t moon_curl_guarded_open(void *transfer, curlsocktype purpose, struc
     struct moon_curl_transfer *t = transfer;
     const struct moon_curl_env *env = t->env;
     struct moon_err err;
+    moon_curl_note_open(t);
     if (env->may_connect && !is_proxy(t, &address->addr) &&
         env->may_connect(env->may_connect_ud, t->url.data, &address->addr, &err) != 0) {
         free(t->refused);

@@ -7,6 +7,7 @@
 #include "moongate/http.h"
 #include "moongate/loop.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@
 #define BATCH      16   /* answers that are dealt with together: they fit a core's cache */
 #define SPARE_MAX  1024 /* idle transfers kept */
 #define GROUPS_MAX 4096
+#define TICK_NS    (250 * MOON_NS_PER_MS)
+#define STACK_SIZE ((size_t)512 << 10) /* of a thread that looks a name up */
 
 struct moon_curl_group {
     struct moon_curl_sockets *sockets; /* first: see moon_curl_on_socket */
@@ -25,6 +28,7 @@ struct moon_curl_group {
     struct moon_curl_group *kick_next, **kick_prev; /* ... when it is: in pool->kicks; kick_prev NULL: not there */
     size_t index;
     size_t live, size;                    /* transfers under way, and how many may be */
+    size_t connecting;                    /* of them: those whose request has not been started to be sent */
     struct moon_curl_transfer *transfers; /* under way */
     bool dead;                            /* libcurl ran out of memory in the multi handle: it is not used again */
 };
@@ -36,6 +40,8 @@ struct moon_curl_pool {
     struct moon_curl_sockets sockets;
     struct moon_hook hook;
     struct moon_defer more;
+    struct moon_curl_names names;
+    struct moon_timer tick;        /* while anything connects */
     struct moon_curl_group *kicks; /* have something to do at once: new transfers, mostly */
     struct moon_curl_group **groups;
     size_t n_groups, cap_groups;
@@ -50,6 +56,7 @@ struct moon_curl_pool {
 
 static void leave_group(struct moon_curl_transfer *t) {
     struct moon_curl_group *g = t->group;
+    g->connecting -= t->starts == 0;
     curl_multi_remove_handle(g->multi, t->easy);
     *t->prev = t->next;
     if (t->next)
@@ -61,6 +68,34 @@ static void leave_group(struct moon_curl_transfer *t) {
         g->pool->first_room = g->index;
 }
 
+static int64_t now_ns(const struct moon_curl_pool *p) {
+    return moon_loop_now_ns(p->loop);
+}
+
+/* The name can't be found: that is how all end that waited for it when it was found out, and not those that done
+ * starts. */
+static void fail_waiting(struct moon_curl_name *n, CURLcode result) {
+    struct moon_curl_transfer *t;
+    size_t count = 0;
+    for (t = n->waiting; t; t = t->wait_next)
+        count++;
+    while (count-- > 0 && (t = moon_curl_name_take(n)))
+        t->done(t, result);
+}
+
+static void end(struct moon_curl_transfer *t, CURLcode result) {
+    struct moon_curl_pool *p = t->pool;
+    struct moon_curl_name *name = t->name;
+    bool unknown = result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_RESOLVE_PROXY;
+    unknown = unknown && name && name->first == t;
+    leave_group(t);
+    moon_curl_name_left(&p->names, t, t->starts == 0, now_ns(p));
+    p->ended++;
+    t->done(t, result);
+    if (unknown)
+        fail_waiting(name, result);
+}
+
 /* Hands out what has ended. done may start and stop transfers, also of this group. */
 static void drain(struct moon_curl_group *g) {
     CURLMsg *m;
@@ -70,9 +105,7 @@ static void drain(struct moon_curl_group *g) {
         CURLcode result = m->data.result;
         if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t) != CURLE_OK)
             continue;
-        leave_group(t);
-        g->pool->ended++;
-        t->done(t, result);
+        end(t, result);
     }
 }
 
@@ -83,10 +116,21 @@ static void act(struct moon_curl_group *g, curl_socket_t fd, int events) {
     g->dead = curl_multi_socket_action(g->multi, fd, events, &running) != CURLM_OK;
     drain(g);
     while (g->dead && g->transfers) { /* a socket that libcurl has half noted would crash it the next time */
-        struct moon_curl_transfer *t = g->transfers;
-        leave_group(t);
-        t->done(t, CURLE_OUT_OF_MEMORY);
+        end(g->transfers, CURLE_OUT_OF_MEMORY);
     }
+}
+
+/* From libcurl: t opens a socket, so its name is known; whether it may be connected to or not. */
+void moon_curl_note_open(struct moon_curl_transfer *t) {
+    moon_curl_name_found(&t->pool->names, t, true, now_ns(t->pool));
+}
+
+/* From libcurl: t's request is about to be sent. */
+void moon_curl_note_start(struct moon_curl_transfer *t) {
+    if (t->starts > 0)
+        return;
+    t->group->connecting--;
+    moon_curl_name_found(&t->pool->names, t, false, now_ns(t->pool));
 }
 
 /* After some answers, who waits for them goes on and sends what is next, before the rest of the poll's events: with
@@ -124,12 +168,26 @@ static void nothing(void *ud) {
     (void)ud;
 }
 
+static int enter(struct moon_curl_transfer *t);
+
+/* Transfers whose name is known by now. */
+static void go_on(struct moon_curl_pool *p) {
+    struct moon_curl_transfer *t;
+    while ((t = moon_curl_names_next(&p->names, now_ns(p)))) {
+        if (enter(t) == 0)
+            continue;
+        moon_curl_name_left(&p->names, t, false, now_ns(p));
+        t->done(t, CURLE_OUT_OF_MEMORY);
+    }
+}
+
 /* Before the poll: all transfers that were started in this turn go out, each group's together. One that asks for more
  * meanwhile gets it in the next turn. */
 static void on_hook(void *ud) {
     struct moon_curl_pool *p = ud;
-    struct moon_curl_group *todo = p->kicks, *g;
-    if (!todo)
+    struct moon_curl_group *todo, *g;
+    go_on(p);
+    if (!(todo = p->kicks))
         return;
     p->kicks = NULL;
     todo->kick_prev = &todo;
@@ -137,6 +195,7 @@ static void on_hook(void *ud) {
         unkick(g);
         act(g, CURL_SOCKET_TIMEOUT, 0);
     }
+    go_on(p);
     if (p->kicks)
         moon_loop_defer(p->loop, &p->more, nothing, p); /* there is to be a next turn */
 }
@@ -148,6 +207,26 @@ static void on_due(void *ud) {
     act(g, CURL_SOCKET_TIMEOUT, 0);
     if (g->timer.index == 0 && curl_multi_timeout(g->multi, &ms) == CURLM_OK && ms >= 0)
         moon_timer_start(g->pool->loop, &g->timer, (ms > 0 ? ms : 1) * MOON_NS_PER_MS, on_due, g);
+}
+
+/* libcurl 7.88 goes from an address that does not answer to the next when it happens to look after its time has passed,
+ * and sets no timer for it (curl issue 11920). A change of the pause makes it look at a transfer in its next turn. */
+static void on_tick(void *ud) {
+    struct moon_curl_pool *p = ud;
+    int64_t until = now_ns(p) - MOON_NS_PER_S;
+    bool any = false;
+    for (size_t i = 0; i < p->n_groups; i++) {
+        struct moon_curl_group *g = p->groups[i];
+        any |= g->connecting > 0;
+        for (struct moon_curl_transfer *t = g->connecting ? g->transfers : NULL; t; t = t->next) {
+            if (t->starts > 0 || t->since_ns > until)
+                continue;
+            curl_easy_pause(t->easy, CURLPAUSE_RECV);
+            curl_easy_pause(t->easy, CURLPAUSE_CONT);
+        }
+    }
+    if (any)
+        moon_timer_start(p->loop, &p->tick, TICK_NS, on_tick, p);
 }
 
 /* https://curl.se/libcurl/c/CURLMOPT_TIMERFUNCTION.html: note the time; never call curl_multi_socket_action from here.
@@ -194,6 +273,7 @@ static struct moon_curl_group *group_new(struct moon_curl_pool *p, size_t index)
 
 static void group_free(struct moon_curl_group *g) {
     curl_multi_cleanup(g->multi);
+    moon_curl_sockets_forget(&g->pool->sockets, g);
     moon_timer_stop(g->pool->loop, &g->timer);
     unkick(g);
     free(g);
@@ -256,6 +336,12 @@ static int set_up(struct moon_curl_pool *p, struct moon_err *err) {
     struct moon_curl_opts trust = {.cacert = p->cacert, .cert_file = p->cert_file, .cert_dir = p->cert_dir};
     if (moon_curl_trust_open(&p->env, &trust, err) != 0)
         return -1;
+    pthread_attr_t threads; /* libcurl asks for no stack size: 8 MiB each, that a limit of memory counts */
+    if (pthread_attr_init(&threads) == 0) {
+        if (pthread_attr_setstacksize(&threads, STACK_SIZE) == 0)
+            pthread_setattr_default_np(&threads);
+        pthread_attr_destroy(&threads);
+    }
     CURLSH *share = curl_share_init();
     if (!share || curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
         curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK) {
@@ -291,8 +377,10 @@ void moon_curl_put(struct moon_curl_transfer *t) {
     if (!t)
         return;
     struct moon_curl_pool *p = t->pool;
+    bool failed = t->group && t->starts == 0;
     if (t->group)
         leave_group(t);
+    moon_curl_name_left(&p->names, t, failed, now_ns(p));
     if (p->n_spare >= SPARE_MAX) {
         transfer_free(t);
         return;
@@ -302,24 +390,36 @@ void moon_curl_put(struct moon_curl_transfer *t) {
     p->n_spare++;
 }
 
-int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request *rq, struct moon_err *err) {
+/* MOON_ENOMEM. */
+static int enter(struct moon_curl_transfer *t) {
     struct moon_curl_pool *p = t->pool;
     struct moon_curl_group *g = group_with_room(p);
-    t->starts = 0;
-    t->sink_code = 0;
-    t->error[0] = '\0';
-    free(t->refused);
-    t->refused = NULL;
-    if (!g || moon_curl_easy_set(&p->env, t, rq) != 0 || curl_multi_add_handle(g->multi, t->easy) != CURLM_OK)
-        return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    if (!g || (p->tick.index == 0 && moon_timer_start(p->loop, &p->tick, TICK_NS, on_tick, p) != 0) ||
+        curl_multi_add_handle(g->multi, t->easy) != CURLM_OK)
+        return MOON_ENOMEM;
     t->group = g;
+    t->since_ns = now_ns(p);
     t->next = g->transfers;
     t->prev = &g->transfers;
     if (t->next)
         t->next->prev = &t->next;
     g->transfers = t;
     g->live++;
+    g->connecting++;
     p->live++;
+    return 0;
+}
+
+int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request *rq, struct moon_err *err) {
+    struct moon_curl_pool *p = t->pool;
+    t->starts = 0;
+    t->sink_code = 0;
+    t->error[0] = '\0';
+    free(t->refused);
+    t->refused = NULL;
+    if (moon_curl_easy_set(&p->env, t, rq) != 0 ||
+        (moon_curl_name_ask(&p->names, rq->name, t, now_ns(p)) && enter(t) != 0))
+        return moon_err_set(err, MOON_ENOMEM, "out of memory");
     return 0;
 }
 
@@ -365,6 +465,7 @@ void moon_curl_pool_free(struct moon_curl_pool *p) {
     moon_curl_sockets_release(&p->sockets);
     moon_loop_unhook(p->loop, &p->hook);
     moon_loop_undefer(p->loop, &p->more);
+    moon_timer_stop(p->loop, &p->tick);
     curl_share_cleanup(p->env.share);
     if (p->global)
         curl_global_cleanup();

@@ -6,6 +6,8 @@
 #ifndef MOON_NET_CURL_POOL_H
 #define MOON_NET_CURL_POOL_H
 
+#include "curl_name.h"
+
 #include "moongate/buf.h"
 #include "moongate/err.h"
 
@@ -35,8 +37,11 @@ struct moon_curl_transfer {
     CURL *easy;
     struct moon_curl_pool *pool;
     const struct moon_curl_env *env;
-    struct moon_curl_group *group;           /* NULL: not under way */
-    struct moon_curl_transfer *next, **prev; /* in its group, or in the pool */
+    struct moon_curl_group *group;                     /* NULL: not under way */
+    struct moon_curl_transfer *next, **prev;           /* in its group, or in the pool */
+    struct moon_curl_name *name;                       /* of its host, while it is started; NULL: none */
+    struct moon_curl_transfer *wait_next, **wait_prev; /* for a look-up of that; wait_prev NULL: it does not wait */
+    int64_t since_ns;                                  /* when it came into its group */
     unsigned starts; /* times libcurl was about to send the request; only the first is let through */
 
     /* The answer: where to put it, and how much of it. head gets the header lines, without the status line. */
@@ -63,6 +68,8 @@ struct moon_curl_request {
     const struct moon_buf *url;  /* NUL-terminated */
     const struct moon_buf *body; /* NULL: none. Stays put until the transfer ended */
     struct curl_slist *headers;  /* stays put, too */
+    struct moon_curl_name *name; /* of the origin */
+    int64_t connect_ns;          /* how long it may take to get a connection */
     bool https;
     bool identified;                /* show the client certificate */
     const struct moon_proxy *proxy; /* NULL: a direct connection */
@@ -100,6 +107,8 @@ struct moon_curl_env {
 int moon_curl_trust_open(struct moon_curl_env *env, const struct moon_curl_opts *o, struct moon_err *err);
 void moon_curl_trust_close(struct moon_curl_env *env);
 /* curl_guard.c */
+void moon_curl_note_open(struct moon_curl_transfer *t); /* curl_pool.c */
+void moon_curl_note_start(struct moon_curl_transfer *t);
 curl_socket_t moon_curl_guarded_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
 CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_transfer *t);
 int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfer *t,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -18,7 +19,8 @@ struct moon_curl_watch {
     curl_socket_t fd;
     int want;       /* UV_READABLE | UV_WRITABLE, what libcurl waits for; 0: nothing */
     int registered; /* what the loop watches for */
-    bool ours;      /* of moon_curl_on_open: closed by moon_curl_on_close, never behind our back */
+    bool ours;      /* of moon_curl_on_open */
+    ino_t inode;    /* ours: the socket that fd was when it was opened */
 };
 
 static struct moon_curl_watch *watch_of(const struct moon_curl_sockets *s, curl_socket_t fd) {
@@ -79,6 +81,22 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     w->sockets->ready(w->owner, w->fd, status < 0 ? CURL_CSELECT_ERR : mask);
 }
 
+/* libcurl 7.88 closes a socket that never carried a request without moon_curl_on_close: a connect or a handshake that
+ * was cut off, the slower address of a dual-stack host. The number may belong to anything by now. */
+static bool was_closed(const struct moon_curl_watch *w) {
+    struct stat now;
+    return fstat(w->fd, &now) != 0 || !S_ISSOCK(now.st_mode) || now.st_ino != w->inode;
+}
+
+static int watch_start(struct moon_curl_watch *w) {
+    if (w->want == w->registered || w->want == 0)
+        return 0;
+    if (uv_poll_start(&w->poll, w->want, on_poll) != 0)
+        return -1;
+    w->registered = w->want;
+    return 0;
+}
+
 /* https://curl.se/libcurl/c/CURLMOPT_SOCKETFUNCTION.html: note the events and return; -1 fails all of the multi
  * handle's transfers, so the watch of an own socket is there before. */
 int moon_curl_on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *unused) {
@@ -86,9 +104,9 @@ int moon_curl_on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, voi
     struct moon_curl_watch *w = watch_of(s, fd);
     (void)easy, (void)unused;
     if (what == CURL_POLL_REMOVE) {
-        if (w && w->ours)
+        if (w && w->ours && !was_closed(w))
             w->want = 0;
-        else if (w) /* the resolver's own: closed right after this, without moon_curl_on_close */
+        else if (w) /* the resolver's own is closed right after this, without moon_curl_on_close */
             watch_drop(w);
         return 0;
     }
@@ -96,12 +114,30 @@ int moon_curl_on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, voi
         return -1;
     w->owner = owner;
     w->want = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    if (w->want == w->registered || w->want == 0)
-        return 0;
-    if (uv_poll_start(&w->poll, w->want, on_poll) != 0)
-        return -1;
-    w->registered = w->want;
-    return 0;
+    return watch_start(w);
+}
+
+/* The number was free, so a watch that it still has is of a socket that libcurl has closed by itself in this very turn
+ * of the multi handle (else its end was noticed above). libcurl believes it still watched, and reports only changes:
+ * what it wanted then holds for the new socket. */
+static struct moon_curl_watch *watch_anew(struct moon_curl_sockets *s, int fd) {
+    struct moon_curl_watch *old = watch_of(s, fd);
+    void *owner = old ? old->owner : NULL;
+    int want = old ? old->want : 0;
+    struct stat now;
+    if (old)
+        watch_drop(old);
+    struct moon_curl_watch *w = watch_add(s, fd, true);
+    if (!w)
+        return NULL;
+    w->owner = owner;
+    w->want = want;
+    w->inode = fstat(fd, &now) == 0 ? now.st_ino : 0;
+    if (watch_start(w) != 0) {
+        watch_drop(w);
+        return NULL;
+    }
+    return w;
 }
 
 /* https://curl.se/libcurl/c/CURLOPT_OPENSOCKETFUNCTION.html: a socket, or CURL_SOCKET_BAD. */
@@ -111,7 +147,7 @@ curl_socket_t moon_curl_on_open(void *sockets, curlsocktype purpose, struct curl
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    if (!watch_add(s, fd, true)) {
+    if (!watch_anew(s, fd)) {
         close(fd);
         errno = ENOMEM;
         return CURL_SOCKET_BAD;
@@ -127,6 +163,12 @@ int moon_curl_on_close(void *sockets, curl_socket_t fd) {
     if (w)
         watch_drop(w);
     return close(fd);
+}
+
+void moon_curl_sockets_forget(struct moon_curl_sockets *s, const void *owner) {
+    for (size_t i = 0; i < s->size; i++)
+        if (s->by_fd[i] && s->by_fd[i]->owner == owner)
+            watch_drop(s->by_fd[i]);
 }
 
 void moon_curl_sockets_release(struct moon_curl_sockets *s) {

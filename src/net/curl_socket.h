@@ -27,6 +27,8 @@ int moon_curl_on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, voi
 curl_socket_t moon_curl_on_open(void *sockets, curlsocktype purpose, struct curl_sockaddr *address);
 int moon_curl_on_close(void *sockets, curl_socket_t fd);
 
+/* After a multi handle was cleaned up: none of its watches is left. */
+void moon_curl_sockets_forget(struct moon_curl_sockets *s, const void *owner);
 /* After every multi handle was cleaned up. */
 void moon_curl_sockets_release(struct moon_curl_sockets *s);
 

@@ -172,6 +172,7 @@ int moon_http_call_watch(struct moon_http_call *c, int64_t now, int64_t connect_
 
 static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) {
     struct moon_http_result *r = c->result;
+    int64_t left = c->due_ns - now;
     struct moon_curl_transfer *t = c->transfer = moon_curl_get(c->http->curl, err);
     if (!t)
         return err->code;
@@ -195,6 +196,8 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
         .https = c->host->https,
         .identified = c->host->identified,
         .proxy = c->host->proxy,
+        .name = &c->host->name,
+        .connect_ns = left < c->client->connect_timeout_ns ? left : c->client->connect_timeout_ns,
     };
     int rc = moon_curl_start(t, &rq, err);
     if (rc != 0)

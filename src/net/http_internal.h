@@ -42,6 +42,7 @@ struct moon_http_host {
     struct moon_http_host *next;
     struct moon_retry_budget budget;
     struct moon_pacer pacer;
+    struct moon_curl_name name;
     struct moon_http_client *limited; /* the newest client with a rate of its own; NULL: none now */
     int64_t used_until_ns;            /* of its limiter, when it is gone or not there yet */
     bool https, loopback;
