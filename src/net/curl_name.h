@@ -26,7 +26,7 @@ struct moon_curl_name {
     struct curl_slist forget_line;
     char forget_text[300]; /* "-host:port" */
 };
-/* origin: as moon_http_origin writes it. */
+/* origin: as moon_http_origin writes it; or "scheme://host:port" of a proxy. */
 void moon_curl_name_init(struct moon_curl_name *n, const char *origin);
 
 struct moon_curl_names {

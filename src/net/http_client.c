@@ -98,7 +98,7 @@ struct moon_http_host *moon_http_host_get(struct moon_http *h, const char *origi
         host->identified |= host->https && strcmp(h->identified[i], origin) == 0;
     moon_retry_budget_init(&host->budget);
     moon_pacer_init(&host->pacer);
-    moon_curl_name_init(&host->name, host->origin);
+    moon_curl_name_init(&host->name, host->proxy ? host->proxy->shown : host->origin); /* what is looked up here */
     host->next = h->hosts;
     return h->hosts = host;
 }
