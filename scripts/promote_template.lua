@@ -8,6 +8,7 @@
 -- One template that fails does not stop the others; the exit status is that of the first failed one, in the order
 -- given.
 
+local answer = require "moongate.gateway.answer"
 local batch = require "moongate.batch"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
@@ -110,7 +111,7 @@ local function audit(run, entry, document, err)
     generationSuccessRate = entry.generation_success_rate or json.null, webhookSynced = entry.webhook_synced or false,
     auditId = entry.audit_id, rollbackDirective = document.rollbackDirective,
     estimatedContextTokens = template.estimate(document.content), correlationId = entry.correlation_id,
-    error_code = err and err.code or nil, error_message = err and err.message or nil,
+    error_code = err and err.code or nil, error_message = err and answer.reason(err) or nil,
   })
 end
 

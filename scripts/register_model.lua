@@ -8,6 +8,7 @@
 --
 -- One model that fails does not stop the others; the exit status is that of the first failed one, in the order given.
 
+local answer = require "moongate.gateway.answer"
 local batch = require "moongate.batch"
 local diff = require "moongate.diff"
 local endpoint = require "moongate.model.endpoint"
@@ -120,7 +121,7 @@ local function record(m, fault)
     validationStatus = test.result or "SKIPPED", latencyMs = test.latency_ms, response_code = test.response_code,
     payload_size_bytes = test.payload_size_bytes, samples = test.samples, status = m.state or "REGISTERED",
     health = entry.health and entry.health.status, endpoint = test.endpoint, compliance = "RECORD_STORED",
-    error_code = fault and fault.code, error_message = fault and fault.message,
+    error_code = fault and fault.code, error_message = fault and answer.reason(fault),
   })
   m.run.metrics:counter("moongate_model_registrations_total", "Models registered, by what came of it.", { "status" })
     :add(1, (m.state or entry.status == "unchanged" and "UNCHANGED" or "REGISTERED"):lower())

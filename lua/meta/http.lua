@@ -78,6 +78,7 @@ function response:close() end
 ---@field status? integer
 ---@field gateway_code? string code of the gateway's error body
 ---@field details? {field?: string, code?: string, message?: string, entity?: string}[]
+---@field body? string         of the answer, its first 64 KiB, as it came
 ---@field outcome string       what is known of its effect: "not_sent", "refused", "unknown" or "final"
 ---@field attempts integer     made
 ---@field attempt_list moongate.http.attempt[]
@@ -181,6 +182,19 @@ function http.delete(url, options) end
 ---@param family? string default ""
 ---@return {state: "closed"|"open"|"half_open", retry_in: number?} breaker retry_in: seconds until a call may go again
 function http.breaker(url, family) end
+
+---@class moongate.http.reason
+---@field message? string      the server's sentence; with excerpt, the first 500 bytes of the body as text
+---@field code? string
+---@field details? {field?: string, code?: string, message?: string, entity?: string}[] at most 100
+---@field excerpt? boolean     the body is in none of the known forms
+
+---The reason in the body of an error answer: JSON in the forms of Genesys, problem+json, OAuth, OpenAI, Google, AWS,
+---FastAPI, GraphQL and others, XML, HTML (its title), else its text. An error of this module has been through it.
+---@param body string
+---@param content_type? string
+---@return moongate.http.reason
+function http.reason(body, content_type) end
 
 ---@class moongate.http.stats
 ---@field calls integer        since the start, of the whole session

@@ -91,11 +91,15 @@ end
 
 -- ---- sending ----
 
+-- A hint for what the gateway has refused: the dialect's for its words, else the scope where it may be that.
 local function add_hint(err, kind, access)
-  if err.status == 403 and kind and kind.scopes and kind.scopes[access] then
-    err.hint = ("the OAuth client needs the scope %s"):format(kind.scopes[access])
+  local special = kinds.hint(kind, err)
+  if special then
+    err.hint = special
+  elseif err.status == 403 and kind and kind.scopes and kind.scopes[access] and kinds.is_scope(err) then
+    err.hint = ("The OAuth client needs the scope %s."):format(kind.scopes[access])
   elseif err.status == 404 and access == "write" then
-    err.hint = "the gateway does not know the path: check the ids in it"
+    err.hint = "The gateway does not know the path: check the ids in it."
   end
   return err
 end
@@ -136,10 +140,10 @@ function Gateway:_call(request)
     if status == response.status then return response end
   end
   return nil, errors.new {
-    code = "http", status = response.status, method = request.method, path = request.path,
+    code = "http", status = response.status, method = request.method,
+    path = kinds.locate({ title = "request" }, request.path, request.params).path,
     attempts = #response.attempts, correlation_id = response.correlation_id, outcome = "final",
-    message = ("answered %d: redirects are not followed"):format(response.status),
-    hint = "check the region or base URL",
+    message = answer.redirected(response), hint = "Check the region or base URL.",
   }
 end
 

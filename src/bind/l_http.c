@@ -73,7 +73,8 @@ static int l_stats(lua_State *L) {
 int l_http_client_new(lua_State *L); /* http.client{...} -> client | nil, err: l_http_client.c */
 
 static const luaL_Reg funcs[] = {
-    {"client", l_http_client_new}, {"request", l_request}, {"breaker", l_breaker}, {"stats", l_stats}, {NULL, NULL},
+    {"client", l_http_client_new}, {"request", l_request}, {"breaker", l_breaker}, {"stats", l_stats},
+    {"reason", l_http_reason},     {NULL, NULL},
 };
 
 static void add_verb(lua_State *L, const char *name, const char *method) {

@@ -53,6 +53,7 @@ int l_http_put_url(lua_State *L, struct moon_buf *url, int path, int params, int
 
 /* Pushes the error object of a call that ended badly. */
 void l_http_error_push(lua_State *L, const struct moon_http_result *r); /* [-0, +1, m] */
+int l_http_reason(lua_State *L); /* http.reason(body [, content type]) -> {message, code, details, excerpt} */
 void l_http_attempts_push(lua_State *L, const struct moon_http_result *r);
 
 /* In nanoseconds; raises unless the value at -1 is a number of seconds in (0, ten years]. */

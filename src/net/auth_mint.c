@@ -5,6 +5,7 @@
 #include "auth_internal.h"
 
 #include "moongate/json.h"
+#include "moongate/reason.h"
 #include "moongate/redact.h"
 
 #include <stdio.h>
@@ -115,6 +116,27 @@ static bool wait_and_try_again(struct moon_auth *a) {
            moon_timer_start(a->loop, &a->again, wait, try_mint, a) == 0;
 }
 
+/* "status 400, invalid_scope: unknown scope x"; of a redirect, where it leads, without the query. */
+static void put_refusal(char *what, size_t size, const struct moon_http_result *r, const struct answer *an) {
+    struct moon_reason reason;
+    size_t tlen = 0, llen = 0;
+    const char *type = moon_http_result_header(r, "content-type", 12, &tlen);
+    const char *to = r->status < 400 ? moon_http_result_header(r, "location", 8, &llen) : NULL;
+    const char *said = an->description, *code = an->error;
+    int rc = moon_reason_read(&reason, type, tlen, r->body.len ? r->body.data : "", r->body.len);
+    if (rc == 0 && !*said)
+        said = moon_reason_text(&reason, reason.message ? reason.message : reason.n ? reason.items[0].message : 0);
+    if (rc == 0 && !*code)
+        code = moon_reason_text(&reason, reason.code);
+    if (to)
+        snprintf(what, size, "status %d: redirects are not followed to %.*s", r->status, (int)strcspn(to, "?#\r\n"),
+                 to);
+    else
+        snprintf(what, size, "status %d%s%s%s%s", r->status, *code ? ", " : "", code,
+                 *said && strcmp(said, code) != 0 ? ": " : "", strcmp(said, code) != 0 ? said : "");
+    moon_reason_release(&reason);
+}
+
 static void refused(struct moon_auth *a, const struct moon_http_result *r, const struct answer *an) {
     char what[600];
     const char *hint = r->message.len ? r->hint.data : ""; /* one that is about TLS or a proxy */
@@ -127,8 +149,7 @@ static void refused(struct moon_auth *a, const struct moon_http_result *r, const
     else if (r->message.len && !an->error[0])
         snprintf(what, sizeof what, "status %d: %s", r->status, r->message.data);
     else
-        snprintf(what, sizeof what, "status %d%s%s%s%s", r->status, an->error[0] ? ", " : "", an->error,
-                 an->description[0] ? ": " : "", an->description);
+        put_refusal(what, sizeof what, r, an);
     bool rejected = r->status == 400 || r->status == 401 || r->status == 403;
     if (r->status >= 500 || r->status == 429 || is_rate_limit(r, an))
         fail(a, MOON_ENETWORK, what, hint); /* it is away, as if it could not be reached */

@@ -123,30 +123,6 @@ void moon_http_read_limits(struct moon_http_call *call, int64_t now_ns) {
 
 /* ---- words ---- */
 
-static const char *hint_of_status(int status) {
-    switch (status) {
-    case 401:
-        return "check the credentials and that they belong to this region";
-    case 403:
-        return "the credentials lack a scope or permission for this";
-    case 404:
-        return "check the ids in the path";
-    case 409:
-    case 412:
-        return "somebody else has written: read it again and compare";
-    case 413:
-        return "the body is larger than the server takes";
-    case 429:
-        return "slow down: lower the rate or the concurrency";
-    case 502:
-    case 503:
-    case 504:
-        return "the service is not available: try again later";
-    default:
-        return status == 400 || status == 422 ? "mend the fields that are named" : "";
-    }
-}
-
 static const char *hint_of_code(int code, CURLcode result) {
     switch (result) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -191,7 +167,7 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
     const char *hint = effect(d->outcome);
     if (!*hint && v->fault.hint[0])
         hint = v->fault.hint;
-    else if (!*hint)
-        hint = v->code ? hint_of_code(v->code, result) : hint_of_status(v->status);
+    else if (!*hint && v->code) /* an answer says itself what to do: l_http_error.c */
+        hint = hint_of_code(v->code, result);
     moon_buf_puts(&r->hint, hint);
 }

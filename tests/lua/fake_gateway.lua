@@ -25,7 +25,7 @@ local function answer(request, status, body, headers, extra)
   local fields = {
     code = "http", status = status, method = request.method, path = request.path, attempts = 1, outcome = "refused",
     correlation_id = "corr-" .. status, gateway_code = type(body) == "table" and body.code or nil,
-    message = type(body) == "table" and body.message or "status " .. status,
+    message = type(body) == "table" and body.message or "answered " .. status,
   }
   local err = errors.new(fields)
   for k, v in pairs(extra or {}) do err[k] = v end

@@ -98,7 +98,7 @@ t.test("a missing scope for the job is named", function()
   local ok, err = pcall(gw.write, gw, "thing", {}, { content = CONTENT })
   t.ok(not ok)
   t.eq(err.status, 403)
-  t.ok(err.hint:find("needs the scope jobs; the job goes on", 1, true), err.hint)
+  t.ok(err.hint:find("needs the scope jobs. The job continues", 1, true), err.hint)
 end)
 
 t.test("an answer without a job, and a job without a result", function()

@@ -34,13 +34,23 @@ end
 
 local function request_line(err)
   if not err.method and not err.path then return nil end
-  local parts = { ("%s %s"):format(err.method or "", err.path or "") }
+  local parts = { err.path and ("%s %s"):format(err.method or "GET", err.path) }
   if err.status then parts[#parts + 1] = "status " .. err.status end
   local attempts = type(err.attempts) == "table" and #err.attempts or err.attempts
   if attempts and attempts ~= 1 then parts[#parts + 1] = attempts .. " attempts" end
   if err.outcome and err.outcome ~= "final" then parts[#parts + 1] = "outcome " .. err.outcome:gsub("_", " ") end
   if err.correlation_id then parts[#parts + 1] = "correlation id " .. err.correlation_id end
-  return table.concat(parts, ", ")
+  return #parts > 0 and table.concat(parts, ", ") or nil
+end
+
+local BODY_SHOWN = 4096
+
+-- With -v: what the server answered, as it came.
+local function add_body(lines, body)
+  if type(body) ~= "string" then return end
+  lines[#lines + 1] = "  body:"
+  for line in (visible(body:sub(1, BODY_SHOWN)) .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = "    " .. line end
+  if #body > BODY_SHOWN then lines[#lines + 1] = ("    … (%d bytes)"):format(#body) end
 end
 
 local function detail_line(detail)
@@ -72,6 +82,7 @@ function M.lines(ctx, err)
   end
   for _, line in ipairs(err.lines or {}) do lines[#lines + 1] = "    " .. line end -- a table, already laid out
   if err.hint then lines[#lines + 1] = "  hint: " .. visible(err.hint) end
+  if (ctx.opts.verbose or 0) > 0 then add_body(lines, err.body) end
   if (ctx.opts.verbose or 0) > 0 and err.traceback then lines[#lines + 1] = err.traceback end
   return lines
 end

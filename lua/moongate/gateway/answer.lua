@@ -18,6 +18,28 @@ function M.decoded(response, method, path)
   return body
 end
 
+-- M.redirected(response) -> the message for an answer of 3xx, which is not followed. The query of its Location is left
+-- out: a token may be in it.
+function M.redirected(response)
+  local location = response.headers and response.headers["location"]
+  local to = location and " to " .. location:gsub("[?#].*$", "?…") or ""
+  return ("answered %d: redirects are not followed%s"):format(response.status, to)
+end
+
+-- M.reason(err) -> its message and what its details say, on one bounded line: for the audit log.
+function M.reason(err)
+  local parts, size = {}, 0
+  for _, detail in ipairs(type(err.details) == "table" and err.details or {}) do
+    local text = type(detail) == "table" and tostring(detail.message or detail.code or "?") or tostring(detail)
+    local field = type(detail) == "table" and (detail.field or detail.pointer)
+    parts[#parts + 1] = field and field ~= "" and ("%s: %s"):format(field, text) or text
+    size = size + #parts[#parts]
+    if size > 2000 then break end
+  end
+  local message = tostring(err.message or err.code)
+  return #parts > 0 and ("%s (%s)"):format(message, table.concat(parts, "; ")) or message
+end
+
 -- M.check_options(what, opts, known) -> opts, or {}. An unknown name is the caller's caller's mistake.
 function M.check_options(what, opts, known)
   for key in pairs(opts or {}) do

@@ -1,5 +1,6 @@
 -- audit_fields.lua - what a write's two audit lines hold, besides what a workflow adds. For write.lua only.
 
+local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 
 local M = {}
@@ -44,7 +45,7 @@ function M.outcome(w, ok, result)
   end
   local err = errors.is(result) and result or { code = "bug", message = tostring(result) }
   fields.status = err.outcome == "unknown" and "unknown" or err.code == "conflict" and "conflict" or "failed"
-  fields.error_code, fields.error_message = err.code, err.message
+  fields.error_code, fields.error_message = err.code, answer.reason(err)
   fields.http_status, fields.attempts, fields.correlationId = err.status, err.attempts, err.correlation_id
   return merged(fields, extra)
 end

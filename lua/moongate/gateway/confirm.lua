@@ -27,7 +27,8 @@ function M.read_back(gw, kind, args, content, result, what)
   if now and #details == 0 then return now end
   local moved = now and result.etag and now.etag ~= result.etag
   error(errors.new {
-    code = "verify", details = details, method = "GET", correlation_id = now and now.correlation_id or nil,
+    code = "verify", details = details, method = "GET",
+    path = kinds.locate(kind, kinds.readable(kind), args).path, correlation_id = now and now.correlation_id or nil,
     message = ("%s was written, but %s%s"):format(what,
       now and "reads back otherwise" or "is not there when read back",
       moved and " (its ETag has changed: somebody wrote after us)" or ""),

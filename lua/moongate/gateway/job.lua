@@ -25,34 +25,21 @@ local function no_job(w, result, message)
   }, 0)
 end
 
--- The errors of a failed job, as details.
-local function details_of(list)
-  local details = {}
-  for i, e in ipairs(type(list) == "table" and list or {}) do
-    e = type(e) == "table" and e or { message = tostring(e) }
-    local code, field = e.errorCode or e.code, e.fieldName or e.field
-    details[i] = {
-      code = code, field = type(field) == "string" and field or nil,
-      message = e.message or (code and tostring(code)) or "?",
-    }
-  end
-  return details
-end
-
 -- A poll that came to no good end: what is known of the job goes along.
 local function failed(w, job, path, err)
   job.status = err.code == "failed" and "failed" or "unknown"
   err.job = job
+  local scope = err.status == 403 and kinds.is_scope(err) and w.kind.job.scope
   if err.code == "failed" then
-    err.details, err.outcome = details_of(err.details), "final"
-    err.message = ("%s: job %s failed"):format(w.kind.title, job.id)
-    err.hint = #err.details == 0 and "the gateway does not say why" or nil
+    err.outcome = "final"
+    err.message = ("%s: job %s failed%s"):format(w.kind.title, job.id, err.reason and ": " .. err.reason or "")
+    err.hint = not (err.details or err.reason) and "The gateway does not say why." or nil
   else
     err.outcome = "unknown"
     err.message = ("%s: job %s: %s"):format(w.kind.title, job.id, err.message)
-    err.hint = ("the job goes on at the gateway: look at %s before sending it again"):format(path)
-    if err.status == 403 and w.kind.job.scope then
-      err.hint = ("the OAuth client needs the scope %s; %s"):format(w.kind.job.scope, err.hint)
+    err.hint = ("The job continues at the gateway: check %s before sending it again."):format(path)
+    if scope then
+      err.hint = ("The OAuth client needs the scope %s. %s"):format(scope, err.hint)
     end
   end
   error(err, 0)

@@ -28,6 +28,8 @@ local FIELDS = {
   same = "table",         -- members by which a resource made by POST is found in the listing: {"name"}
   hash = "string",        -- member of a listed resource that holds the payload hash it was made from
   job = "table",          -- what a create begins instead of doing it at once, see JOB_FIELDS
+  hints = "table",        -- what to do about refusals: list of {status =, pattern = Lua pattern for the lower-case
+                          -- reason, hint =}
   busy = "string",        -- Lua pattern for the error code of a 409 that passes by itself; default "busy"
 }
 
@@ -168,6 +170,37 @@ function M.locate(kind, template, args)
     return segment(kind, name, value)
   end)
   return { params = params, path = path }
+end
+
+-- What the gateway said, in lower case: message, code and details.
+local function words_of(err)
+  local words = { tostring(err.message), tostring(err.gateway_code or "") }
+  for _, detail in ipairs(type(err.details) == "table" and err.details or {}) do
+    if type(detail) == "table" then words[#words + 1] = tostring(detail.message) .. " " .. tostring(detail.code) end
+  end
+  return table.concat(words, " "):lower()
+end
+
+-- M.hint(kind, err) -> the kind's hint for this refusal, or nil.
+function M.hint(kind, err)
+  for _, rule in ipairs(err.status and kind and kind.hints or {}) do
+    if (not rule.status or rule.status == err.status) and words_of(err):find(rule.pattern or "") then
+      return rule.hint
+    end
+  end
+end
+
+local RIGHTS = {
+  "scope", "permission", "privilege", "%f[%a]role", "authori[sz]", "^answered", "^forbidden%W*$", "^access denied%W*$",
+}
+
+-- M.is_scope(err) -> whether a 403 is about the credential's scopes: the gateway says so, or does not say why.
+function M.is_scope(err)
+  local words = words_of(err):gsub("%s+$", "")
+  for _, pattern in ipairs(RIGHTS) do
+    if words:find(pattern) then return true end
+  end
+  return false
 end
 
 -- M.content(kind, body) -> the part of an answer that a write takes. An answer without that member is taken to be

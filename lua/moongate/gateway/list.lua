@@ -36,7 +36,8 @@ function M.pages(gw, path, opts, kind)
     if number > MAX_PAGES then
       error(errors.new { code = "protocol", method = "GET", path = path, message = "the listing does not end" }, 0)
     end
-    local body = answer.decoded(gw:_send(request, kind), "GET", request.path)
+    local where = kinds.locate({ title = "listing" }, request.path, request.params).path
+    local body = answer.decoded(gw:_send(request, kind), "GET", where)
     local uri = type(body) == "table" and body.nextUri
     if type(uri) == "string" and uri ~= "" then
       local place = next_path(gw._client, uri)

@@ -2,7 +2,9 @@
 
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
+local http = require "moongate.http"
 local journal = require "moongate.journal"
+local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 
 local M = {}
@@ -16,6 +18,17 @@ local function set_of(list)
   local set = {}
   for _, v in ipairs(list or {}) do set[v] = true end
   return set
+end
+
+-- The reason in a state that is a failure; what names the state and the job itself is none.
+local function why(body, field)
+  local rest = {}
+  for name, value in pairs(body) do
+    if name ~= field and name ~= "id" then rest[name] = value end
+  end
+  if next(rest) == nil then return {} end
+  local text = json.encode(rest)
+  return text and http.reason(text) or {}
 end
 
 -- M.run(gw, path, opts): see gateway.lua.
@@ -49,9 +62,11 @@ function M.run(gw, path, opts)
       if opts.watch then opts.watch(state) end
       if done[state] then return body end
       if state ~= nil and failed[state] then
+        local reason = why(body, field)
         error(errors.new {
           code = "failed", method = "GET", path = place, correlation_id = response.correlation_id,
-          message = ("%s is %s"):format(field, tostring(state)), details = type(body) == "table" and body.errors or nil,
+          message = ("%s is %s%s"):format(field, tostring(state), reason.message and ": " .. reason.message or ""),
+          details = reason.details, reason = reason.message,
         }, 0)
       end
       if state ~= nil and opts.running and not running[state] and not warned[state] then

@@ -1,6 +1,7 @@
 -- configuration.lua - what a model is configured as: files read and checked, the model's capabilities, one
 -- configuration put, read back and compared. Reached through moongate.model (model.configuration).
 
+local answer = require "moongate.gateway.answer"
 local documents = require "moongate.documents"
 local files = require "moongate.model.configuration_files"
 local hash = require "moongate.hash"
@@ -90,7 +91,8 @@ function M.audit_record(update)
   return {
     audit_id = update.audit_id, timestamp = update.timestamp or time.iso(), model_id = config.model_id,
     status = update.status, latency_ms = update.latency_ms, payload_hash = hash.payload(config),
-    compliance_mode = config.compliance_mode, error_code = err and err.code, error_message = err and err.message,
+    compliance_mode = config.compliance_mode, error_code = err and err.code,
+    error_message = err and answer.reason(err),
   }
 end
 

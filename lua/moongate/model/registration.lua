@@ -38,7 +38,11 @@ local function endpoint_fault(url)
   if port and not (#port < 6 and tonumber(port) and tonumber(port) > 0 and tonumber(port) < 65536) then
     return ("has a port that is none: %q"):format(port)
   end
-  if url:find("/chat/completions/*$") then return "must end before /v1/chat/completions, which is put behind it" end
+  if url:find "/completions/*$" then return "must end before /v1/chat/completions, which is put behind it" end
+  local version = url:match "^%a+://[^/]+.*(/v%d+%w*)/*$"
+  if version then
+    return ("must not end in %s: /v1/chat/completions is put behind it"):format(version)
+  end
 end
 
 local function name_fault(name)

@@ -4,9 +4,11 @@
 -- The endpoint is none of the gateway's: the gateway's credential never goes there, and the endpoint's own token goes
 -- to its origin only.
 
+local answer = require "moongate.gateway.answer"
 local auth = require "moongate.auth"
 local http = require "moongate.http"
 local json = require "moongate.json"
+local reply = require "moongate.router.reply"
 local time = require "moongate.time"
 
 local M = {}
@@ -30,11 +32,27 @@ end
 
 -- ---- one sample ----
 
+local SHORT = 10 -- tokens for a reply of two words
+
 local function body_for(opts)
   return {
-    model = opts.model, temperature = 0, max_tokens = 10,
+    model = opts.model, temperature = 0, max_tokens = SHORT,
     messages = json.array { { role = "user", content = "Respond with exactly: " .. opts.expect } },
   }
+end
+
+-- Reasoning models think for more tokens than the reply has.
+local ROOM = 2048
+
+-- Takes out of the body what the endpoint has refused, in place -> what was changed, or nil. said: the answer's body
+local function adjust(body, said)
+  if body.max_tokens and said:find("max_tokens", 1, true) then
+    body.max_tokens, body.max_completion_tokens = nil, ROOM
+    return "max_completion_tokens"
+  elseif body.temperature and said:find("temperature", 1, true) then
+    body.temperature = nil
+    return "no temperature"
+  end
 end
 
 local function excerpt(text)
@@ -43,41 +61,30 @@ local function excerpt(text)
   return ('"%s"'):format(stop and line:sub(1, stop - 1) .. "…" or line)
 end
 
--- The text of a message: a string, or a list of parts.
-local function text_of(content)
-  if type(content) == "string" then return content end
-  if type(content) ~= "table" then return nil end
-  local parts = {}
-  for _, part in ipairs(content) do
-    if type(part) == "table" and type(part.text) == "string" then parts[#parts + 1] = part.text end
-  end
-  return #parts > 0 and table.concat(parts) or nil
-end
-
-local function reply_of(body)
-  local choice = type(body) == "table" and type(body.choices) == "table" and body.choices[1]
-  local message = type(choice) == "table" and choice.message
-  return type(message) == "table" and text_of(message.content) or nil
-end
-
 local HINTS = {
   [401] = " (its token is the environment's EXTERNAL_AI_TOKEN)",
   [403] = " (its token is the environment's EXTERNAL_AI_TOKEN)",
   [404] = " (the endpoint is without /v1; --test-model says what it calls the model)",
 }
 
--- What is wrong with an answer, or nil.
+-- The endpoint's own words for a refusal.
+local function refusal(response)
+  if response.status < 400 then return answer.redirected(response) end
+  local reason = http.reason(response.body, response.headers["content-type"])
+  local said = answer.reason { message = reason.message or "", details = reason.details }
+  return ("answered %d%s%s"):format(response.status, said ~= "" and ": " .. said or "", HINTS[response.status] or "")
+end
+
+-- What is wrong with an answer, or nil; and whether it was cut off before the reply was complete.
 local function answer_fault(response, expect)
+  if response.status < 200 or response.status > 299 then return refusal(response) end
   local body = response.body ~= "" and response:json() or nil
-  if response.status < 200 or response.status > 299 then
-    local said = type(body) == "table" and type(body.error) == "table" and body.error.message
-    return ("answered %d%s%s"):format(response.status, type(said) == "string" and ": " .. said or "",
-      HINTS[response.status] or (response.status < 400 and " (redirects are not followed)") or "")
-  end
   if body == nil then return "the answer is not JSON" end
-  local reply = reply_of(body)
-  if not reply then return "the answer holds no choices[0].message.content" end
-  if not reply:find(expect, 1, true) then return ("the reply %s does not hold %s"):format(excerpt(reply), expect) end
+  local said = reply.text(body)
+  local choice = type(body) == "table" and type(body.choices) == "table" and body.choices[1]
+  local cut = type(choice) == "table" and choice.finish_reason == "length"
+  if not said then return "the answer holds no choices[0].message.content", cut end
+  if not said:find(expect, 1, true) then return ("the reply %s does not hold %s"):format(excerpt(said), expect), cut end
 end
 
 -- The time of the last try: the waits before it are not the endpoint's.
@@ -87,24 +94,40 @@ local function latency_of(attempts, elapsed)
   return math.floor(ms * 10 + 0.5) / 10
 end
 
--- One sample -> {latency_ms, response_code, payload_size_bytes, fault}. Each is set whatever happens, but what there
--- is no answer for.
-local function sample(client, body, opts)
-  local started = time.monotonic()
-  local response, err = client:request {
-    method = "POST", path = PATH, json = body, ok_status = READ, family = "synthetic",
-  }
-  local elapsed = time.monotonic() - started
-  if not response then
-    return {
-      latency_ms = latency_of(err.attempt_list, elapsed), response_code = err.status, payload_size_bytes = 0,
-      fault = err.message, silent = err.status == nil,
-    }
-  end
+local function failed(err, elapsed)
+  local said = err.message:gsub("; not sent again: [^;]*$", ""):gsub("; gave up after 1 attempt$", "")
+  if err.status and not said:find "^answered" then said = ("answered %d: %s"):format(err.status, said) end
   return {
-    latency_ms = latency_of(response.attempts, elapsed), response_code = response.status,
-    payload_size_bytes = #response.body, fault = answer_fault(response, opts.expect),
+    latency_ms = latency_of(err.attempt_list, elapsed), response_code = err.status,
+    payload_size_bytes = err.body and #err.body or 0, fault = said, silent = err.status == nil,
   }
+end
+
+-- One sample -> {latency_ms, response_code, payload_size_bytes, fault}. Each is set whatever happens, but what there
+-- is no answer for. A request that the endpoint refuses for one of its parameters is made again without that, and
+-- body is left so for the samples that follow.
+local function sample(client, body, opts)
+  while true do
+    local started = time.monotonic()
+    local response, err = client:request {
+      method = "POST", path = PATH, json = body, ok_status = READ, family = "synthetic",
+    }
+    local elapsed = time.monotonic() - started
+    if not response then return failed(err, elapsed) end
+    local fault, cut = answer_fault(response, opts.expect)
+    local refused = response.status == 400 or response.status == 422
+    local changed = refused and adjust(body, response.body)
+    if cut and body.max_tokens == SHORT then -- nothing is left for the reply when it thinks first
+      body.max_tokens, changed = ROOM, "max_tokens"
+    end
+    if not changed then
+      return {
+        latency_ms = latency_of(response.attempts, elapsed), response_code = response.status,
+        payload_size_bytes = #response.body, fault = fault,
+      }
+    end
+    opts.adjusted[#opts.adjusted + 1] = changed
+  end
 end
 
 -- ---- all samples ----
@@ -146,7 +169,7 @@ local function summed_up(samples, opts)
   return {
     result = #reasons == 0 and "PASS" or "FAIL", latency_ms = latency.p50, response_code = told.response_code,
     payload_size_bytes = told.payload_size_bytes, samples = #samples, passed = passed, latency = latency,
-    reasons = json.array(reasons), model = opts.model,
+    reasons = json.array(reasons), model = opts.model, adjusted = #opts.adjusted > 0 and opts.adjusted or nil,
   }
 end
 
@@ -170,13 +193,14 @@ end
 
 -- M.run{endpoint, model, expect = "VALIDATION_SUCCESS", samples = 1, max_latency = seconds, token = secret handle,
 -- deadline = seconds a sample may take, each = function(sample, n)} -> {result = "PASS" | "FAIL", latency_ms,
--- response_code, payload_size_bytes, samples, passed, latency = {p50, p95, p99, min, max, avg in ms}, reasons, model};
+-- response_code, payload_size_bytes, samples, passed, latency = {p50, p95, p99, min, max, avg in ms}, reasons, model,
+-- adjusted = what of the request was changed because the endpoint refused it};
 -- or nil, err when the endpoint can't be used at all. PASS needs every reply to hold `expect`, and with max_latency the
 -- 95th percentile below it. latency_ms is the median; code and size are of the first sample that failed, else the last.
 -- One sample after the other; one that got no answer is the last.
 function M.run(opts)
   check(opts)
-  local all = { expect = M.EXPECTED, samples = 1, deadline = DEADLINE }
+  local all = { expect = M.EXPECTED, samples = 1, deadline = DEADLINE, adjusted = json.array {} }
   for k, v in pairs(opts) do all[k] = v end
   local endpoint = all.endpoint:gsub("/+$", "")
   local credential, err

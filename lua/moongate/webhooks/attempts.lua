@@ -2,6 +2,7 @@
 -- within one deadline. The HTTP client's own retries are off: it would send the first attempt's signature again, and
 -- a receiver refuses a message that is minutes old.
 
+local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local hash = require "moongate.hash"
 local profile = require "moongate.webhooks.profile"
@@ -35,7 +36,7 @@ end
 local function redirected(response)
   return errors.new {
     code = "http", status = response.status, outcome = "final",
-    message = ("answered %d: redirects are not followed"):format(response.status), hint = "give the final URL",
+    message = answer.redirected(response), hint = "Give the final URL.",
   }
 end
 
