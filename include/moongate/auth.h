@@ -50,15 +50,17 @@ struct moon_auth_line {
     uint32_t generation; /* of the token */
     char text[];         /* "Authorization: Bearer ..." */
 };
-/* A reference to the line of a usable token, or NULL: then wait for one. */
-struct moon_auth_line *moon_auth_acquire(struct moon_auth *a);
+/* A reference to the line of a usable token, or NULL: then wait for one. due_ns (monotonic): when it is of no use any
+ * more; 0: it always is. */
+struct moon_auth_line *moon_auth_acquire(struct moon_auth *a, int64_t due_ns);
 void moon_auth_line_unref(struct moon_auth_line *line); /* NULL-safe; the last one wipes it */
 /* Starts a mint, or joins the one under way. fn is called exactly once, unless the wait was left. */
 void moon_auth_wait(struct moon_auth *a, struct moon_auth_wait *w, void (*fn)(void *ud, const struct moon_err *err),
                     void *ud);
 /* What to do about the failure that fn was told of; "" when that is not known. */
 const char *moon_auth_hint(const struct moon_auth *a);
-void moon_auth_leave(struct moon_auth *a, struct moon_auth_wait *w); /* no-op when not waiting */
+void moon_auth_leave(struct moon_auth *a, struct moon_auth_wait *w);      /* no-op when not waiting */
+const struct moon_err *moon_auth_last_failure(const struct moon_auth *a); /* code 0: no mint has failed */
 /* A request with that line was answered 401. True: replay it once with a new token. */
 bool moon_auth_rejected(struct moon_auth *a, const struct moon_auth_line *line);
 /* A request with that line was answered with anything but 401. */

@@ -25,7 +25,7 @@ struct moon_breaker_opts {
     int64_t probe_ns; /* a probe without a result for so long is given up and another may go */
 };
 #define MOON_BREAKER_OPTS_DEFAULT                                                                                      \
-    { 10, 0.5, 20, 30 * MOON_NS_PER_S, 5 * MOON_NS_PER_S, 60 * MOON_NS_PER_S, 60 * MOON_NS_PER_S }
+    { 10, 0.5, 20, 30 * MOON_NS_PER_S, MOON_NS_PER_S, 20 * MOON_NS_PER_S, 10 * MOON_NS_PER_S }
 
 #define MOON_BREAKER_BUCKETS 10
 
@@ -37,6 +37,8 @@ struct moon_breaker {
     int trips;              /* openings since it was last closed */
     int64_t open_until_ns;  /* OPEN: when a probe may go */
     int64_t probe_since_ns; /* HALF_OPEN: when the probe left; -1: none is under way */
+    int64_t down_since_ns;  /* the first failure after the last success; -1: none since */
+    int64_t pause_until_ns; /* the server asked this family to wait until then (Retry-After); 0: it did not */
     struct {
         int64_t slot;
         int ok, failed;
@@ -59,6 +61,10 @@ void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_brea
 /* NOT_SENT, AMBIGUOUS and 5xx are failures; REFUSED (429) is ignored; any other answer is OK; FINAL without a status is
  * ignored. status 0: no answer. */
 enum moon_breaker_result moon_breaker_judge(enum moon_fail_class cls, int status);
+/* For how long nothing has succeeded, as far as is known; 0 while the breaker is closed. */
+int64_t moon_breaker_down_ns(const struct moon_breaker *b, int64_t now_ns);
+/* The time until a call may go, or 0: as moon_breaker_allow says it, without asking. */
+int64_t moon_breaker_retry_in_ns(const struct moon_breaker *b, int64_t now_ns);
 /* The state as of now: an OPEN one whose time has passed shows as HALF_OPEN. */
 enum moon_breaker_state moon_breaker_state(const struct moon_breaker *b, int64_t now_ns);
 const char *moon_breaker_state_name(enum moon_breaker_state s); /* "closed", "open", "half_open" */

@@ -26,11 +26,12 @@ struct moon_proxies;
 struct moon_rng;
 struct sockaddr;
 
-#define MOON_HTTP_BODY_MAX     ((size_t)64 << 20) /* largest request or (decoded) response body */
-#define MOON_HTTP_HEAD_MAX     ((size_t)64 << 10) /* largest header block of an answer */
-#define MOON_HTTP_ATTEMPTS_MAX 8
-#define MOON_HTTP_CERT_URLS    2
-#define MOON_HTTP_ORIGIN_SIZE  288 /* "https://host:port" and its NUL */
+#define MOON_HTTP_BODY_MAX      ((size_t)64 << 20) /* largest request or (decoded) response body */
+#define MOON_HTTP_HEAD_MAX      ((size_t)64 << 10) /* largest header block of an answer */
+#define MOON_HTTP_ATTEMPTS_MAX  1000 /* that can be asked for; without a number a call goes on until its deadline */
+#define MOON_HTTP_ATTEMPTS_KEPT 32   /* whose records are kept: the first ones, and the last */
+#define MOON_HTTP_ORIGIN_SIZE   288  /* "https://host:port" and its NUL */
+#define MOON_HTTP_CERT_URLS     2
 
 struct moon_http_opts {
     struct moon_loop *loop; /* borrowed, as all below; its clock times everything */
@@ -60,7 +61,7 @@ struct moon_http_client_opts {
     const char *const *headers; /* constant ones, name and value in turn, NULL-ended; or NULL */
     int64_t deadline_ns;        /* a call's total time, all attempts and waits; 0: 30 s */
     int64_t connect_timeout_ns; /* an attempt's time to a usable connection; 0: 10 s */
-    int max_attempts;           /* 1: never retry; 0: 4; at most MOON_HTTP_ATTEMPTS_MAX */
+    int max_attempts;           /* 1: never retry; 0: until the deadline; at most MOON_HTTP_ATTEMPTS_MAX */
     int64_t backoff_base_ns;    /* 0: 500 ms */
     int64_t backoff_cap_ns;     /* 0: 20 s */
     double rate_per_second;     /* token bucket of this client; 0: no limit */
@@ -68,6 +69,7 @@ struct moon_http_client_opts {
     int concurrency; /* calls of this client on the wire at once; 0: no limit. Others wait, first come, first served */
     size_t max_body; /* of a response, decoded; 0: MOON_HTTP_BODY_MAX */
     bool no_breaker; /* calls neither ask nor feed the circuit breaker */
+    bool no_pacer;   /* calls neither wait for the server's rate limit nor tell of it */
     bool untraced;   /* calls carry no traceparent and make no spans; see http_trace.h */
 };
 int moon_http_client_new(struct moon_http_client **out, struct moon_http *http,
@@ -84,6 +86,16 @@ struct moon_http_tally {
     uint64_t retries;                       /* attempts that were not a call's first */
 };
 const struct moon_http_tally *moon_http_client_tally(const struct moon_http_client *c);
+
+enum moon_http_wait { MOON_HTTP_WAIT_NONE, MOON_HTTP_WAIT_RATE, MOON_HTTP_WAIT_BREAKER };
+/* How it stands with the host of a client's base URL. */
+struct moon_http_standing {
+    enum moon_http_wait wait; /* what calls wait for now */
+    int64_t wait_ns;          /* for so long */
+    int64_t left, allowed;    /* of the server's rate limit: requests; -1: not known, 0: not told */
+    int64_t reset_ns;         /* until it counts anew */
+};
+void moon_http_client_standing(const struct moon_http_client *c, struct moon_http_standing *out);
 
 /* ---- calls ---- */
 /* Whether the owner is asked right before an attempt goes out, after all waits (place, rate limit, token, back-off):
@@ -106,7 +118,8 @@ struct moon_http_request {
     bool has_body;
     bool idempotent; /* the caller says that sending it twice does no more than once. GET, HEAD, PUT, DELETE, OPTIONS
                         are so by themselves; a call  with the header Idempotency-Key is, too */
-    bool final_5xx;  /* a 502, 503 or 504 ends the call at once: the caller has another way */
+    bool no_wait;    /* an answer that says busy or unavailable (429, 502, 503, 504) ends the call at once, and so does
+                        an open breaker: the caller has another way */
     enum moon_http_ask ask;
     bool reads_only;  /* refused when it is not a safe method (RFC 9110) and would carry the client's credential */
     bool test;        /* reads_only does not hold for a gateway on this machine: the call is a test's */
@@ -162,8 +175,8 @@ struct moon_http_result {
     struct moon_buf body;    /* decoded */
     struct moon_buf message; /* what failed when code is not 0; why there was no further attempt. No secret in it */
     struct moon_buf hint;    /* what to do next; may be empty */
-    int n_attempts;
-    struct moon_http_attempt *attempts; /* of n_attempts */
+    int n_attempts, n_kept;
+    struct moon_http_attempt *attempts; /* n_kept of n_attempts: the first ones, and the last */
     int64_t elapsed_ns;                 /* the whole call */
     int64_t retry_after_ns;             /* what the last answer asked for; < 0: nothing */
     struct moon_http_attempt first;     /* private, as is what follows: attempts points here while there is one */

@@ -32,7 +32,8 @@ void moon_limiter_give_back(struct moon_limiter *l);
 int64_t moon_limiter_used_until(const struct moon_limiter *l, int64_t now_ns);
 void moon_limiter_restore(struct moon_limiter *l, int64_t used_until_ns, int64_t now_ns);
 
-#define MOON_PACER_WINDOW_NS (60 * MOON_NS_PER_S) /* when the server doesn't say when it resets */
+#define MOON_PACER_WINDOW_NS MOON_NS_PER_S          /* when the server doesn't say when it resets */
+#define MOON_PACER_MAX_NS    (3660 * MOON_NS_PER_S) /* a window of another process that is longer is nonsense */
 
 struct moon_pacer {
     bool known;       /* headers were seen and their window is not over */
@@ -44,10 +45,9 @@ struct moon_pacer {
 };
 
 void moon_pacer_init(struct moon_pacer *p);
-/* From an answer's headers. count, allowed: inin-ratelimit-count, -allowed; remaining: X-RateLimit-Remaining; reset_s:
- * inin-ratelimit-reset; each -1 when absent. Answers that come out of order never raise what is left of a window. */
-void moon_pacer_update(struct moon_pacer *p, int64_t now_ns, int64_t count, int64_t allowed, int64_t remaining,
-                       int64_t reset_s);
+/* From an answer's headers (rate_limit.h): left, allowed and the time until the reset, each -1 when absent. Answers
+ * that come out of order never raise what is left of a window. */
+void moon_pacer_update(struct moon_pacer *p, int64_t now_ns, int64_t left, int64_t allowed, int64_t until_reset_ns);
 /* Pacing begins when at most a tenth of `allowed` (ten, when that is not known) is left. */
 int64_t moon_pacer_wait_ns(const struct moon_pacer *p, int64_t now_ns);
 int64_t moon_pacer_take(struct moon_pacer *p, int64_t now_ns);

@@ -15,12 +15,12 @@
 #include <stdint.h>
 
 struct moon_retry_policy {
-    int max_attempts; /* the first one counts; 1 = never retry */
+    int max_attempts; /* the first one counts; 1: never retry; 0: until the deadline */
     int64_t base_ns;  /* > 0 */
     int64_t cap_ns;   /* >= base_ns */
 };
 #define MOON_RETRY_POLICY_DEFAULT                                                                                      \
-    { 4, 500 * MOON_NS_PER_MS, 20 * MOON_NS_PER_S }
+    { 0, 500 * MOON_NS_PER_MS, 20 * MOON_NS_PER_S }
 
 /* What became of one attempt. */
 enum moon_fail_class {
@@ -42,6 +42,8 @@ struct moon_retry_call {
     bool maybe_applied;   /* an earlier attempt of this call was MOON_FAIL_AMBIGUOUS (the loop keeps this) */
     int attempt;          /* the attempt that just failed: 1, 2, ... */
     int64_t remaining_ns; /* of the call's total deadline; INT64_MAX: none */
+    int64_t deadline_ns;  /* the total, for messages; 0: not known */
+    int status;           /* of the answer to the attempt, for messages; 0: none */
 };
 
 enum moon_retry_verdict {
@@ -68,22 +70,24 @@ bool moon_retry_safe(const char *method);
 bool moon_retry_replayable(const struct moon_retry_call *call);
 
 /* cls: not MOON_FAIL_NONE. retry_after_ns: from moon_retry_after_parse, or -1. The wait is random(0, min(cap, base *
- * 2^(attempt-1))), never less than retry_after_ns. Outcomes: "unknown" only for a method that writes; a GET that was
- * lost is "final". Takes nothing from the retry budget: on AGAIN the loop asks moon_retry_budget_take, and sets
- * MOON_RETRY_NO_BUDGET if that says no. */
+ * 2^(attempt-1), what the deadline leaves less a little for the attempt itself)), never less than retry_after_ns: so
+ * the last attempt comes shortly before the deadline, however long the back-off has grown. Outcomes: "unknown" only for
+ * a method that writes; a GET that was lost is "final". Takes nothing from the retry budget: the loop asks
+ * moon_retry_budget_take before the attempt goes out. */
 struct moon_retry_decision moon_retry_decide(const struct moon_retry_policy *policy, const struct moon_retry_call *call,
                                              enum moon_fail_class cls, int64_t retry_after_ns, struct moon_rng *rng);
 
 /* The full-jitter wait alone (polling uses it too). attempt >= 1. */
 int64_t moon_retry_backoff_ns(const struct moon_retry_policy *policy, int attempt, struct moon_rng *rng);
 
-/* Why there was no further attempt, for a person: "gave up after 4 attempts", "Retry-After asks for 120 s, the deadline
- * leaves 28 s". "" for MOON_RETRY_AGAIN and MOON_RETRY_FINAL. out is NUL-terminated, cut at size. */
+/* Why there was no further attempt, for a person: "gave up after 4 attempts", "Rate limited: the next request is
+ * allowed in 58 s, past the 30 s deadline". "" for MOON_RETRY_AGAIN and MOON_RETRY_FINAL. out is NUL-terminated, cut at
+ * size. */
 void moon_retry_explain(const struct moon_retry_decision *d, const struct moon_retry_call *call, char *out,
                         size_t size);
 
-/* A Retry-After value: seconds (digits only) or an HTTP date, which is taken against wall_ns; a past date is 0. Values
- * beyond a year are cut to one. 0, or MOON_EPARSE with *wait_ns = -1. */
+/* A Retry-After value: seconds (with or without decimals) or an HTTP date, which is taken against wall_ns; a past date
+ * is 0. Values beyond a year are cut to one. 0, or MOON_EPARSE with *wait_ns = -1. */
 int moon_retry_after_parse(const char *s, size_t len, int64_t wall_ns, int64_t *wait_ns);
 
 #endif

@@ -2,10 +2,11 @@
 
 ---The HTTP client. Calls look blocking and are not: a task that waits lets the others run.
 ---
----One retry loop lies below every call. It retries 429, 502, 503, 504 and failed connections, with full jitter and never
----before Retry-After; what may have taken effect is sent again only when that does no harm (GET, HEAD, PUT, DELETE,
----OPTIONS, a call declared idempotent, or one with an idempotency key). A total deadline, a retry budget per host and a
----circuit breaker per host and family bound it.
+---One retry loop lies below every call. It retries 429, 502, 503, 504 and failed connections until the call's deadline,
+---with full jitter and never before Retry-After; what may have taken effect is sent again only when that does no harm
+---(GET, HEAD, PUT, DELETE, OPTIONS, a call declared idempotent, or one with an idempotency key). A retry budget per host
+---bounds storms. A circuit breaker per host and family lets one call at a time look whether a host that failed is back;
+---the others wait for it within their deadlines. Once a host has been down for a whole deadline, calls fail at once.
 ---
 ---No redirect is followed: a 3xx is an answer. TLS 1.2 or later, always verified.
 
@@ -18,8 +19,8 @@ local http = {}
 ---@field headers? table<string, string>  sent with every call
 ---@field deadline? number     seconds a call may take, all attempts and waits; default 30
 ---@field connect_timeout? number seconds an attempt may take to connect; default 10
----@field retry? boolean|{max?: integer, base_ms?: number, cap_ms?: number} default true: at most 4 attempts (max 1..8), waits
----  of random(0, min(cap, base * 2^n)), base 500 ms, cap 20 s
+---@field retry? boolean|{max?: integer, base_ms?: number, cap_ms?: number} default true: until the deadline; max: attempts,
+---  the first one included (1..1000). Waits of random(0, min(cap, base * 2^n)), base 500 ms, cap 20 s
 ---@field rate? {per_second: number, burst?: number} token bucket; calls wait for their turn
 ---@field breaker? boolean     default true; false: neither asks nor feeds the circuit breaker
 ---@field concurrency? integer calls at once; the others wait in order. Default: no limit
@@ -41,7 +42,8 @@ local http = {}
 ---@field deadline? number     seconds; default: the client's
 ---@field family? string       resource family of the circuit breaker; default ""
 ---@field max_body? integer    bytes, at most the client's
----@field final_5xx? boolean  a 502, 503 or 504 is not tried again: the caller has another way
+---@field no_wait? boolean    a 429, 502, 503 or 504 is not tried again, and an open breaker not waited for: the caller has
+---  another way
 ---@field ok_status? integer[] statuses from 400 on that are answers, not errors
 
 ---@class moongate.http.attempt

@@ -244,7 +244,7 @@ static int l_token(lua_State *L) {
     struct l_auth *h = luaL_checkudata(L, 1, L_AUTH);
     moon_task_check(L, "auth.token");
     lua_settop(L, 1);
-    struct moon_auth_line *line = moon_auth_acquire(h->a);
+    struct moon_auth_line *line = moon_auth_acquire(h->a, 0);
     if (line) {
         moon_auth_line_unref(line);
         return push_state(L, h->a);

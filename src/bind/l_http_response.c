@@ -58,8 +58,8 @@ static void push_headers(lua_State *L, const struct moon_http_result *r) {
 /* ---- attempts ---- */
 
 void l_http_attempts_push(lua_State *L, const struct moon_http_result *r) {
-    lua_createtable(L, r->n_attempts, 0);
-    for (int i = 0; i < r->n_attempts; i++) {
+    lua_createtable(L, r->n_kept, 0);
+    for (int i = 0; i < r->n_kept; i++) {
         const struct moon_http_attempt *a = &r->attempts[i];
         lua_createtable(L, 0, 5);
         lua_pushinteger(L, a->n);

@@ -8,7 +8,7 @@ void moon_breaker_init(struct moon_breaker *b, const struct moon_breaker_opts *o
     memset(b, 0, sizeof *b);
     b->opts = opts ? *opts : defaults;
     b->epoch = 1;
-    b->probe_since_ns = -1;
+    b->probe_since_ns = b->down_since_ns = -1;
 }
 
 static void enter(struct moon_breaker *b, enum moon_breaker_state state) {
@@ -18,6 +18,7 @@ static void enter(struct moon_breaker *b, enum moon_breaker_state state) {
     b->probe_since_ns = -1;
     if (state == MOON_BREAKER_CLOSED) {
         b->trips = 0;
+        b->down_since_ns = -1;
         memset(b->bucket, 0, sizeof b->bucket);
     }
     if (b->changed)
@@ -39,17 +40,28 @@ static void trip(struct moon_breaker *b, int64_t now_ns) {
     enter(b, MOON_BREAKER_OPEN);
 }
 
-bool moon_breaker_allow(struct moon_breaker *b, int64_t now_ns, uint32_t *ticket, int64_t *retry_in_ns) {
+int64_t moon_breaker_retry_in_ns(const struct moon_breaker *b, int64_t now_ns) {
     int64_t until = 0;
-    if (b->state == MOON_BREAKER_OPEN && now_ns >= b->open_until_ns)
-        enter(b, MOON_BREAKER_HALF_OPEN);
     if (b->state == MOON_BREAKER_OPEN)
         until = b->open_until_ns;
     else if (b->state == MOON_BREAKER_HALF_OPEN && b->probe_since_ns >= 0)
         until = b->probe_since_ns + b->opts.probe_ns;
+    return until > now_ns ? until - now_ns : 0;
+}
+
+int64_t moon_breaker_down_ns(const struct moon_breaker *b, int64_t now_ns) {
+    if (b->state == MOON_BREAKER_CLOSED || b->down_since_ns < 0)
+        return 0;
+    return now_ns - b->down_since_ns;
+}
+
+bool moon_breaker_allow(struct moon_breaker *b, int64_t now_ns, uint32_t *ticket, int64_t *retry_in_ns) {
+    if (b->state == MOON_BREAKER_OPEN && now_ns >= b->open_until_ns)
+        enter(b, MOON_BREAKER_HALF_OPEN);
+    int64_t wait = moon_breaker_retry_in_ns(b, now_ns);
     if (retry_in_ns)
-        *retry_in_ns = until > now_ns ? until - now_ns : 0;
-    if (until > now_ns) {
+        *retry_in_ns = wait;
+    if (wait > 0) {
         b->rejected++;
         return false;
     }
@@ -93,13 +105,17 @@ void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_brea
         else if (result == MOON_BREAKER_FAILED)
             trip(b, now_ns);
         else
-            b->probe_since_ns = -1;
+            enter(b, MOON_BREAKER_HALF_OPEN); /* the next one may probe */
         return;
     }
     if (result == MOON_BREAKER_IGNORE)
         return;
     bool ok = result == MOON_BREAKER_OK;
     b->failures = ok ? 0 : b->failures + 1;
+    if (ok)
+        b->down_since_ns = -1;
+    else if (b->down_since_ns < 0)
+        b->down_since_ns = now_ns;
     bool high = rate_too_high(b, ok, now_ns);
     if (!ok && (high || (b->opts.consecutive > 0 && b->failures >= b->opts.consecutive)))
         trip(b, now_ns);
@@ -133,6 +149,7 @@ void moon_breaker_restore(struct moon_breaker *b, const struct moon_breaker_snap
     if (s->state != MOON_BREAKER_OPEN && s->state != MOON_BREAKER_HALF_OPEN)
         return; /* closed, or nonsense */
     b->trips = s->trips < 1 ? 1 : s->trips > 1000 ? 1000 : s->trips;
+    b->down_since_ns = now_ns; /* for how long before that is not known */
     if (s->state == MOON_BREAKER_HALF_OPEN || s->open_until_wall_ns <= wall_ns) {
         b->state = MOON_BREAKER_HALF_OPEN;
         return;

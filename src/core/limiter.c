@@ -60,15 +60,11 @@ static bool same_window(const struct moon_pacer *p, int64_t now_ns, int64_t left
     return told ? reset_ns <= p->reset_ns + 2 * MOON_NS_PER_S : left <= p->left + 10;
 }
 
-void moon_pacer_update(struct moon_pacer *p, int64_t now_ns, int64_t count, int64_t allowed, int64_t remaining,
-                       int64_t reset_s) {
-    int64_t left = remaining;
-    if (left < 0 && count >= 0 && allowed >= 0)
-        left = allowed > count ? allowed - count : 0;
+void moon_pacer_update(struct moon_pacer *p, int64_t now_ns, int64_t left, int64_t allowed, int64_t until_reset_ns) {
     if (left < 0)
         return;
-    bool told = reset_s >= 0;
-    int64_t reset_ns = now_ns + (told ? (reset_s < 86400 ? reset_s : 86400) * MOON_NS_PER_S : MOON_PACER_WINDOW_NS);
+    bool told = until_reset_ns >= 0;
+    int64_t reset_ns = now_ns + (told ? until_reset_ns : MOON_PACER_WINDOW_NS);
     if (!same_window(p, now_ns, left, reset_ns, told)) {
         p->known = true;
         p->hearsay = false;
@@ -122,7 +118,7 @@ void moon_pacer_save(const struct moon_pacer *p, int64_t now_ns, int64_t wall_ns
 
 bool moon_pacer_restore(struct moon_pacer *p, const struct moon_pacer_snapshot *s, int64_t now_ns, int64_t wall_ns) {
     int64_t ahead = s->reset_wall_ns - wall_ns;
-    if (p->known || s->reset_wall_ns <= 0 || ahead <= 0 || ahead > 86400 * MOON_NS_PER_S)
+    if (p->known || s->reset_wall_ns <= 0 || ahead <= 0 || ahead > MOON_PACER_MAX_NS)
         return false;
     p->known = p->hearsay = true;
     p->left = s->left > 1 ? s->left : 1;

@@ -85,6 +85,30 @@ static const char *outcome_of(const struct moon_retry_call *call, enum moon_fail
     return cls == MOON_FAIL_NOT_SENT ? "not_sent" : "refused";
 }
 
+/* A wait that leaves time for the attempt behind it: all of the back-off that fits. */
+static int64_t fitting_backoff_ns(const struct moon_retry_policy *policy, const struct moon_retry_call *call,
+                                  struct moon_rng *rng) {
+    struct moon_retry_policy fit = *policy;
+    if (call->remaining_ns == INT64_MAX)
+        return moon_retry_backoff_ns(policy, call->attempt, rng);
+    int64_t spare = call->remaining_ns / 4, top = call->remaining_ns - (spare < MOON_NS_PER_S ? spare : MOON_NS_PER_S);
+    fit.cap_ns = policy->cap_ns < top ? policy->cap_ns : top;
+    return moon_retry_backoff_ns(&fit, call->attempt, rng);
+}
+
+/* The wait that the server asked for, or a little more; less than that would be too early. */
+static int64_t asked_ns(int64_t floor_ns, int64_t wait_ns, int64_t remaining_ns, struct moon_rng *rng) {
+    int64_t spread = floor_ns + spread_ns(floor_ns, rng);
+    if (wait_ns < spread)
+        wait_ns = spread;
+    return wait_ns < remaining_ns ? wait_ns : floor_ns;
+}
+
+/* Too little time is left for another attempt to be answered in. */
+static bool is_over(const struct moon_retry_policy *policy, const struct moon_retry_call *call) {
+    return call->remaining_ns <= 0 || (call->attempt > 3 && call->remaining_ns < policy->base_ns / 4);
+}
+
 struct moon_retry_decision moon_retry_decide(const struct moon_retry_policy *policy, const struct moon_retry_call *call,
                                              enum moon_fail_class cls, int64_t retry_after_ns, struct moon_rng *rng) {
     struct moon_retry_decision d = {MOON_RETRY_AGAIN, 0, outcome_of(call, cls)};
@@ -92,29 +116,34 @@ struct moon_retry_decision moon_retry_decide(const struct moon_retry_policy *pol
         d.verdict = MOON_RETRY_FINAL;
     } else if (cls == MOON_FAIL_AMBIGUOUS && !moon_retry_replayable(call)) {
         d.verdict = MOON_RETRY_UNSAFE;
-    } else if (call->attempt >= policy->max_attempts) {
+    } else if (policy->max_attempts > 0 && call->attempt >= policy->max_attempts) {
         d.verdict = MOON_RETRY_ATTEMPTS;
     } else if (retry_after_ns >= 0 && retry_after_ns >= call->remaining_ns) {
         d.verdict = MOON_RETRY_AFTER_LATE;
         d.wait_ns = retry_after_ns;
+    } else if (is_over(policy, call)) {
+        d.verdict = MOON_RETRY_DEADLINE;
     } else {
-        int64_t wait = moon_retry_backoff_ns(policy, call->attempt, rng);
-        if (retry_after_ns > 0) {
-            int64_t floor_ns = retry_after_ns + spread_ns(retry_after_ns, rng);
-            if (wait < floor_ns)
-                wait = floor_ns < call->remaining_ns ? floor_ns : retry_after_ns;
-            if (wait >= call->remaining_ns)
-                wait = retry_after_ns;
-        }
-        d.wait_ns = wait;
-        if (wait >= call->remaining_ns)
-            d.verdict = MOON_RETRY_DEADLINE;
+        d.wait_ns = fitting_backoff_ns(policy, call, rng);
+        if (retry_after_ns > 0)
+            d.wait_ns = asked_ns(retry_after_ns, d.wait_ns, call->remaining_ns, rng);
     }
     return d;
 }
 
-static double seconds(int64_t ns) {
-    return (double)(ns > 0 ? ns : 0) / (double)MOON_NS_PER_S;
+/* Whole seconds, upwards: who comes back then is not too early. */
+static long long seconds(int64_t ns) {
+    return ns > 0 ? (long long)((ns + MOON_NS_PER_S - 1) / MOON_NS_PER_S) : 0;
+}
+
+static void explain_late(const struct moon_retry_decision *d, const struct moon_retry_call *call, char *out,
+                         size_t size) {
+    int64_t deadline = call->deadline_ns > 0 ? call->deadline_ns : call->remaining_ns;
+    snprintf(out, size,
+             call->status == 0 || call->status == 429
+                 ? "Rate limited: the next request is allowed in %lld s, past the %.3g s deadline"
+                 : "The server asks to retry in %lld s, past the %.3g s deadline",
+             seconds(d->wait_ns), (double)(deadline > 0 ? deadline : 0) / (double)MOON_NS_PER_S);
 }
 
 void moon_retry_explain(const struct moon_retry_decision *d, const struct moon_retry_call *call, char *out,
@@ -127,26 +156,44 @@ void moon_retry_explain(const struct moon_retry_decision *d, const struct moon_r
     case MOON_RETRY_FINAL:
         break;
     case MOON_RETRY_UNSAFE:
-        snprintf(out, size, "not sent again: this %s may have taken effect and carries no idempotency key",
+        snprintf(out, size, "not retried: this %s may already have been processed and has no idempotency key",
                  call->method);
         break;
     case MOON_RETRY_ATTEMPTS:
         snprintf(out, size, "gave up after %d attempt%s", call->attempt, call->attempt == 1 ? "" : "s");
         break;
     case MOON_RETRY_DEADLINE:
-        snprintf(out, size, "no time for another attempt: the deadline leaves %.3g s", seconds(call->remaining_ns));
+        snprintf(out, size, "gave up after %d attempt%s, at the deadline", call->attempt,
+                 call->attempt == 1 ? "" : "s");
         break;
     case MOON_RETRY_AFTER_LATE:
-        snprintf(out, size, "Retry-After asks for %.3g s, the deadline leaves %.3g s", seconds(d->wait_ns),
-                 seconds(call->remaining_ns));
+        explain_late(d, call, out, size);
         break;
     case MOON_RETRY_NO_BUDGET:
-        snprintf(out, size, "not retried: too many calls to this host are being retried already");
+        snprintf(out, size, "gave up after %d attempt%s: too many other calls to this host are being retried",
+                 call->attempt, call->attempt == 1 ? "" : "s");
         break;
     case MOON_RETRY_BREAKER_OPEN:
         snprintf(out, size, "not retried: the circuit breaker is open");
         break;
     }
+}
+
+/* "2" or, as some send it, "1.5". */
+static int parse_seconds(const char *s, size_t len, int64_t *ns) {
+    int64_t place = MOON_NS_PER_S;
+    size_t i = 0;
+    for (; i < len && s[i] >= '0' && s[i] <= '9'; i++)
+        *ns = *ns > YEAR_NS / 10 ? YEAR_NS : *ns * 10 + (s[i] - '0') * MOON_NS_PER_S;
+    if (i == len)
+        return 0;
+    if (s[i++] != '.' || i == len)
+        return -1;
+    for (; i < len && s[i] >= '0' && s[i] <= '9'; i++) {
+        place /= 10;
+        *ns += *ns < YEAR_NS ? (s[i] - '0') * place : 0;
+    }
+    return i == len ? 0 : -1;
 }
 
 int moon_retry_after_parse(const char *s, size_t len, int64_t wall_ns, int64_t *wait_ns) {
@@ -159,11 +206,8 @@ int moon_retry_after_parse(const char *s, size_t len, int64_t wall_ns, int64_t *
         return MOON_EPARSE;
     int64_t ns = 0;
     if (s[0] >= '0' && s[0] <= '9') {
-        for (size_t i = 0; i < len; i++) {
-            if (s[i] < '0' || s[i] > '9')
-                return MOON_EPARSE;
-            ns = ns > YEAR_NS / 10 ? YEAR_NS : ns * 10 + (s[i] - '0') * MOON_NS_PER_S;
-        }
+        if (parse_seconds(s, len, &ns) != 0)
+            return MOON_EPARSE;
     } else {
         int64_t date;
         if (moon_http_date_parse(s, len, wall_ns, &date) != 0)

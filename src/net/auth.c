@@ -108,7 +108,7 @@ static int make_form(struct moon_auth *a, const char *scopes, struct moon_err *e
 
 static int set_up_client(struct moon_auth *a, struct moon_http *http, const struct moon_auth_client *client,
                          struct moon_err *err) {
-    struct moon_http_client_opts o = {.base_url = client->login_url, .max_body = 1 << 20};
+    struct moon_http_client_opts o = {.base_url = client->login_url, .max_body = 1 << 20, .no_pacer = true};
     if (!*client->client_id || client->client_secret_len == 0)
         return moon_err_set(err, MOON_EINVAL, "an empty client %s", *client->client_id ? "secret" : "id");
     a->loop = http->loop;
@@ -171,10 +171,10 @@ void moon_auth_line_unref(struct moon_auth_line *line) {
     free(line);
 }
 
-struct moon_auth_line *moon_auth_acquire(struct moon_auth *a) {
+struct moon_auth_line *moon_auth_acquire(struct moon_auth *a, int64_t due_ns) {
     switch (moon_token_want(&a->token, now_ns(a))) {
     case MOON_TOKEN_MINT:
-        moon_auth_mint(a);
+        moon_auth_mint(a, due_ns);
         return NULL;
     case MOON_TOKEN_WAIT:
         return NULL;
@@ -204,6 +204,10 @@ void moon_auth_info(const struct moon_auth *a, struct moon_auth_info *out) {
     out->has_token = a->token.value != NULL;
     out->expires_at_ns = a->expires_at_ns;
     out->mints = a->token.mints;
+}
+
+const struct moon_err *moon_auth_last_failure(const struct moon_auth *a) {
+    return &a->last_failure;
 }
 
 /* ---- who waits ---- */
@@ -246,6 +250,8 @@ void moon_auth_mint_ended(void *auth) {
     struct moon_auth *a = moon_auth_ref(auth);
     struct moon_err failure = a->failure;
     struct moon_auth_wait *w;
+    if (failure.code && !(failure.code == MOON_EBREAKER && a->last_failure.code)) /* the reason it opened says more */
+        a->last_failure = failure;
     a->failure.code = 0;
     while ((w = a->waiting)) {
         moon_auth_leave(a, w);

@@ -31,11 +31,12 @@ struct moon_auth {
     int64_t give_up_ns;
     int64_t expires_at_ns; /* wall clock */
     struct moon_err failure;
-    char hint[320]; /* of failure: what to do; may be empty */
+    char hint[320];               /* of failure: what to do; may be empty */
+    struct moon_err last_failure; /* of the last mint that failed */
 };
 
 /* Starts a mint; moon_auth_mint_ended comes on a later turn, with a->failure.code 0 when a token is there. */
-void moon_auth_mint(struct moon_auth *a);
+void moon_auth_mint(struct moon_auth *a, int64_t due_ns);
 void moon_auth_mint_stop(struct moon_auth *a);
 void moon_auth_mint_ended(void *auth); /* in auth.c */
 

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SPREAD_NS      (200 * MOON_NS_PER_MS) /* over which those who waited for a breaker come back */
+#define BUDGET_WAIT_NS (250 * MOON_NS_PER_MS) /* least time between two looks at an empty retry budget */
+
 static void on_due(void *ud);
 
 /* ---- what came of it ---- */
@@ -18,7 +21,14 @@ static struct moon_retry_call as_retry_call(const struct moon_http_call *c, int6
         .maybe_applied = c->maybe_applied,
         .attempt = c->failures > 0 ? c->failures : 1,
         .remaining_ns = c->due_ns - now,
+        .deadline_ns = c->due_ns - c->started_ns,
+        .status = c->last.status,
     };
+}
+
+/* A lost connection is how it ended; that nobody knows what it did is what matters. */
+static int code_of_end(const struct moon_http_verdict *v, const struct moon_retry_decision *d) {
+    return v->code == MOON_ENETWORK && strcmp(d->outcome, "unknown") == 0 ? MOON_EUNKNOWN : v->code;
 }
 
 bool moon_http_call_replayable(const struct moon_http_call *c) {
@@ -26,13 +36,29 @@ bool moon_http_call_replayable(const struct moon_http_call *c) {
     return moon_retry_replayable(&rc);
 }
 
-/* Ends a call that failed while it waited: this attempt did not go out. */
+/* Ends a call that waited for another attempt with what came of the last one. */
+static void give_up(struct moon_http_call *c, enum moon_retry_verdict why, int64_t wait_ns) {
+    struct moon_http_result *r = c->result;
+    struct moon_retry_call rc = as_retry_call(c, moon_http_call_now(c));
+    struct moon_retry_decision d = moon_retry_decide(&c->client->policy, &rc, c->last.cls, -1, c->http->rng);
+    d.verdict = why;
+    d.wait_ns = wait_ns;
+    r->code = code_of_end(&c->last, &d);
+    r->status = c->last.status;
+    r->outcome = d.outcome;
+    r->retry_after_ns = wait_ns > 0 ? wait_ns : c->last.retry_after_ns;
+    moon_http_explain(c, &c->last, &rc, &d, c->last_result);
+    moon_http_call_finish_later(c);
+}
+
+/* Ends a call that failed on its way to an attempt. An earlier one may have been sent all the same. */
 static void fail_unsent(struct moon_http_call *c, int code, const char *message, const char *hint) {
     struct moon_http_result *r = c->result;
     struct moon_retry_call rc = as_retry_call(c, moon_http_call_now(c));
+    enum moon_fail_class cls = c->failures > 0 ? c->last.cls : MOON_FAIL_NOT_SENT;
     r->code = code;
     r->status = 0;
-    r->outcome = moon_retry_decide(&c->client->policy, &rc, MOON_FAIL_NOT_SENT, -1, c->http->rng).outcome;
+    r->outcome = moon_retry_decide(&c->client->policy, &rc, cls, -1, c->http->rng).outcome;
     moon_buf_clear(&r->message);
     moon_buf_clear(&r->hint);
     moon_buf_puts(&r->message, message);
@@ -101,37 +127,48 @@ static void again(struct moon_http_call *c, int64_t wait_ns, int64_t now) {
     moon_timer_start(c->http->loop, &c->wait, wait_ns, moon_http_call_on_place, c);
 }
 
-static struct moon_retry_decision decide(struct moon_http_call *c, const struct moon_http_verdict *v,
-                                         const struct moon_retry_call *rc, int64_t now) {
-    struct moon_retry_decision d = moon_retry_decide(&c->client->policy, rc, v->cls, v->retry_after_ns, c->http->rng);
-    if (d.verdict != MOON_RETRY_AGAIN)
-        return d;
-    if (v->hopeless || (c->rq.final_5xx && v->status >= 500))
-        d.verdict = MOON_RETRY_FINAL;
-    else if (c->breaker && moon_breaker_state(c->breaker, now) == MOON_BREAKER_OPEN)
-        d.verdict = MOON_RETRY_BREAKER_OPEN;
-    else if (!moon_retry_budget_take(&c->host->budget))
-        d.verdict = MOON_RETRY_NO_BUDGET;
-    return d;
+static void log_again(const struct moon_http_call *c, const struct moon_http_verdict *v, int64_t wait_ns) {
+    struct moon_log *log = c->http->log;
+    if (!log || log->level < MOON_LOG_INFO)
+        return;
+    char status[16];
+    snprintf(status, sizeof status, "%d", v->status);
+    moon_log_write(log, MOON_LOG_INFO, "http: %s %s: %s; attempt %d in %.1f s", c->rq.method, c->result->url.data,
+                   v->status ? status : moon_code_name(v->code), c->result->n_attempts + 1, (double)wait_ns / 1e9);
 }
 
 /* After a failed attempt: once more, or the end. */
 static void retry_or_fail(struct moon_http_call *c, const struct moon_http_verdict *v, CURLcode result, int64_t now) {
     struct moon_http_result *r = c->result;
     c->failures++;
+    c->last = *v;
+    c->last_result = result;
     struct moon_retry_call rc = as_retry_call(c, now);
-    struct moon_retry_decision d = decide(c, v, &rc, now);
+    struct moon_retry_decision d = moon_retry_decide(&c->client->policy, &rc, v->cls, v->retry_after_ns, c->http->rng);
+    if (d.verdict == MOON_RETRY_AGAIN && (v->hopeless || (c->rq.no_wait && v->status)))
+        d.verdict = MOON_RETRY_FINAL;
     if (d.verdict == MOON_RETRY_AGAIN) {
+        log_again(c, v, d.wait_ns);
+        c->pays = true;
         again(c, d.wait_ns, now);
         return;
     }
-    /* A lost connection is how it ended; that nobody knows what it did is what matters. */
-    r->code = v->code == MOON_ENETWORK && strcmp(d.outcome, "unknown") == 0 ? MOON_EUNKNOWN : v->code;
+    r->code = code_of_end(v, &d);
     r->status = v->status;
     r->outcome = d.outcome;
     r->retry_after_ns = v->retry_after_ns;
     moon_http_explain(c, v, &rc, &d, result);
     moon_http_call_finish(c);
+}
+
+/* A refusal for the rate is the family's: another model, say, may have a limit of its own. What other answers say of
+ * the limit goes for the host. */
+static void note_limits(struct moon_http_call *c, const struct moon_http_verdict *v, int64_t now) {
+    const struct moon_rate_limit *l = &v->limit;
+    if (c->breaker && v->retry_after_ns > 0 && (v->cls == MOON_FAIL_REFUSED || v->cls == MOON_FAIL_AMBIGUOUS))
+        c->breaker->pause_until_ns = now + v->retry_after_ns;
+    if (v->cls != MOON_FAIL_REFUSED && l->left >= 0 && !c->client->no_pacer)
+        moon_pacer_update(&c->host->pacer, now, l->left, l->allowed, l->reset_ns);
 }
 
 static void attempt_ended(struct moon_http_call *c, CURLcode result, int code) {
@@ -143,7 +180,7 @@ static void attempt_ended(struct moon_http_call *c, CURLcode result, int code) {
         v.code = code;
     record(c, &v, now);
     if (v.status) {
-        moon_http_read_limits(c, now);
+        note_limits(c, &v, now);
         if (replays_unauthorized(c, v.status)) {
             c->replayed = true;
             again(c, 0, now);
@@ -212,43 +249,158 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
     return 0;
 }
 
-/* ---- before an attempt ---- */
+/* ---- waiting ---- */
+
+/* Whether a failure to get a token may pass: the login host is away. */
+static bool is_passing(int code) {
+    return code == MOON_ECONNECT || code == MOON_ENETWORK || code == MOON_ETIMEOUT || code == MOON_EBREAKER;
+}
 
 static void on_token(void *ud, const struct moon_err *err) {
     struct moon_http_call *c = ud;
+    int64_t now = moon_http_call_now(c);
     c->waits_for_token = false;
-    if (err)
-        fail_unsent(c, err->code, err->message, moon_auth_hint(c->auth));
-    else
+    if (!err) {
         moon_http_call_step(c);
+        return;
+    }
+    struct moon_retry_call rc = as_retry_call(c, now);
+    rc.attempt = ++c->token_failures;
+    struct moon_retry_decision d = moon_retry_decide(&c->client->policy, &rc, MOON_FAIL_NOT_SENT, -1, c->http->rng);
+    bool passing = is_passing(err->code);
+    if (passing && d.verdict == MOON_RETRY_AGAIN && !c->rq.no_wait && rc.remaining_ns > c->client->policy.base_ns)
+        again(c, d.wait_ns, now);
+    else if (passing && c->failures > 0)
+        give_up(c, MOON_RETRY_DEADLINE, 0);
+    else
+        fail_unsent(c, passing ? moon_auth_last_failure(c->auth)->code : err->code,
+                    passing ? moon_auth_last_failure(c->auth)->message : err->message, moon_auth_hint(c->auth));
 }
 
-static void fail_open(struct moon_http_call *c, int64_t retry_in_ns) {
-    char message[MOON_HTTP_ORIGIN_SIZE + 80];
-    snprintf(message, sizeof message, "the circuit breaker of %s is open for another %.1f s", c->host->origin,
-             (double)retry_in_ns / 1e9);
-    fail_unsent(c, MOON_EBREAKER, message, "it failed too often just now: try again later");
+/* A wait that others have for the same reason is told once. */
+static void tell_wait(struct moon_http_call *c, enum moon_http_wait why, int64_t wait_ns, int64_t now) {
+    struct moon_http_host *h = c->host;
+    struct moon_log *log = c->http->log;
+    long long seconds = (long long)((wait_ns + MOON_NS_PER_S - 1) / MOON_NS_PER_S);
+    bool known = h->wait_why == why && now + wait_ns < h->wait_until_ns + MOON_NS_PER_S;
+    if (!known || h->wait_until_ns < now + wait_ns)
+        h->wait_until_ns = now + wait_ns;
+    h->wait_why = why;
+    if (known || !log || wait_ns < 3 * MOON_NS_PER_S / 2)
+        return;
+    if (why == MOON_HTTP_WAIT_RATE)
+        moon_log_write(log, MOON_LOG_WARN, "%s: waiting %lld s for the rate limit", h->origin, seconds);
+    else
+        moon_log_write(log, MOON_LOG_WARN, "%s: gateway unavailable, waiting %lld s", h->origin, seconds);
 }
 
-/* Takes a place in the limiter and the pacer. True: it is this attempt's turn now. */
+/* ---- the breaker is open ---- */
+
+static void fail_open(struct moon_http_call *c, int64_t retry_in_ns, int64_t now) {
+    char message[MOON_HTTP_ORIGIN_SIZE + 120];
+    double down = (double)moon_breaker_down_ns(c->breaker, now) / 1e9,
+           deadline = (double)(c->due_ns - c->started_ns) / 1e9;
+    if (c->failures > 0) {
+        give_up(c, MOON_RETRY_BREAKER_OPEN, 0);
+        return;
+    }
+    int n = snprintf(message, sizeof message, "%s is unavailable: the circuit breaker is open for another %.1f s",
+                     c->host->origin, (double)retry_in_ns / 1e9);
+    if (down >= deadline)
+        snprintf(message + n, sizeof message - (size_t)n, ", after %.0f s of failures", down);
+    else if (retry_in_ns >= c->due_ns - now)
+        snprintf(message + n, sizeof message - (size_t)n, ", past the %.3g s deadline", deadline);
+    fail_unsent(c, MOON_EBREAKER, message, "Retry when the service is available again.");
+}
+
+/* Joins those who wait until the breaker lets a call through; or ends. Once the host has been down for a whole deadline
+ * nobody waits any more: only the probe goes. */
+static void wait_for_breaker(struct moon_http_call *c, int64_t now) {
+    struct moon_http *h = c->http;
+    int64_t in = moon_breaker_retry_in_ns(c->breaker, now), left = c->due_ns - now;
+    bool open = moon_breaker_state(c->breaker, now) == MOON_BREAKER_OPEN;
+    bool patient = c->client->policy.max_attempts != 1 && !c->rq.no_wait;
+    if (!patient || (open && in >= left) || moon_breaker_down_ns(c->breaker, now) >= c->due_ns - c->started_ns) {
+        fail_open(c, in, now);
+        return;
+    }
+    moon_auth_line_unref(c->line);
+    c->line = NULL;
+    c->cleared = false; /* what its owner knew may no longer be so */
+    c->state = HTTP_HELD;
+    c->queue_next = h->held;
+    c->queue_prev = &h->held;
+    if (h->held)
+        h->held->queue_prev = &c->queue_next;
+    h->held = c;
+    if (open)
+        tell_wait(c, MOON_HTTP_WAIT_BREAKER, in, now);
+    moon_timer_start(h->loop, &c->wait, in < left ? in : left, moon_http_call_on_place, c);
+}
+
+void moon_http_call_unhold(struct moon_http_call *c) {
+    *c->queue_prev = c->queue_next;
+    if (c->queue_next)
+        c->queue_next->queue_prev = c->queue_prev;
+    c->queue_prev = NULL;
+}
+
+/* A breaker's state has changed: those who wait go on, spread a little, or have a new time to wait for. */
+void moon_http_on_breaker(void *ud) {
+    struct moon_http *h = ud;
+    int64_t now = moon_loop_now_ns(h->loop);
+    for (struct moon_http_call *c = h->held; c; c = c->queue_next) {
+        int64_t in = moon_breaker_retry_in_ns(c->breaker, now);
+        if (moon_breaker_state(c->breaker, now) == MOON_BREAKER_OPEN)
+            tell_wait(c, MOON_HTTP_WAIT_BREAKER, in, now);
+        else if (in == 0)
+            in = (int64_t)moon_rng_below(h->rng, SPREAD_NS);
+        moon_timer_start(h->loop, &c->wait, in, moon_http_call_on_place, c);
+    }
+}
+
+/* ---- before an attempt ---- */
+
+static void fail_limited(struct moon_http_call *c, int64_t wait_ns, int64_t now) {
+    struct moon_retry_call rc = as_retry_call(c, now);
+    struct moon_retry_decision d = {MOON_RETRY_AFTER_LATE, wait_ns, "not_sent"};
+    char message[160], hint[80];
+    if (c->failures > 0) {
+        give_up(c, MOON_RETRY_AFTER_LATE, wait_ns);
+        return;
+    }
+    rc.status = 0;
+    moon_retry_explain(&d, &rc, message, sizeof message);
+    snprintf(hint, sizeof hint, "Raise --deadline, or retry in %lld s.",
+             (long long)((wait_ns + MOON_NS_PER_S - 1) / MOON_NS_PER_S));
+    c->result->retry_after_ns = wait_ns;
+    fail_unsent(c, MOON_ETIMEOUT, message, hint);
+}
+
+/* Takes a place in the limiter and the pacer, behind the pause that the server asked for. True: it is this attempt's
+ * turn now. */
 static bool pace(struct moon_http_call *c, int64_t now) {
     struct moon_limiter *l = &c->client->limiter;
-    struct moon_pacer *p = &c->host->pacer;
-    if (l->interval_ns == 0 && !p->known)
-        return c->paced = true;
-    int64_t wait = moon_limiter_wait_ns(l, now), paced = moon_pacer_wait_ns(p, now);
-    if (paced > wait)
-        wait = paced;
-    if (wait >= c->due_ns - now) {
-        fail_unsent(c, MOON_ETIMEOUT, "the rate limit leaves no place before the deadline",
-                    "allow more time or a higher rate");
+    struct moon_pacer *p = c->client->no_pacer ? NULL : &c->host->pacer;
+    int64_t wait = moon_limiter_wait_ns(l, now), left = c->due_ns - now;
+    int64_t paced = p ? moon_pacer_wait_ns(p, now) : 0, pause = c->breaker ? c->breaker->pause_until_ns - now : 0;
+    if (p && p->left > 0 && paced >= left) /* it may go: it was only to be spread */
+        paced = left / 2;
+    int64_t asked = paced > pause ? paced : pause;
+    if (asked > wait)
+        wait = asked;
+    if (wait >= left) {
+        fail_limited(c, wait, now);
         return false;
     }
     moon_limiter_take(l, now);
-    moon_pacer_take(p, now);
+    if (p)
+        moon_pacer_take(p, now);
     c->paced = true;
     if (wait <= 0)
         return true;
+    if (asked > 0 && (!p || p->left <= 0 || pause > paced))
+        tell_wait(c, MOON_HTTP_WAIT_RATE, asked, now);
     c->state = HTTP_WAITING;
     moon_timer_start(c->http->loop, &c->wait, wait, moon_http_call_on_place, c);
     return false;
@@ -284,18 +436,45 @@ int moon_http_attempts(const struct moon_http_call *c, bool *unsure) {
     return c->result->n_attempts;
 }
 
+static void unpace(struct moon_http_call *c) {
+    if (c->paced)
+        moon_limiter_give_back(&c->client->limiter);
+    c->paced = false;
+}
+
+/* A retry pays for itself; a probe of the breaker goes for all. */
+static bool may_pay(struct moon_http_call *c, int64_t now) {
+    bool probe = c->breaker && c->breaker->state == MOON_BREAKER_HALF_OPEN;
+    if (!c->pays || probe || moon_retry_budget_take(&c->host->budget, now)) {
+        c->pays = false;
+        return true;
+    }
+    if (c->has_ticket)
+        moon_breaker_record(c->breaker, c->ticket, MOON_BREAKER_IGNORE, now);
+    c->has_ticket = false;
+    unpace(c);
+    int64_t wait = BUDGET_WAIT_NS + (int64_t)moon_rng_below(c->http->rng, 2 * BUDGET_WAIT_NS);
+    if (wait >= c->due_ns - now)
+        give_up(c, MOON_RETRY_NO_BUDGET, 0);
+    else
+        again(c, wait, now);
+    return false;
+}
+
 /* Goes as far as it can towards the next attempt, and comes back here after each wait. */
 void moon_http_call_step(struct moon_http_call *c) {
-    int64_t now = moon_http_call_now(c), retry_in = 0;
+    int64_t now = moon_http_call_now(c);
     struct moon_err err;
+    if (c->state == HTTP_HELD)
+        moon_http_call_unhold(c);
     c->state = HTTP_WAITING;
     if (c->breaker && moon_breaker_state(c->breaker, now) == MOON_BREAKER_OPEN) {
-        fail_open(c, c->breaker->open_until_ns - now);
+        wait_for_breaker(c, now);
         return;
     }
     if (!c->paced && !pace(c, now))
         return;
-    if (c->auth && !c->line && !(c->line = moon_auth_acquire(c->auth))) {
+    if (c->auth && !c->line && !(c->line = moon_auth_acquire(c->auth, c->due_ns))) {
         c->waits_for_token = true;
         moon_auth_wait(c->auth, &c->token_wait, on_token, c);
         return;
@@ -305,13 +484,12 @@ void moon_http_call_step(struct moon_http_call *c) {
         moon_loop_defer(c->http->loop, &c->defer, on_ask, c);
         return;
     }
-    if (c->breaker) {
-        c->has_ticket = moon_breaker_allow(c->breaker, now, &c->ticket, &retry_in);
-        if (!c->has_ticket) {
-            fail_open(c, retry_in);
-            return;
-        }
+    if (c->breaker && !(c->has_ticket = moon_breaker_allow(c->breaker, now, &c->ticket, NULL))) {
+        wait_for_breaker(c, now);
+        return;
     }
+    if (!may_pay(c, now))
+        return;
     if (attempt(c, now, &err) != 0)
         fail_unsent(c, err.code, err.message, "");
 }
@@ -319,6 +497,8 @@ void moon_http_call_step(struct moon_http_call *c) {
 static const char *what_for(const struct moon_http_call *c) {
     if (c->state == HTTP_QUEUED)
         return "the deadline passed before the call got a place among its client's calls";
+    if (c->state == HTTP_HELD)
+        return "the deadline passed while the circuit breaker was open: the service is unavailable";
     return c->waits_for_token ? "the deadline passed while waiting for a token"
                               : "the deadline passed while waiting for the next attempt";
 }
@@ -330,6 +510,11 @@ static void on_due(void *ud) {
     bool connecting = c->state == HTTP_ON_WIRE && c->transfer->starts == 0;
     if (now >= c->due_ns && c->state == HTTP_ON_WIRE)
         attempt_ended(c, CURLE_OPERATION_TIMEDOUT, MOON_ETIMEOUT);
+    else if (now >= c->due_ns && c->failures > 0)
+        give_up(c, MOON_RETRY_DEADLINE, 0);
+    else if (now >= c->due_ns && c->token_failures > 0)
+        fail_unsent(c, moon_auth_last_failure(c->auth)->code, moon_auth_last_failure(c->auth)->message,
+                    moon_auth_hint(c->auth));
     else if (now >= c->due_ns)
         fail_unsent(c, MOON_ETIMEOUT, what_for(c), "");
     else if (connecting && now >= connect_due)

@@ -1,7 +1,7 @@
 /* http_call.c - a call's life: out of the pool, filled, ended in whatever state it is, and back.
  *
  *   start → [place among the client's calls] → step: [limiter] → [token] → [breaker] → attempt on the wire → judge
- *                                               ↑__________________ back-off ___________________________|→ end
+ *                                               ↑____________ back-off, until the deadline _____________|→ end
  *
  * http_start.c begins it, http_attempt.c is the rest of this picture. A wait in [] is skipped when there is nothing to
  * wait for. */
@@ -145,6 +145,8 @@ static void stop_waiting(struct moon_http_call *c) {
     c->waits_for_token = c->asks = false;
     if (c->state == HTTP_QUEUED)
         leave_queue(c);
+    else if (c->state == HTTP_HELD)
+        moon_http_call_unhold(c);
 }
 
 /* Lets go of all that a call holds outside itself. */
@@ -173,7 +175,7 @@ static void let_go(struct moon_http_call *c) {
 void moon_http_call_free(struct moon_http_call *c) {
     if (!c)
         return;
-    if (c->paced && c->state == HTTP_WAITING)
+    if (c->paced && (c->state == HTTP_WAITING || c->state == HTTP_HELD))
         moon_limiter_give_back(&c->client->limiter);
     let_go(c);
     moon_http_result_free(c->result);

@@ -19,6 +19,8 @@ static void on_breaker_change(void *ud, const char *key, const struct moon_break
     (void)key;
     (void)s;
     h->breaker_changes++;
+    if (h->held)
+        moon_loop_defer(h->loop, &h->wake, moon_http_on_breaker, h);
 }
 
 int moon_http_new(struct moon_http **out, const struct moon_http_opts *o, struct moon_err *err) {
@@ -77,6 +79,7 @@ void moon_http_free(struct moon_http *h) {
         h->hosts = host->next;
         free(host);
     }
+    moon_loop_undefer(h->loop, &h->wake);
     moon_http_trace_stop(h);
     moon_breakers_free(h->breakers);
     moon_curl_pool_free(h->curl);
@@ -185,6 +188,7 @@ static void set_numbers(struct moon_http_client *c, const struct moon_http_clien
     c->concurrency = o->concurrency;
     c->max_body = o->max_body && o->max_body < MOON_HTTP_BODY_MAX ? o->max_body : MOON_HTTP_BODY_MAX;
     c->no_breaker = o->no_breaker;
+    c->no_pacer = o->no_pacer;
     c->untraced = o->untraced;
 }
 
@@ -230,6 +234,23 @@ void moon_http_client_free(struct moon_http_client *c) {
 
 const struct moon_http_tally *moon_http_client_tally(const struct moon_http_client *c) {
     return &c->tally;
+}
+
+void moon_http_client_standing(const struct moon_http_client *c, struct moon_http_standing *out) {
+    const struct moon_http_host *h = c->host;
+    *out = (struct moon_http_standing){.left = -1};
+    if (!h)
+        return;
+    int64_t now = moon_loop_now_ns(c->http->loop);
+    if (h->wait_until_ns > now) {
+        out->wait = h->wait_why;
+        out->wait_ns = h->wait_until_ns - now;
+    }
+    if (h->pacer.known && now < h->pacer.reset_ns) {
+        out->left = h->pacer.left;
+        out->allowed = h->pacer.allowed;
+        out->reset_ns = h->pacer.reset_ns - now;
+    }
 }
 
 const char *moon_http_client_base_url(const struct moon_http_client *c) {

@@ -22,6 +22,7 @@
 #include "moongate/log.h"
 #include "moongate/loop.h"
 #include "moongate/proxy.h"
+#include "moongate/rate_limit.h"
 #include "moongate/retry.h"
 #include "moongate/retry_budget.h"
 
@@ -43,6 +44,8 @@ struct moon_http_host {
     struct moon_retry_budget budget;
     struct moon_pacer pacer;
     struct moon_curl_name name;
+    enum moon_http_wait wait_why; /* what calls wait for, and until when: told once */
+    int64_t wait_until_ns;
     struct moon_http_client *limited; /* the newest client with a rate of its own; NULL: none now */
     int64_t used_until_ns;            /* of its limiter, when it is gone or not there yet */
     bool https, loopback;
@@ -64,6 +67,8 @@ struct moon_http {
     struct moon_http_result *spare_results;
     size_t n_spare_calls, n_spare_results;
     struct moon_http_call *live; /* started and not ended */
+    struct moon_http_call *held; /* of these, those that wait for a breaker */
+    struct moon_defer wake;      /* a breaker's state has changed */
     struct moon_http_stats stats;
     struct moon_http_trace *trace; /* NULL: nobody traces */
     uint64_t breaker_changes;
@@ -83,7 +88,7 @@ struct moon_http_client {
     struct moon_retry_policy policy;
     struct moon_limiter limiter;
     size_t max_body;
-    bool no_breaker, untraced;
+    bool no_breaker, no_pacer, untraced;
     struct moon_http_tally tally;
     struct moon_breaker *breaker; /* of host and family: the last one asked for */
     char family[64];
@@ -91,10 +96,30 @@ struct moon_http_client {
     struct moon_http_call *queue, **queue_end; /* calls that wait for a place, in order */
 };
 
+/* Why it failed, where TLS or a proxy is the reason. */
+struct moon_http_fault {
+    int code;       /* 0: libcurl's result says which */
+    bool hopeless;  /* another try would fail alike */
+    bool not_sent;  /* bytes went out, and the server has processed none of them */
+    char what[480]; /* empty: not one of these reasons */
+    char hint[320];
+};
+
+/* What became of an attempt. */
+struct moon_http_verdict {
+    enum moon_fail_class cls;
+    int code, status;
+    bool hopeless;                /* another try would fail alike: a certificate that does not verify */
+    int64_t retry_after_ns;       /* -1: not asked for */
+    struct moon_rate_limit limit; /* what the answer says of it */
+    struct moon_http_fault fault;
+};
+
 enum http_state {
     HTTP_IDLE,    /* being written, or ended */
     HTTP_QUEUED,  /* waits for a place among its client's calls */
     HTTP_WAITING, /* for a token, the limiter or the next attempt */
+    HTTP_HELD,    /* for the breaker: in http->held */
     HTTP_ON_WIRE,
     HTTP_ENDED /* its result is there, done is deferred */
 };
@@ -106,8 +131,8 @@ struct moon_http_call {
     enum http_state state;
     void (*done)(void *ud);
     void *ud;
-    struct moon_http_call *next, **prev; /* in http->live, or in the spare list */
-    struct moon_http_call *queue_next, **queue_prev;
+    struct moon_http_call *next, **prev;             /* in http->live, or in the spare list */
+    struct moon_http_call *queue_next, **queue_prev; /* in client->queue or http->held */
 
     struct moon_http_lines lines;
     bool keyed, has_content_type, has_authorization, has_encoding, has_traceparent, has_place;
@@ -123,11 +148,14 @@ struct moon_http_call {
     struct moon_auth_wait token_wait;
     bool waits_for_token, replayed;
 
-    int64_t started_ns, due_ns;   /* the call */
-    int64_t ready_ns, attempt_ns; /* when this attempt was wanted, when it began */
-    int64_t not_before_ns;        /* back-off's end */
-    bool paced;                   /* this attempt has its place in the limiter */
-    int failures;                 /* attempts that count, for back-off and the limit */
+    int64_t started_ns, due_ns;    /* the call */
+    int64_t ready_ns, attempt_ns;  /* when this attempt was wanted, when it began */
+    bool paced;                    /* this attempt has its place in the limiter */
+    bool pays;                     /* the next attempt is a retry, which takes from the budget */
+    int failures;                  /* attempts that count, for back-off and the limit */
+    int token_failures;            /* of the login host, while this call waited */
+    struct moon_http_verdict last; /* of the last of these attempts */
+    CURLcode last_result;
     bool maybe_applied;
     uint64_t span; /* of the attempt on the wire; 0: not traced */
     struct moon_timer deadline, wait;
@@ -154,6 +182,8 @@ void moon_http_call_finish_later(struct moon_http_call *c); /* for all that may 
 /* ---- http_attempt.c ---- */
 /* Goes as far as it can towards the next attempt, and comes back here after each wait. */
 void moon_http_call_step(struct moon_http_call *c);
+void moon_http_call_unhold(struct moon_http_call *c); /* out of http->held; only in HTTP_HELD */
+void moon_http_on_breaker(void *http);                /* a breaker's state has changed: never from inside one */
 /* Starts the timer for the deadline or connect_due_ns, whichever comes first. Fails only for a call's first time. */
 int moon_http_call_watch(struct moon_http_call *c, int64_t now, int64_t connect_due_ns);
 
@@ -176,24 +206,7 @@ struct curl_slist *moon_http_trace_headers(struct moon_http_call *c, struct curl
 void moon_http_trace_attempt(struct moon_http_call *c, const struct moon_http_attempt *a);
 
 /* ---- http_verdict.c ---- */
-/* Why it failed, where TLS or a proxy is the reason. */
-struct moon_http_fault {
-    int code;       /* 0: libcurl's result says which */
-    bool hopeless;  /* another try would fail alike */
-    bool not_sent;  /* bytes went out, and the server has processed none of them */
-    char what[480]; /* empty: not one of these reasons */
-    char hint[320];
-};
-
-struct moon_http_verdict {
-    enum moon_fail_class cls;
-    int code, status;
-    bool hopeless;          /* another try would fail alike: a certificate that does not verify */
-    int64_t retry_after_ns; /* -1: not asked for */
-    struct moon_http_fault fault;
-};
 void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int64_t wall_ns);
-void moon_http_read_limits(struct moon_http_call *call, int64_t now_ns);
 /* Fills the result's message and hint. */
 void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,
                        const struct moon_retry_decision *d, CURLcode result);

@@ -194,7 +194,7 @@ struct moon_http_result *moon_http_result_new(struct moon_http *http) {
     r->http = http;
     r->next = NULL;
     r->attempts = &r->first;
-    r->code = r->status = r->n_attempts = 0;
+    r->code = r->status = r->n_attempts = r->n_kept = 0;
     r->outcome = "final";
     r->after_ambiguous = r->conditional = false;
     r->elapsed_ns = 0;
@@ -209,17 +209,20 @@ static void keep_small(struct moon_buf *b) {
         b->len = 0; /* without a look at its memory, which is out of the cache by now */
 }
 
-/* Room for one more attempt's record; NULL: out of memory. Nearly every call has but one. */
+/* Room for one more attempt's record; NULL: out of memory. Nearly every call has but one. When there are very many the
+ * last one's replaces the one before. */
 struct moon_http_attempt *moon_http_result_attempt(struct moon_http_result *r) {
-    if (r->n_attempts > 0 && r->attempts == &r->first) {
-        struct moon_http_attempt *a =
-            malloc((MOON_HTTP_ATTEMPTS_MAX + 1) * sizeof *a); /* + 1: the replay after a 401 */
+    r->n_attempts++;
+    if (r->n_kept == 1 && r->attempts == &r->first) {
+        struct moon_http_attempt *a = malloc(MOON_HTTP_ATTEMPTS_KEPT * sizeof *a);
         if (!a)
             return NULL;
         a[0] = r->first;
         r->attempts = a;
     }
-    return &r->attempts[r->n_attempts++];
+    if (r->n_kept < MOON_HTTP_ATTEMPTS_KEPT)
+        r->n_kept++;
+    return &r->attempts[r->n_kept - 1];
 }
 
 static void forget_attempts(struct moon_http_result *r) {

@@ -1,6 +1,9 @@
 /* http_verdict.c - what became of an attempt, in the retry policy's classes and in words. No state of its own. */
 #include "http_internal.h"
 
+#include "moongate/http_date.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -50,25 +53,45 @@ static bool is_hopeless(CURLcode result) {
            result == CURLE_URL_MALFORMAT || result == CURLE_OUT_OF_MEMORY;
 }
 
-static int64_t retry_after(const struct moon_http_call *call, int64_t wall_ns) {
+/* The time at the server, as its answer says it: what it says of times is meant by that clock, not by ours. */
+static int64_t server_wall_ns(const struct moon_http_call *call, int64_t wall_ns) {
     size_t len;
-    int64_t wait = -1;
-    const char *v = moon_http_result_header(call->result, "retry-after", 11, &len);
-    if (v)
-        moon_retry_after_parse(v, len, wall_ns, &wait);
-    return wait;
+    int64_t date;
+    const char *v = moon_http_result_header(call->result, "date", 4, &len);
+    return v && moon_http_date_parse(v, len, wall_ns, &date) == 0 ? date : wall_ns;
+}
+
+/* What the answer says of limits, and how long it asks to wait. Retry-After wins over all else; a reset counts where
+ * nothing is left, or nothing is said to be. */
+static void read_limits(struct moon_http_verdict *v, const struct moon_http_call *call, int64_t wall_ns) {
+    struct moon_rate_headers h;
+    const char *name, *value;
+    size_t pos = 0, nlen, vlen;
+    if (v->status >= 400)
+        wall_ns = server_wall_ns(call, wall_ns);
+    moon_rate_headers_init(&h);
+    while (moon_http_result_next(call->result, &pos, &name, &nlen, &value, &vlen)) {
+        if (v->status < 400 && nlen > 6 && strncasecmp(name + nlen - 5, "reset", 5) == 0)
+            moon_rate_headers_add(&h, name, nlen, value, vlen, server_wall_ns(call, wall_ns));
+        else
+            moon_rate_headers_add(&h, name, nlen, value, vlen, wall_ns);
+        if (v->status >= 400 && nlen == 11 && strncasecmp(name, "retry-after", 11) == 0 && v->retry_after_ns < 0)
+            moon_retry_after_parse(value, vlen, wall_ns, &v->retry_after_ns);
+    }
+    moon_rate_headers_end(&h, &v->limit);
+    if (v->cls == MOON_FAIL_REFUSED && v->retry_after_ns < 0 && v->limit.left <= 0)
+        v->retry_after_ns = v->limit.reset_ns;
 }
 
 void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int64_t wall_ns) {
     long status = 0;
-    *v = (struct moon_http_verdict){.retry_after_ns = -1};
+    *v = (struct moon_http_verdict){.retry_after_ns = -1, .limit = {-1, -1, -1}};
     if (result == CURLE_OK) {
         curl_easy_getinfo(call->transfer->easy, CURLINFO_RESPONSE_CODE, &status);
         v->status = (int)status;
         v->cls = moon_retry_class_of_status(v->status);
         moon_http_fault_of_answer(&v->fault, call, v->status);
-        if (v->status >= 400)
-            v->retry_after_ns = retry_after(call, wall_ns);
+        read_limits(v, call, wall_ns);
         return;
     }
     moon_http_fault_of_transfer(&v->fault, call, result);
@@ -83,42 +106,6 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
     } else {
         v->cls = sent ? MOON_FAIL_AMBIGUOUS : MOON_FAIL_NOT_SENT;
     }
-}
-
-static int64_t number(const char *s, size_t len) {
-    int64_t n = 0;
-    if (len == 0 || len > 9)
-        return -1;
-    for (size_t i = 0; i < len; i++) {
-        if (s[i] < '0' || s[i] > '9')
-            return -1;
-        n = n * 10 + (s[i] - '0');
-    }
-    return n;
-}
-
-/* Feeds the pacer. Nearly every answer of nearly every server has none of these, so look at the first letter first. */
-void moon_http_read_limits(struct moon_http_call *call, int64_t now_ns) {
-    int64_t count = -1, allowed = -1, remaining = -1, reset = -1;
-    const char *name, *value;
-    size_t pos = 0, nlen, vlen;
-    bool any = false;
-    while (moon_http_result_next(call->result, &pos, &name, &nlen, &value, &vlen)) {
-        int64_t *to = NULL;
-        if ((*name | 32) == 'i' && nlen > 15 && strncasecmp(name, "inin-ratelimit-", 15) == 0)
-            to = nlen == 20 && strncasecmp(name + 15, "count", 5) == 0     ? &count
-                 : nlen == 22 && strncasecmp(name + 15, "allowed", 7) == 0 ? &allowed
-                 : nlen == 20 && strncasecmp(name + 15, "reset", 5) == 0   ? &reset
-                                                                           : NULL;
-        else if ((*name | 32) == 'x' && nlen == 21 && strncasecmp(name, "x-ratelimit-remaining", 21) == 0)
-            to = &remaining;
-        if (to) {
-            *to = number(value, vlen);
-            any = true;
-        }
-    }
-    if (any)
-        moon_pacer_update(&call->host->pacer, now_ns, count, allowed, remaining, reset);
 }
 
 /* ---- words ---- */
@@ -165,6 +152,11 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
         moon_buf_printf(&r->message, "%s: ", call->host->origin);
     moon_buf_printf(&r->message, "%s%s%s", what, *what && *why ? "; " : "", why);
     const char *hint = effect(d->outcome);
+    if (d->verdict == MOON_RETRY_AFTER_LATE && !*hint) {
+        moon_buf_printf(&r->hint, "Raise --deadline, or retry in %lld s.",
+                        (long long)((d->wait_ns + MOON_NS_PER_S - 1) / MOON_NS_PER_S));
+        return;
+    }
     if (!*hint && v->fault.hint[0])
         hint = v->fault.hint;
     else if (!*hint && v->code) /* an answer says itself what to do: l_http_error.c */

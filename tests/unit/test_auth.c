@@ -218,7 +218,8 @@ static void expect_failure(int status, const char *body, int code, const char *s
     struct moon_auth *auth = client_of(&f, NULL);
     use(&f, auth);
     struct moon_http_result *r = ask(&f, &a, "PUT", "/x", "{}");
-    assert_int_equal(r->code, code);
+    if (r->code != code)
+        fail_msg("%d: %s", r->code, r->message.data);
     assert_string_equal(r->outcome, "not_sent");
     assert_non_null(strstr(r->message.data, says));
     assert_null(strstr(r->message.data, "canary"));

@@ -78,7 +78,7 @@ static void an_earlier_ambiguity_is_not_forgotten(void **state) {
     struct moon_rng rng;
     moon_rng_init_seed(&rng, 1);
     struct moon_retry_decision d = moon_retry_decide(&policy, &call, MOON_FAIL_NOT_SENT, -1, &rng);
-    assert_int_equal(d.verdict, MOON_RETRY_ATTEMPTS);
+    assert_int_equal(d.verdict, MOON_RETRY_AGAIN);
     assert_string_equal(d.outcome, "unknown");
     d = moon_retry_decide(&policy, &call, MOON_FAIL_REFUSED, -1, &rng);
     assert_string_equal(d.outcome, "unknown");
@@ -87,11 +87,59 @@ static void an_earlier_ambiguity_is_not_forgotten(void **state) {
     assert_string_equal(d.outcome, "refused");
 }
 
-static void three_retries_not_one(void **state) {
+static void a_number_of_tries_is_the_users(void **state) {
     (void)state;
-    for (int attempt = 1; attempt <= 3; attempt++)
-        assert_int_equal(decide("GET", false, MOON_FAIL_AMBIGUOUS, attempt, 300 * S, -1).verdict, MOON_RETRY_AGAIN);
-    assert_int_equal(decide("GET", false, MOON_FAIL_AMBIGUOUS, 4, 300 * S, -1).verdict, MOON_RETRY_ATTEMPTS);
+    struct moon_retry_policy four = policy;
+    struct moon_rng rng;
+    char why[160];
+    moon_rng_init_seed(&rng, 5);
+    four.max_attempts = 4;
+    for (int attempt = 1; attempt <= 4; attempt++) {
+        struct moon_retry_call call = {.method = "GET", .attempt = attempt, .remaining_ns = 300 * S};
+        struct moon_retry_decision d = moon_retry_decide(&four, &call, MOON_FAIL_AMBIGUOUS, -1, &rng);
+        assert_int_equal(d.verdict, attempt < 4 ? MOON_RETRY_AGAIN : MOON_RETRY_ATTEMPTS);
+        moon_retry_explain(&d, &call, why, sizeof why);
+        assert_string_equal(why, attempt < 4 ? "" : "gave up after 4 attempts");
+    }
+}
+
+/* Without a number it goes on until the deadline, and the last attempt comes shortly before it. */
+static void tries_last_until_the_deadline(void **state) {
+    (void)state;
+    struct moon_rng rng;
+    moon_rng_init_seed(&rng, 11);
+    for (int round = 0; round < 500; round++) {
+        int64_t deadline = (round % 3 == 0 ? 2 : round % 3 == 1 ? 30 : 120) * S, now = 0, last = 0;
+        int attempt = 1;
+        for (;; attempt++) {
+            struct moon_retry_call call = {.method = "GET", .attempt = attempt, .remaining_ns = deadline - now};
+            struct moon_retry_decision d = moon_retry_decide(&policy, &call, MOON_FAIL_AMBIGUOUS, -1, &rng);
+            if (d.verdict == MOON_RETRY_DEADLINE)
+                break;
+            assert_int_equal(d.verdict, MOON_RETRY_AGAIN);
+            assert_true(now + d.wait_ns < deadline);
+            now += d.wait_ns + 5 * MS;
+            last = now;
+            assert_true(attempt < 80);
+        }
+        assert_true(last > deadline / 2);
+        assert_true(deadline - last < 11 * S);
+    }
+}
+
+/* An outage of five seconds is over for the call soon after. */
+static void a_short_outage_is_outlived(void **state) {
+    (void)state;
+    struct moon_rng rng;
+    moon_rng_init_seed(&rng, 13);
+    for (int round = 0; round < 1000; round++) {
+        int64_t now = 0;
+        for (int attempt = 1; now < 5 * S; attempt++) {
+            struct moon_retry_call call = {.method = "PUT", .attempt = attempt, .remaining_ns = 30 * S - now};
+            now += moon_retry_decide(&policy, &call, MOON_FAIL_AMBIGUOUS, -1, &rng).wait_ns;
+        }
+        assert_true(now < 29 * S);
+    }
 }
 
 static void full_jitter_stays_in_its_range(void **state) {
@@ -155,11 +203,19 @@ static void a_floor_beyond_the_deadline_fails_at_once(void **state) {
     struct moon_retry_decision d = decide("GET", false, MOON_FAIL_REFUSED, 1, 28 * S, 120 * S);
     assert_int_equal(d.verdict, MOON_RETRY_AFTER_LATE);
     moon_retry_explain(&d, &call, why, sizeof why);
-    assert_string_equal(why, "Retry-After asks for 120 s, the deadline leaves 28 s");
-    d = decide("GET", false, MOON_FAIL_AMBIGUOUS, 3, 1, -1);
-    assert_int_equal(d.verdict, MOON_RETRY_DEADLINE);
+    assert_string_equal(why, "Rate limited: the next request is allowed in 120 s, past the 28 s deadline");
+    d.wait_ns = 57 * S + 1; /* upwards: who comes back then is not too early */
+    call.deadline_ns = 30 * S;
     moon_retry_explain(&d, &call, why, sizeof why);
-    assert_non_null(strstr(why, "no time"));
+    assert_string_equal(why, "Rate limited: the next request is allowed in 58 s, past the 30 s deadline");
+    call.status = 503;
+    moon_retry_explain(&d, &call, why, sizeof why);
+    assert_string_equal(why, "The server asks to retry in 58 s, past the 30 s deadline");
+    d = decide("GET", false, MOON_FAIL_AMBIGUOUS, 7, 20 * MS, -1);
+    assert_int_equal(d.verdict, MOON_RETRY_DEADLINE);
+    call.attempt = 7;
+    moon_retry_explain(&d, &call, why, sizeof why);
+    assert_string_equal(why, "gave up after 7 attempts, at the deadline");
     assert_int_equal(decide("GET", false, MOON_FAIL_AMBIGUOUS, 1, -5, -1).verdict, MOON_RETRY_DEADLINE);
     assert_int_equal(decide("GET", false, MOON_FAIL_AMBIGUOUS, 1, INT64_MAX, 3000 * S).verdict, MOON_RETRY_AGAIN);
 }
@@ -192,6 +248,10 @@ static void retry_after_is_parsed(void **state) {
     assert_int_equal(w, 0);
     assert_int_equal(after("99999999999999999999999999", &w), 0);
     assert_int_equal(w, INT64_C(365) * 86400 * S);
+    assert_int_equal(after("1.5", &w), 0);
+    assert_int_equal(w, 1500 * MS);
+    assert_int_equal(after("0.000000000001", &w), 0);
+    assert_int_equal(w, 0);
     assert_int_equal(after("Fri, 20 Nov 2026 07:31:47 GMT", &w), 0);
     assert_int_equal(w, 10 * S);
     assert_int_equal(after("Friday, 20-Nov-26 07:32:37 GMT", &w), 0);
@@ -204,7 +264,10 @@ static void retry_after_is_parsed(void **state) {
                                       " ",
                                       "-1",
                                       "+2",
-                                      "1.5",
+                                      "1.",
+                                      ".5",
+                                      "1.5.2",
+                                      "1,5",
                                       "2 s",
                                       "1e3",
                                       "0x10",
@@ -240,7 +303,7 @@ static void http_dates_go_round(void **state) {
     assert_int_equal(back, INT64_C(784111777) * S);
 }
 
-/* A dead gateway: 10,000 calls make at most 11,000 attempts, whatever the order. */
+/* A dead gateway: 10,000 calls make at most 11,000 attempts, whatever the order, and if they try for a minute. */
 static void a_dead_host_costs_little(void **state) {
     (void)state;
     for (int concurrent = 1; concurrent <= 10000; concurrent *= 10) {
@@ -251,9 +314,11 @@ static void a_dead_host_costs_little(void **state) {
             for (int i = 0; i < concurrent; i++, attempts++)
                 moon_retry_budget_call(&b);
             for (int i = 0; i < concurrent; i++)
-                for (int retry = 0; retry < 3 && moon_retry_budget_take(&b); retry++)
+                for (int retry = 0; retry < 3 && moon_retry_budget_take(&b, done * 6 * MS); retry++)
                     attempts++;
         }
+        for (int ms = 0; ms <= 60000; ms += 100)
+            attempts += moon_retry_budget_take(&b, ms * MS);
         assert_true(attempts <= 11000);
         assert_true(attempts > 10000);
         assert_int_equal(b.calls, 10000);
@@ -268,14 +333,25 @@ static void a_few_calls_are_retried_and_successes_refill(void **state) {
     for (int call = 0; call < 6; call++) {
         moon_retry_budget_call(&b);
         for (int retry = 0; retry < 3; retry++)
-            assert_true(moon_retry_budget_take(&b));
+            assert_true(moon_retry_budget_take(&b, 0));
     }
-    while (moon_retry_budget_take(&b))
+    while (moon_retry_budget_take(&b, 0))
         ;
     assert_int_equal(b.denied, 1);
+    int paid = 0;
+    for (int ms = 1; ms <= 3000; ms++) /* the floor: four a second, however it is asked */
+        paid += moon_retry_budget_take(&b, ms * MS);
+    assert_int_equal(paid, 12);
+    assert_false(moon_retry_budget_take(&b, 3 * S + 100 * MS));
+    assert_true(moon_retry_budget_take(&b, 3 * S + 300 * MS));
     for (int i = 0; i < 1000; i++)
         moon_retry_budget_success(&b);
     assert_int_equal(b.tokens, MOON_BUDGET_RESERVE);
+    for (paid = 0; moon_retry_budget_take(&b, 1000 * S); paid++) {
+    }
+    assert_int_equal(paid, 20); /* what was not used is not saved up beyond the reserve */
+    for (int i = 0; i < 1000; i++)
+        moon_retry_budget_success(&b);
     for (int i = 0; i < 100000; i++)
         moon_retry_budget_call(&b);
     assert_int_equal(b.tokens, MOON_BUDGET_CAP);
@@ -286,7 +362,9 @@ int main(void) {
         cmocka_unit_test(statuses_have_classes),
         cmocka_unit_test(who_is_sent_twice),
         cmocka_unit_test(an_earlier_ambiguity_is_not_forgotten),
-        cmocka_unit_test(three_retries_not_one),
+        cmocka_unit_test(a_number_of_tries_is_the_users),
+        cmocka_unit_test(tries_last_until_the_deadline),
+        cmocka_unit_test(a_short_outage_is_outlived),
         cmocka_unit_test(full_jitter_stays_in_its_range),
         cmocka_unit_test(the_backoff_has_no_memory),
         cmocka_unit_test(retry_after_is_a_floor),

@@ -182,7 +182,7 @@ end
 -- What those for the ith model have. last: nobody is behind it.
 local function choose(w, item, i, id, last)
   local model = item.chain[i]
-  w.body.modelId, w.body.fallbackModels, w.request.final_5xx = model.id, item.chain.rest[i], not last
+  w.body.modelId, w.body.fallbackModels, w.request.no_wait = model.id, item.chain.rest[i], not last
   w.headers["X-Genesys-Request-Id"] = id
   return model
 end
