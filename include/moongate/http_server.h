@@ -13,9 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOON_HTTP_SERVER_BODY        ((size_t)64 << 20) /* default cap of a request's body, bytes */
-#define MOON_HTTP_SERVER_CONNECTIONS 10000u             /* default limit of open connections */
-#define MOON_HTTP_SERVER_IDLE_S      60u                /* default: a connection silent for this long is closed */
+#define MOON_HTTP_SERVER_BODY        ((size_t)64 << 20)  /* default cap of a request's body, bytes */
+#define MOON_HTTP_SERVER_BODIES      ((size_t)128 << 20) /* default cap of all bodies together, bytes */
+#define MOON_HTTP_SERVER_CONNECTIONS 10000u              /* default limit of open connections */
+#define MOON_HTTP_SERVER_IDLE_S      60u                 /* default: a connection silent for this long is closed */
+
+/* A client that goes away before its request is complete is noticed within a second. Besides the silence, what is slow
+ * has an end: a head after half a minute (or idle_s), a body or an answer that after idle_s makes less than 1 KiB per
+ * second on average. What can be read in two ways (two lengths or hosts, a length with Transfer-Encoding, a space
+ * before a colon, a folded line, a control character, no Host) is answered 400 and the connection is closed. */
 
 struct moon_http_server;
 
@@ -49,6 +55,7 @@ struct moon_http_server_opts {
     const char *tls_cert;     /* PEM text, the server's certificate first; with tls_key: TLS 1.2 and later only */
     const char *tls_key;      /* PEM text */
     size_t max_body;          /* 0: MOON_HTTP_SERVER_BODY. Beyond it the server answers 413 itself */
+    size_t max_bodies;        /* of all requests at once, 0: MOON_HTTP_SERVER_BODIES, raised to max_body. Beyond: 503 */
     unsigned max_connections; /* 0: MOON_HTTP_SERVER_CONNECTIONS */
     unsigned idle_s;          /* 0: MOON_HTTP_SERVER_IDLE_S. Without effect on a virtual clock */
     bool ask_headers;
@@ -96,6 +103,8 @@ int moon_http_exchange_reply(struct moon_http_exchange *exchange, const struct m
 /* After MOON_HTTP_HEADERS: read the body; MOON_HTTP_REQUEST or MOON_HTTP_GONE follows. MOON_ECLOSED: the client is
  * gone, nothing follows. */
 int moon_http_exchange_continue(struct moon_http_exchange *exchange);
+/* The owner has a copy of the body: frees it. It counts for max_bodies until moon_http_exchange_release. */
+void moon_http_exchange_body_taken(struct moon_http_exchange *exchange);
 /* The owner's last call on it. Without an answer before it, the connection is closed without one. */
 void moon_http_exchange_release(struct moon_http_exchange *exchange);
 

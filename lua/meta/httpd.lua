@@ -14,8 +14,10 @@ local httpd = {}
 ---  and before the body is read (req.body is nil): nil goes on to handler with the same req, "close" ends the
 ---  connection, a response is sent at once
 ---@field max_body? integer    bytes, 1..2147483647; default 64 MiB. Beyond it the server answers 413 itself
+---@field max_bodies? integer  bytes of all request bodies together, default 128 MiB, never below max_body. Beyond it: 503
 ---@field max_connections? integer default 10000
----@field idle_timeout? integer    seconds, 1..86400; default 60: a connection silent for this long is closed
+---@field idle_timeout? integer    seconds, 1..86400; default 60: a connection silent for this long is closed.
+---  What is slower than 1 KiB per second after that time is closed, too; a request's headers have 30 seconds
 
 ---@class moongate.httpd.request
 ---@field method string
@@ -49,7 +51,9 @@ function request:json() end
 ---@field live integer         requests that have begun and are not over
 local server = {}
 
--- Starts a server. Only inside a task. An error in a handler, or a response that is none, is a 500 for the client and a
+-- Starts a server. Only inside a task. A request whose end can be read in two ways (two Content-Lengths, a length with
+-- Transfer-Encoding, a space before a colon, a folded line, a control character, no Host or two) is answered 400 and its
+-- connection closed. An error in a handler, or a response that is none, is a 500 for the client and a
 -- line in the log. A client that leaves does not end the handler; its answer goes nowhere.
 ---@param options moongate.httpd.options
 ---@return moongate.httpd.server? server

@@ -9,6 +9,8 @@ local sim = {}
 ---@field host? string numeric address or "localhost" (default 127.0.0.1)
 ---@field port? integer default: a free one
 ---@field tls? {cert: string, key: string} PEM text or paths
+---@field max_body? integer      bytes of a request's body; default 64 MiB
+---@field max_bodies? integer    bytes of all request bodies together; default 128 MiB
 ---@field seed? integer of ids, tokens and faults (default 1)
 ---@field faults? (string|table)[]
 ---@field client_id? string

@@ -71,7 +71,7 @@ function M.start(opts)
   end
   local server
   server, err = httpd.serve {
-    host = o.host, port = o.port, tls = o.tls,
+    host = o.host, port = o.port, tls = o.tls, max_body = o.max_body, max_bodies = o.max_bodies,
     accept = function(req) return service.accept(gw, req) end,
     handler = function(req) return service.handle(gw, req) end,
   }

@@ -122,13 +122,14 @@ static const char *string_field(lua_State *L, int idx, const char *name) {
 
 static void serve_decode(lua_State *L, struct serve *v) {
     static const char *const names[] = {
-        "host", "port", "tls", "handler", "accept", "max_body", "max_connections", "idle_timeout", NULL};
+        "host", "port", "tls", "handler", "accept", "max_body", "max_bodies", "max_connections", "idle_timeout", NULL};
     static const char *const tls_names[] = {"cert", "key", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     moon_check_options(L, 1, names);
     v->o.host = string_field(L, 1, "host");
     v->o.port = (uint16_t)integer_field(L, 1, "port", 0, 65535);
     v->o.max_body = (size_t)integer_field(L, 1, "max_body", 1, INT32_MAX);
+    v->o.max_bodies = (size_t)integer_field(L, 1, "max_bodies", 1, INT64_MAX);
     v->o.max_connections = (unsigned)integer_field(L, 1, "max_connections", 1, 1000000);
     v->o.idle_s = (unsigned)integer_field(L, 1, "idle_timeout", 1, 86400);
     int tls = lua_getfield(L, 1, "tls");

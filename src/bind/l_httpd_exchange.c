@@ -216,6 +216,7 @@ static int after_body(lua_State *L, int status, lua_KContext ctx) {
     lua_settop(L, REQUEST);
     lua_pushlstring(L, e->x->body, e->x->body_len);
     lua_setfield(L, REQUEST, "body");
+    moon_http_exchange_body_taken(e->x);
     return call_handler(L);
 }
 
@@ -243,6 +244,7 @@ static int after_accept(lua_State *L, int status, lua_KContext ctx) {
 static int run(lua_State *L) {
     struct l_exchange *e = lua_touserdata(L, EXCHANGE);
     l_push_request(L, e->x);
+    moon_http_exchange_body_taken(e->x);
     if (!e->asked)
         return call_handler(L);
     lua_getiuservalue(L, SERVER, SERVER_ACCEPT);

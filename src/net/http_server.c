@@ -65,6 +65,10 @@ static void on_readable(uv_poll_t *handle, int status, int events) {
         pump(p->server);
 }
 
+void moon_http_server_pump(struct moon_http_server *s) {
+    moon_loop_defer(s->loop, &s->pump, pump, s);
+}
+
 void moon_http_server_resume(struct exchange *x) {
     struct moon_http_server *s = x->server;
     if (x->queued || !x->suspended)
@@ -108,11 +112,12 @@ static void on_mhd_log(void *cls, const char *fmt, va_list ap) {
 
 static struct MHD_Daemon *start_daemon(struct moon_http_server *s, const struct moon_http_server_opts *o, int fd) {
     unsigned limit = o->max_connections ? o->max_connections : MOON_HTTP_SERVER_CONNECTIONS;
-    unsigned idle = moon_loop_clock(s->loop)->is_virtual ? 0 : o->idle_s ? o->idle_s : MOON_HTTP_SERVER_IDLE_S;
+    unsigned idle = (unsigned)(s->patience_ns / MOON_NS_PER_S);
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)moon_http_on_line, s},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)moon_http_on_completed, s},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)moon_http_on_connection, s},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limit, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)idle, NULL},
@@ -139,12 +144,25 @@ int moon_http_server_start(struct moon_loop *loop, struct moon_http_server **out
     s->listen_fd = -1;
     s->ask_headers = o->ask_headers;
     s->max_body = o->max_body ? o->max_body : MOON_HTTP_SERVER_BODY;
+    s->tls = o->tls_cert != NULL;
+    s->patience_ns = (o->idle_s ? o->idle_s : MOON_HTTP_SERVER_IDLE_S) * MOON_NS_PER_S;
+    if (moon_loop_clock(loop)->is_virtual)
+        s->patience_ns = 0;
     s->on_event = o->on_event;
     s->ud = o->ud;
 
-    int fd = -1;
-    int rc = moon_http_listen(o->host ? o->host : "127.0.0.1", o->port, o->tls_cert != NULL, &fd, &s->port, s->url,
-                              sizeof s->url, err);
+    int fd = -1, rc;
+    s->bodies = calloc(1, sizeof *s->bodies);
+    if (!s->bodies) {
+        rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
+        goto fail;
+    }
+    s->bodies->refs = 1;
+    s->bodies->max = o->max_bodies ? o->max_bodies : MOON_HTTP_SERVER_BODIES;
+    if (s->bodies->max < s->max_body) /* else the largest body could never come */
+        s->bodies->max = s->max_body;
+    rc = moon_http_listen(o->host ? o->host : "127.0.0.1", o->port, o->tls_cert != NULL, &fd, &s->port, s->url,
+                          sizeof s->url, err);
     if (rc != 0)
         goto fail;
     s->daemon = start_daemon(s, o, fd);
@@ -202,6 +220,7 @@ static void close_daemon(struct moon_http_server *s) {
     struct MHD_Daemon *daemon = s->daemon;
     MHD_stop_daemon(daemon); /* calls moon_http_on_completed for each */
     s->daemon = NULL;
+    moon_http_clients_close(s);
     if (s->listen_fd >= 0)
         close(s->listen_fd);
     s->listen_fd = -1;
@@ -250,5 +269,6 @@ void moon_http_server_free(struct moon_http_server *s) {
         return;
     s->on_event = NULL;
     close_daemon(s);
+    moon_http_bodies_unref(s->bodies);
     free(s);
 }

@@ -7,12 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+void moon_http_bodies_unref(struct bodies *b) {
+    if (b && --b->refs == 0)
+        free(b);
+}
+
+/* Frees what has come of its body. */
+static void uncharge(struct exchange *x) {
+    x->bodies->bytes -= x->charged;
+    x->charged = 0;
+    moon_buf_release(&x->body);
+}
+
 void moon_http_exchange_unref(struct exchange *x) {
     if (--x->refs > 0)
         return;
+    uncharge(x);
+    moon_http_bodies_unref(x->bodies);
     if (x->response)
         MHD_destroy_response(x->response);
-    moon_buf_release(&x->body);
     free(x->out);
     free(x->fields);
     free(x->text);
@@ -46,10 +59,12 @@ static const char *origin_form(const char *uri) {
  * there. */
 void *moon_http_on_line(void *cls, const char *uri, struct MHD_Connection *conn) {
     struct moon_http_server *s = cls;
-    struct exchange *x = calloc(1, sizeof *x);
+    struct client *c = moon_http_client_of(conn);
+    struct exchange *x = c ? calloc(1, sizeof *x) : NULL;
     if (!x)
         return NULL;
-    x->text = strdup(origin_form(uri));
+    x->bad_target = !moon_http_target_ok(uri);
+    x->text = strdup(x->bad_target ? "/" : origin_form(uri));
     if (!x->text) {
         free(x);
         return NULL;
@@ -57,6 +72,12 @@ void *moon_http_on_line(void *cls, const char *uri, struct MHD_Connection *conn)
     x->pub.target = x->text;
     x->server = s;
     x->conn = conn;
+    x->client = c;
+    c->x = x;
+    c->unread = true; /* until it is known to have no body, or the body has come */
+    x->since_ns = moon_loop_now_ns(s->loop);
+    x->bodies = s->bodies;
+    x->bodies->refs++;
     x->refs = 1;
     x->next = s->live;
     x->prev = &s->live;
@@ -137,35 +158,60 @@ static enum MHD_Result too_big(struct exchange *x) {
     return moon_http_refuse(x, 413, "payload.too.large", "the request's body is larger than this server takes");
 }
 
-static enum MHD_Result headers_came(struct exchange *x, const char *method) {
+static enum MHD_Result crowded(struct exchange *x) {
+    return moon_http_refuse(x, 503, "service.unavailable", "too many request bodies are on the way, retry later");
+}
+
+static void begin_body(struct exchange *x) {
+    x->phase = X_BODY;
+    x->since_ns = moon_loop_now_ns(x->server->loop);
+}
+
+static enum MHD_Result headers_came(struct exchange *x, const char *method, const char *version) {
+    int status;
+    const char *fault = moon_http_head_fault(x->conn, method, version, &status);
+    if (!fault && x->bad_target)
+        fault = "the request line is malformed";
+    if (fault)
+        return moon_http_refuse(x, status, status == 501 ? "not.implemented" : "bad.request", fault);
     if (copy_head(x, method) != 0)
         return MHD_NO;
     const char *length = MHD_lookup_connection_value(x->conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     unsigned long long declared = length ? strtoull(length, NULL, 10) : 0;
+    x->client->unread = declared > 0 || MHD_lookup_connection_value(x->conn, MHD_HEADER_KIND,
+                                                                    MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
     if (declared > x->server->max_body)
         return too_big(x);
+    if (declared > x->bodies->max - x->bodies->bytes)
+        return crowded(x);
     if (x->server->ask_headers)
         return hand_over(x, X_ASKED, MOON_HTTP_HEADERS);
-    x->phase = X_BODY;
+    begin_body(x);
     return MHD_YES;
 }
 
-/* A body in chunks can't be refused in its middle: its rest is dropped, up to twice the limit, then the connection is.
- */
+/* A body can't be refused in its middle: its rest is dropped, up to twice the limit, then the connection is. */
 static enum MHD_Result piece_came(struct exchange *x, const char *data, size_t *size) {
     size_t n = *size;
     *size = 0;
-    if (x->body.len + n <= x->server->max_body && !x->too_big)
+    x->too_big |= x->body.len + n > x->server->max_body;
+    x->crowded |= n > x->bodies->max - x->bodies->bytes;
+    if (!x->too_big && !x->crowded) {
+        x->charged += n;
+        x->bodies->bytes += n;
         return moon_buf_append(&x->body, data, n) == 0 ? MHD_YES : MHD_NO;
-    moon_buf_release(&x->body);
-    x->too_big = true;
+    }
+    uncharge(x);
     x->passed_over += n;
     return x->passed_over <= x->server->max_body ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result body_ended(struct exchange *x) {
+    x->client->unread = false;
     if (x->too_big)
         return too_big(x);
+    if (x->crowded)
+        return crowded(x);
     x->pub.body = x->body.data ? x->body.data : "";
     x->pub.body_len = x->body.len;
     return hand_over(x, X_OWNED, MOON_HTTP_REQUEST);
@@ -176,15 +222,14 @@ enum MHD_Result moon_http_on_access(void *cls, struct MHD_Connection *conn, cons
     (void)cls;
     (void)conn;
     (void)url;
-    (void)version;
     struct exchange *x = *con_cls;
     if (!x || x->dropped)
         return MHD_NO;
     switch (x->phase) {
     case X_LINE:
-        return headers_came(x, method);
+        return headers_came(x, method, version);
     case X_CONTINUE:
-        x->phase = X_BODY;
+        begin_body(x);
         return MHD_YES;
     case X_BODY:
         return *size > 0 ? piece_came(x, data, size) : body_ended(x);
@@ -217,6 +262,10 @@ void moon_http_on_completed(void *cls, struct MHD_Connection *conn, void **con_c
     if (x->next)
         x->next->prev = x->prev;
     s->live_count--;
+    x->client->x = NULL;
+    x->client->used = true;
+    x->client->since_ns = moon_loop_now_ns(s->loop);
+    x->client = NULL;
     x->phase = X_DONE;
     x->conn = NULL;
     x->server = NULL;

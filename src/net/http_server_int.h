@@ -16,6 +16,12 @@ struct moon_http_server {
     struct server_poll *poll;
     struct moon_defer pump;    /* MHD has to be run on the next turn */
     struct moon_timer timeout; /* MHD wants to be run then: idle connections */
+    struct moon_timer look;    /* when the clients are looked at next */
+    struct client *clients;    /* every connection */
+    struct leftover *lingering;
+    int64_t patience_ns; /* see http_server_client.c; 0 on a virtual clock */
+    struct bodies *bodies;
+    bool tls;
     struct moon_timer grace;
     struct moon_defer finish;
     struct exchange *live;  /* every exchange with a connection */
@@ -34,6 +40,25 @@ struct moon_http_server {
     void *stopped_ud;
 };
 
+/* Bytes of all bodies that have come and that an owner may still hold. Outlives the server with its exchanges. */
+struct bodies {
+    size_t bytes, max;
+    int refs;
+};
+
+/* A connection, with or without a request. */
+struct client {
+    struct client *next, **prev;
+    struct moon_http_server *server;
+    struct MHD_Connection *conn;
+    struct exchange *x; /* the request that is on the way */
+    int fd;
+    int64_t since_ns; /* waits since then for a request */
+    bool used;        /* had one before */
+    bool unread;      /* was answered before its body had come */
+    bool cut;
+};
+
 enum phase {
     X_LINE,     /* the request line has come */
     X_ASKED,    /* suspended: the owner has the headers */
@@ -49,6 +74,7 @@ struct exchange {
     struct moon_http_exchange pub;   /* first: the owner's pointer is ours */
     struct moon_http_server *server; /* NULL with conn */
     struct MHD_Connection *conn;     /* NULL in X_DONE */
+    struct client *client;           /* NULL with conn */
     struct exchange *next, **prev;   /* server->live */
     struct exchange *next_ready;
     int refs; /* one for the connection, one for the owner */
@@ -58,10 +84,15 @@ struct exchange {
     bool queued;    /* in server->ready */
     bool dropped;   /* the owner let go of it while the body was coming: close */
     bool too_big;
-    char *text; /* method, target, names and values */
+    bool crowded;     /* no room for its body: too many are on the way */
+    bool bad_target;  /* the request line can't be what it seems */
+    int64_t since_ns; /* of its head, its body, or its answer: whichever is on the way */
+    struct bodies *bodies;
+    size_t charged; /* of bodies->bytes */
+    char *text;     /* method, target, names and values */
     struct moon_http_field *fields;
     struct moon_buf body;
-    size_t passed_over; /* bytes beyond max_body */
+    size_t passed_over; /* bytes of a body that is dropped */
     char remote[INET6_ADDRSTRLEN];
     /* the answer */
     struct MHD_Response *response;
@@ -82,7 +113,8 @@ static inline void *moon_http_unconst(const char *s) {
 }
 
 /* http_server.c */
-void moon_http_server_resume(struct exchange *x); /* on the next turn */
+void moon_http_server_resume(struct exchange *x);       /* on the next turn */
+void moon_http_server_pump(struct moon_http_server *s); /* runs MHD on the next turn */
 void moon_http_server_ended(struct moon_http_server *s);
 
 /* http_server_exchange.c: MHD's callbacks */
@@ -92,10 +124,22 @@ enum MHD_Result moon_http_on_access(void *cls, struct MHD_Connection *conn, cons
 void moon_http_on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                             enum MHD_RequestTerminationCode toe);
 
+/* http_server_head.c */
+bool moon_http_target_ok(const char *uri);
+/* NULL when it can be read in one way only, else why it is refused with *status. */
+const char *moon_http_head_fault(struct MHD_Connection *conn, const char *method, const char *version, int *status);
+
+/* http_server_client.c */
+void moon_http_on_connection(void *cls, struct MHD_Connection *conn, void **socket_context,
+                             enum MHD_ConnectionNotificationCode toe);
+struct client *moon_http_client_of(struct MHD_Connection *conn);
+void moon_http_clients_close(struct moon_http_server *s);
+
 /* http_server_reply.c */
 enum MHD_Result moon_http_send(struct exchange *x);
 enum MHD_Result moon_http_refuse(struct exchange *x, int status, const char *code, const char *message);
 void moon_http_exchange_unref(struct exchange *x);
+void moon_http_bodies_unref(struct bodies *b); /* NULL-safe */
 
 /* http_server_listen.c: a listening socket, and the URL that reaches it. */
 int moon_http_listen(const char *host, uint16_t port, bool tls, int *fd, uint16_t *bound, char *url, size_t url_size,

@@ -66,7 +66,6 @@ static struct MHD_Response *faulty_response(struct exchange *x, const struct moo
         return NULL;
     if (body_len > 0)
         memcpy(x->out, r->body, body_len);
-    x->out_len = body_len;
     x->stop_at = r->truncate < body_len ? r->truncate : body_len;
     x->drip_bytes = x->allowance = r->drip_bytes;
     x->drip_ns = r->drip_ns;
@@ -121,6 +120,7 @@ int moon_http_exchange_reply(struct moon_http_exchange *exchange, const struct m
     }
     x->response = response;
     x->status = (unsigned)r->status;
+    x->out_len = body_len;
     let_go(x);
     return 0;
 }
@@ -132,6 +132,15 @@ int moon_http_exchange_continue(struct moon_http_exchange *exchange) {
     x->phase = X_CONTINUE;
     moon_http_server_resume(x);
     return 0;
+}
+
+void moon_http_exchange_body_taken(struct moon_http_exchange *exchange) {
+    struct exchange *x = (struct exchange *)exchange;
+    if (!exchange->body)
+        return;
+    moon_buf_release(&x->body);
+    exchange->body = "";
+    exchange->body_len = 0;
 }
 
 void moon_http_exchange_release(struct moon_http_exchange *exchange) {
@@ -147,6 +156,7 @@ void moon_http_exchange_release(struct moon_http_exchange *exchange) {
 /* MHD's turn again: the answer, or the end of the connection without one. */
 enum MHD_Result moon_http_send(struct exchange *x) {
     x->phase = X_SENDING;
+    x->since_ns = moon_loop_now_ns(x->server->loop);
     if (!x->response)
         return MHD_NO;
     enum MHD_Result rc = MHD_queue_response(x->conn, x->status, x->response);
@@ -165,6 +175,9 @@ enum MHD_Result moon_http_refuse(struct exchange *x, int status, const char *cod
     if (!x->response)
         return MHD_NO;
     MHD_add_response_header(x->response, "Content-Type", "application/json");
+    MHD_add_response_header(x->response, "Connection", "close"); /* where the next request begins is not sure */
+    if (status == 503)
+        MHD_add_response_header(x->response, "Retry-After", "1");
     x->status = (unsigned)status;
     return moon_http_send(x);
 }

@@ -552,8 +552,217 @@ static void garbage_is_answered_and_survived(void **state) {
     finish(&f);
 }
 
+static void what_can_be_read_in_two_ways_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *head;
+        size_t len; /* 0: strlen */
+        int status;
+    } heads[] = {
+        {"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 50\r\n\r\nab", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\nab", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2, 2\r\n\r\nab", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: +2\r\n\r\nab", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length : 2\r\n\r\nab", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length\t: 2\r\n\r\nab", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0,
+         400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", 0, 501},
+        {"POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\nab\r\n0\r\n\r\n", 0, 400},
+        {"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\nHost: h i\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\nHost: h\r\nX-A: b\r\n c\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\nHost: h\r\nX-A: b\r\n\tc\r\nX-B: d\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\n X-A: b\r\nHost: h\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\nHost: h\r\nX-A: b\rX-B: c\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\nHost: h\r\nX-A: b\0c\r\n\r\n", 39, 400},
+        {"GET /a\0b HTTP/1.1\r\nHost: h\r\n\r\n", 30, 400},
+        {"GET /a HTTP/1.1\r\nHost: h\r\n: b\r\nX-A: b\r\n\r\n", 0, 400},
+        {"GET /a HTTP/1.1\r\nHost: h\r\nX(A): b\r\n\r\n", 0, 400},
+        {"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", 0, 400},
+        {"GET  /a HTTP/1.1\r\nHost: h\r\n\r\n", 0, 400},
+        {"G(T /a HTTP/1.1\r\nHost: h\r\n\r\n", 0, 400},
+    };
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        struct fixture f;
+        start(&f, (struct moon_http_server_opts){0});
+        int fd = dial(&f);
+        size_t len = heads[i].len ? heads[i].len : strlen(heads[i].head);
+        assert_int_equal(send(fd, heads[i].head, len, MSG_NOSIGNAL), (ssize_t)len);
+        say(fd, "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n");
+        const char *out = hear(&f, fd, NULL);
+        if (strncmp(out, "HTTP/1.1 ", 9) != 0 || atoi(out + 9) != heads[i].status || f.kept_count != 0)
+            fail_msg("%zu: %s\n%s\n%d requests", i, heads[i].head, out, f.kept_count);
+        close(fd);
+        finish(&f);
+    }
+}
+
+/* What is unusual, and can be read in one way only. */
+static void what_is_odd_is_taken(void **state) {
+    (void)state;
+    static const char *const heads[] = {
+        "GET /a HTTP/1.0\r\n\r\n",
+        "GET /a HTTP/1.1\nHost: h\nX-A: b\n\n",
+        "GET /a HTTP/1.1\r\nHost:\r\nX-A:\r\nX-B: \xff\tc  \r\n\r\n",
+        "BREW /a HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+        "POST /a HTTP/1.1\r\nHost: h\r\ntransfer-ENCODING: Chunked\r\n\r\n1;x=y\r\na\r\n0\r\nX-T: 1\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        struct fixture f;
+        start(&f, (struct moon_http_server_opts){0});
+        int fd = ask(&f, heads[i]);
+        WAIT(&f, f.kept_count == 1);
+        assert_string_equal(f.kept[0]->target, "/a");
+        answer(&f, 0, "yes");
+        hear(&f, fd, "yes");
+        close(fd);
+        finish(&f);
+    }
+}
+
+#define GONE 40
+
+/* Many at once, as an edge-triggered epoll loses the end of some. */
+static void who_is_gone_is_noticed(void **state) {
+    (void)state;
+    static const char part[] = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n";
+    struct fixture f;
+    char body[30000];
+    int fds[GONE];
+    memset(body, 'a', sizeof body);
+    start(&f, (struct moon_http_server_opts){0});
+    for (int i = 0; i < GONE; i++)
+        fds[i] = dial(&f);
+    for (int i = 0; i < GONE; i++) {
+        size_t head = (size_t)(i % 3 == 2 ? 10 : sizeof part - 1);
+        assert_int_equal(send(fds[i], part, head, MSG_NOSIGNAL), (ssize_t)head);
+        if (i % 3 == 0)
+            send(fds[i], body, sizeof body, MSG_NOSIGNAL);
+        if (i % 2)
+            close(fds[i]); /* data and end in one event */
+    }
+    WAIT(&f, moon_http_server_live(f.server) > 0);
+    for (int i = 0; i < GONE; i += 2)
+        close(fds[i]);
+    int64_t before = moon_loop_now_ns(f.loop);
+    WAIT(&f, moon_http_server_live(f.server) == 0);
+    assert_true(moon_loop_now_ns(f.loop) - before < 5 * MOON_NS_PER_S);
+    assert_int_equal(f.kept_count, 0);
+    finish(&f);
+}
+
+static void all_bodies_have_one_limit(void **state) {
+    (void)state;
+    struct fixture f;
+    char body[600];
+    memset(body, 'a', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    start(&f, (struct moon_http_server_opts){.max_body = 1000, .max_bodies = 1500});
+    int a = ask(&f, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n");
+    say(a, body);
+    turn(&f, 30);
+    int b = ask(&f, "POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n257\r\n");
+    say(b, body);
+    say(b, "\r\n");
+    turn(&f, 30);
+    int c = ask(&f, "POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\n"); /* 1198 are here */
+    const char *out = hear(&f, c, NULL);
+    assert_non_null(strstr(out, "HTTP/1.1 503 "));
+    assert_non_null(strstr(out, "Retry-After: 1\r\n"));
+    close(c);
+    body[350] = '\0';
+    say(b, "15e\r\n"); /* beyond the limit of all, in the middle of a body */
+    say(b, body);
+    say(b, "\r\n0\r\n\r\n");
+    assert_non_null(strstr(hear(&f, b, NULL), "HTTP/1.1 503 "));
+    close(b);
+    body[301] = '\0';
+    say(a, body); /* and a, the first, has its turn */
+    WAIT(&f, f.kept_count == 1);
+    assert_int_equal(f.kept[0]->body_len, 900);
+    moon_http_exchange_body_taken(f.kept[0]);
+    assert_int_equal(f.kept[0]->body_len, 0);
+    int d = ask(&f, "POST /d HTTP/1.1\r\nHost: h\r\nContent-Length: 700\r\n\r\n"); /* it counts until released */
+    assert_non_null(strstr(hear(&f, d, NULL), "HTTP/1.1 503 "));
+    close(d);
+    answer(&f, 0, "done");
+    hear(&f, a, "done");
+    d = ask(&f, "POST /d HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+    WAIT(&f, f.kept_count == 2);
+    answer(&f, 1, "done");
+    hear(&f, d, "done");
+    close(a);
+    close(d);
+    finish(&f);
+}
+
+/* An answer that comes before the body is read, though the client goes on sending and never looks meanwhile. */
+static void an_early_answer_is_read(void **state) {
+    (void)state;
+    struct fixture f;
+    static char body[200000];
+    memset(body, 'a', sizeof body);
+    start(&f, (struct moon_http_server_opts){.max_body = 1000});
+    int fd = ask(&f, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 400000\r\n\r\n");
+    turn(&f, 30);
+    for (int n = 0; n < 2; n++)
+        for (size_t at = 0; at < sizeof body;) {
+            ssize_t sent = send(fd, body + at, sizeof body - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (sent < 0 && errno != EAGAIN)
+                fail_msg("the client was cut off: %s", strerror(errno));
+            at += sent > 0 ? (size_t)sent : 0;
+            turn(&f, 1);
+        }
+    assert_non_null(strstr(hear(&f, fd, NULL), "HTTP/1.1 413 "));
+    close(fd);
+    finish(&f);
+}
+
+static void what_is_slow_has_an_end(void **state) {
+    (void)state;
+    struct fixture f;
+    start(&f, (struct moon_http_server_opts){.idle_s = 1});
+    int head = ask(&f, "GET /a HTTP/1.1\r\nHost: h\r\nX-A: "), body = ask(&f, "POST /b HTTP/1.1\r\nHost: h\r\n"
+                                                                              "Content-Length: 5000\r\n\r\n");
+    int64_t begun = moon_loop_now_ns(f.loop);
+    bool over[2] = {false, false};
+    int fds[2] = {head, body};
+    while (!over[0] || !over[1]) { /* a byte now and then is not silence */
+        assert_true(moon_loop_now_ns(f.loop) - begun < 20 * MOON_NS_PER_S);
+        for (int i = 0; i < 2; i++) {
+            send(fds[i], "a", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+            char out[200] = "";
+            ssize_t n = over[i] ? -1 : recv(fds[i], out, sizeof out - 1, MSG_DONTWAIT);
+            if (n > 0)
+                assert_non_null(strstr(out, "HTTP/1.1 408 "));
+            over[i] |= n == 0 || (n < 0 && errno == ECONNRESET);
+        }
+        for (int i = 0; i < 20; i++) {
+            usleep(5000);
+            turn(&f, 1);
+        }
+    }
+    assert_true(moon_loop_now_ns(f.loop) - begun > MOON_NS_PER_S);
+    WAIT(&f, moon_http_server_live(f.server) == 0);
+    close(head);
+    close(body);
+    finish(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_can_be_read_in_two_ways_is_refused),
+        cmocka_unit_test(what_is_odd_is_taken),
+        cmocka_unit_test(who_is_gone_is_noticed),
+        cmocka_unit_test(all_bodies_have_one_limit),
+        cmocka_unit_test(an_early_answer_is_read),
+        cmocka_unit_test(what_is_slow_has_an_end),
         cmocka_unit_test(a_request_arrives_as_it_was_sent),
         cmocka_unit_test(the_absolute_form_is_understood),
         cmocka_unit_test(a_connection_is_kept),

@@ -118,6 +118,14 @@ local eval = {
   },
 }
 
+-- What strangers may cost a server.
+local BODY_FLAGS = {
+  { "max-body", "largest request body accepted", type = "integer", min = 1, max = 2147483647, value = "BYTES",
+    default = 64 << 20 },
+  { "max-bodies", "limit of all request bodies together", type = "integer", min = 1, value = "BYTES",
+    default = 128 << 20 },
+}
+
 local sim = {
   name = "sim",
   summary = "run the simulated gateway until it is stopped",
@@ -132,6 +140,7 @@ local sim = {
     { "tls", "serve TLS with this certificate chain and key (PEM)", nargs = 2, value = "CERT KEY" },
     { "fault", "misbehave, see below", repeated = true, value = "SPEC" },
     { "faults", "read faults from a JSON file: a rule, a list of rules, or {\"rules\": [...]}", value = "FILE" },
+    BODY_FLAGS[1], BODY_FLAGS[2],
     { "prompts", "how a model behaves when prompts are routed to it: model=NAME (default all), then rates from 0 to 1"
       .. " of busy= (429), failure= (503), policy= (422), cut= (no answer), and latency=SECONDS", repeated = true,
       value = "SPEC" },
@@ -238,8 +247,8 @@ local webhook = {
       summary = "receive webhooks and print a line for each, until stopped",
       description = {
         "Listens on this machine and verifies what comes, of both profiles. With a secret, what does not verify",
-        "is answered 401. --count ends it after so many; its exit status is 8 when one of them did not verify.",
-        "With --json the list of all is printed at the end.",
+        "is answered 401; a large body without a signature is not read. --count ends it after so many; its exit",
+        "status is 8 when one of them did not verify. With --json the list of all is printed at the end.",
       },
       flags = {
         { "port", "the port to listen on; 0 takes a free one", type = "integer", default = 0, min = 0, max = 65535,
@@ -249,6 +258,7 @@ local webhook = {
         { "count", "end after so many", type = "integer", min = 1, value = "N" },
         { "status", "what to answer", type = "integer", min = 200, max = 599, value = "CODE", default = 204 },
         { "body", "print the body below each line", type = "boolean" },
+        BODY_FLAGS[1], BODY_FLAGS[2],
       },
       examples = {
         { "moongate webhook listen --port 9000 --secret-env HOOK_SECRET" },

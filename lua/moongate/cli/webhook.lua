@@ -3,6 +3,7 @@ local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
 local json = require "moongate.json"
+local safe = require "moongate.safe_json"
 local log = require "moongate.log"
 local plain = require "moongate.plain"
 local plain_text = require "moongate.plain_text"
@@ -41,9 +42,9 @@ local function headers_of(list, help)
   return headers
 end
 
--- A sender's words can't move the cursor or forge a line.
+-- A sender's words can't move the cursor or forge a line, and are valid UTF-8.
 local function visible(text)
-  return (tostring(text):gsub("[%c\127]", function(c) return ("\\x%02x"):format(c:byte()) end))
+  return (safe.text(tostring(text)):gsub("[%c\127]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
 -- ---- send ----
@@ -155,16 +156,27 @@ end
 local Listener = {}
 Listener.__index = Listener
 
--- A request -> what is told of it.
+local LARGE = 65536 -- bytes
+
+-- Whether a request announces a body that is read only when a signature comes with it.
+local function is_large(req)
+  return req.headers["transfer-encoding"] ~= nil or (tonumber(req.headers["content-length"]) or 0) > LARGE
+end
+
+-- A request -> what is told of it. req.body may be missing: it was not read.
 function Listener:read(req)
   local profile = require "moongate.webhooks.profile"
   local style, id, _, signature = profile.read(req.headers)
-  local body = req:json()
+  local body = req.body and req:json() or nil
+  local event = type(body) == "table" and type(body.type) == "string" and body.type or nil
   local delivery = {
-    at = require("moongate.time").iso(), path = req.path, profile = style, id = id ~= "" and id or nil,
-    signed = signature ~= "", bytes = #req.body, event = type(body) == "table" and body.type or nil, body = body,
+    at = require("moongate.time").iso(), path = safe.text(req.path), profile = style,
+    id = id ~= "" and safe.text(id) or nil, signed = signature ~= "", bytes = #(req.body or ""), event = event,
+    body = safe.value(body),
   }
-  if self.key then
+  if self.key and not req.body then
+    delivery.verified, delivery.reason = false, "webhook: it has no signature; its body was not read"
+  elseif self.key then
     local ok, err = webhooks.verify { secret = self.key, headers = req.headers, body = req.body }
     delivery.verified, delivery.reason = ok == true, err and err.message or nil
   end
@@ -188,15 +200,22 @@ local function line(d)
   return table.concat(parts, "  ")
 end
 
-function Listener:handle(req)
+-- What is refused by its head alone -> response | nil
+function Listener:accept(req)
   if req.method ~= "POST" then return { status = 405, headers = { Allow = "POST" } } end
+  if not self.key or not is_large(req) then return nil end
+  local _, _, _, signature = require("moongate.webhooks.profile").read(req.headers)
+  if signature == "" then return self:handle(req) end
+end
+
+function Listener:handle(req)
   local delivery = self:read(req)
   delivery.answered = delivery.verified == false and 401 or self.status
   self.received, self.bad = self.received + 1, self.bad or delivery.verified == false
   if self.json then
     self.list[#self.list + 1] = delivery
   else
-    host.write(line(delivery) .. "\n" .. (self.show_body and visible(req.body) .. "\n" or ""))
+    host.write(line(delivery) .. "\n" .. (self.show_body and req.body and visible(req.body) .. "\n" or ""))
   end
   if self.received == self.count then self.enough:release() end
   return { status = delivery.answered }
@@ -218,7 +237,8 @@ function M.listen(ctx, args)
   }, Listener)
   listener.enough:acquire()
   local server, err = require("moongate.httpd").serve {
-    host = args.host, port = args.port, handler = function(req) return listener:handle(req) end,
+    host = args.host, port = args.port, max_body = args.max_body, max_bodies = args.max_bodies,
+    accept = function(req) return listener:accept(req) end, handler = function(req) return listener:handle(req) end,
   }
   if not server then error(err, 0) end
   host.may_interrupt()

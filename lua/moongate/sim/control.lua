@@ -13,6 +13,7 @@ local errors = require "moongate.sim.errors"
 local faults = require "moongate.sim.faults"
 local json = require "moongate.json"
 local metrics = require "moongate.sim.metrics"
+local safe = require "moongate.safe_json"
 
 local M = {}
 
@@ -79,6 +80,13 @@ local paths = {
   end },
 }
 
+local function allowed(methods)
+  local list = { methods.GET and "HEAD" or nil }
+  for name in pairs(methods) do list[#list + 1] = name end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
 function M.handle(gw, req)
   local call = { req = req, correlation_id = "sim-control" }
   if not is_loopback(req.remote) and req.path ~= "/metrics" then
@@ -86,9 +94,11 @@ function M.handle(gw, req)
   end
   local methods = paths[req.path]
   if not methods then return errors.response(call, 404, "not.found", "No such control path.") end
-  local handler = methods[req.method]
-  if not handler then return errors.response(call, 405, "method.not.allowed", "No such method here.") end
-  return handler(gw, call)
+  local handler = methods[req.method] or (req.method == "HEAD" and methods.GET)
+  if not handler then
+    return errors.response(call, 405, "method.not.allowed", "No such method here.", nil, { Allow = allowed(methods) })
+  end
+  return safe.response(handler(gw, call))
 end
 
 return M

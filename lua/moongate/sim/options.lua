@@ -4,6 +4,8 @@ local M = {}
 local specs = {
   host = { "string", "127.0.0.1" },    -- numeric address or "localhost"
   port = { "integer", 0 },             -- 0: a free one
+  max_body = { "integer" },            -- bytes of a request's body; default: httpd's
+  max_bodies = { "integer" },          -- bytes of all of them together; default: httpd's
   tls = { "table" },                   -- {cert=, key=}: PEM text or paths
   seed = { "integer", 1 },             -- of ids, tokens and faults
   faults = { "table", {} },            -- fault rules: strings or tables, see faults.lua

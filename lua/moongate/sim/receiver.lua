@@ -5,6 +5,7 @@
 local errors = require "moongate.sim.errors"
 local json = require "moongate.json"
 local profile = require "moongate.webhooks.profile"
+local safe = require "moongate.safe_json"
 
 local M = { name = "receiver" }
 
@@ -70,7 +71,7 @@ local function receive(gw, call)
   local delivery = {
     id = id ~= "" and id or nil, at = call.at, timestamp = tonumber(timestamp), profile = style,
     signed = signature ~= "", verified = ok == true, reason = err and err.message or nil,
-    type = type(value) == "table" and value.type or nil, body = req.body:sub(1, KEPT_BODY),
+    type = type(value) == "table" and value.type or nil, body = safe.cut(req.body, KEPT_BODY),
     source = req.headers["x-audit-source"],
   }
   if known and not ok then

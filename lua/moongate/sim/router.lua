@@ -1,5 +1,5 @@
 -- router: path templates, "/a/{id}/b" -> route and parameters. A parameter is one segment, not empty, percent-
--- decoded.
+-- decoded, and valid UTF-8.
 local httpd = require "moongate.httpd"
 
 local M = {}
@@ -40,12 +40,20 @@ local function match(wanted, got)
   return params
 end
 
+local function is_text(params)
+  for _, value in pairs(params) do
+    if not utf8.len(value) then return false end
+  end
+  return true
+end
+
 -- path as it was sent -> route, params | nil, methods that the path does know (empty: there is no such path), its
--- template
+-- template. methods.malformed: the path has bytes that are not UTF-8
 function M:find(method, path)
   local got, methods, template = split(path), {}, nil
   for _, entry in ipairs(self.routes) do
     local params = match(entry.segments, got)
+    if params and not is_text(params) then return nil, { malformed = true }, entry.route[2] end
     if params then
       if entry.route[1] == method or (method == "HEAD" and entry.route[1] == "GET") then return entry.route, params end
       methods[#methods + 1] = entry.route[1]

@@ -9,6 +9,7 @@ local oauth = require "moongate.sim.oauth"
 local rate_limit = require "moongate.sim.rate_limit"
 local rng = require "moongate.sim.rng"
 local router = require "moongate.sim.router"
+local safe = require "moongate.safe_json"
 local stats = require "moongate.sim.stats"
 local task = require "moongate.task"
 local time = require "moongate.time"
@@ -75,7 +76,38 @@ end
 
 -- ---- before the body is read ----
 
--- The request's headers have come: its route, its fate. Returns "close" when that is to end without a body read.
+local function no_route(call)
+  local methods = call.params
+  if methods.malformed then return errors.response(call, 400, "bad.request", "The path is not valid UTF-8.") end
+  if #methods == 0 then return errors.response(call, 404, "not.found", "There is nothing at this path.") end
+  local message = "This path does not know the method " .. call.req.method .. "."
+  return errors.response(call, 405, "method.not.allowed", message, nil, { Allow = table.concat(methods, ", ") })
+end
+
+local function merge(response, headers)
+  response.headers = response.headers or {}
+  for name, value in pairs(headers) do response.headers[name] = value end
+  return response
+end
+
+local LARGE = 65536 -- bytes
+
+-- Whether a body of more than a few bytes is announced, or one of unknown length.
+local function announces_much(req)
+  return req.headers["transfer-encoding"] ~= nil or (tonumber(req.headers["content-length"]) or 0) > LARGE
+end
+
+-- What its head alone is refused for -> nil | response
+local function refused_by_head(gw, call)
+  local route = call.route
+  if not route then return no_route(call) end
+  if route.login or route.open then return nil end
+  local token, refused = gw.oauth:check(call)
+  return refused or oauth.permit(call, token, route.scope)
+end
+
+-- The request's headers have come: its route, its fate. Returns "close" when that is to end without a body read, and
+-- an answer when a large body would be read for nothing.
 function M.accept(gw, req)
   if control.is(req.path) then return nil end
   local route, params, template = gw.router:find(req.method, req.path)
@@ -89,16 +121,13 @@ function M.accept(gw, req)
     gw.stats:answered(call, nil, call.fate.kinds)
     return "close"
   end
+  local refused = not call.fate and announces_much(req) and refused_by_head(gw, call)
+  if not refused then return nil end
+  gw.stats:answered(call, refused.status)
+  return safe.response(merge(refused, { ["inin-correlation-id"] = call.correlation_id }))
 end
 
 -- ---- the answer ----
-
-local function no_route(call)
-  local methods = call.params
-  if #methods == 0 then return errors.response(call, 404, "not.found", "There is nothing at this path.") end
-  local message = "This path does not know the method " .. call.req.method .. "."
-  return errors.response(call, 405, "method.not.allowed", message, nil, { Allow = table.concat(methods, ", ") })
-end
 
 -- Decodes a JSON body -> nil | response
 local function read_body(call)
@@ -114,12 +143,6 @@ local function read_body(call)
     return errors.response(call, 400, "bad.request", "The body must be a JSON object.")
   end
   call.body = value
-end
-
-local function merge(response, headers)
-  response.headers = response.headers or {}
-  for name, value in pairs(headers) do response.headers[name] = value end
-  return response
 end
 
 -- A call with a good token, within its limit.
@@ -174,10 +197,6 @@ end
 -- Turns the answer into what the rule makes of it.
 local function damage(response, rule)
   if rule.kind == "close_after" then return { close = true } end
-  if response.json ~= nil then
-    response.body, response.json = assert(json.encode(response.json)), nil
-    response.headers["Content-Type"] = "application/json"
-  end
   if not response.body or response.body == "" then return rule.kind == "half" and { close = true } or response end
   if rule.kind == "half" then
     response.truncate = #response.body // 2
@@ -220,6 +239,7 @@ function M.handle(gw, req)
   local done = not rule and (response.status or 200) < 300
   if gw.options.repeat_writes and done and is_write(call) then again(gw, call) end
   merge(response, { ["inin-correlation-id"] = call.correlation_id })
+  response = safe.response(response)
   if fate.late > 0 then task.sleep(fate.late / 1000) end
   if rule and rule.kind ~= "status" then response = damage(response, rule) end
   gw.stats:answered(call, not response.close and (response.status or 200) or nil, fate.kinds)

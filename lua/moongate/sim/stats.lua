@@ -2,6 +2,7 @@
 -- duplicates.
 local hash = require "moongate.hash"
 local json = require "moongate.json"
+local safe = require "moongate.safe_json"
 
 local M = {}
 M.__index = M
@@ -61,7 +62,7 @@ function M:received(call)
     entry.duplicate_id = true
   end
   if call.secret or req.body == "" then return end
-  entry.body = req.body:sub(1, kept_bytes)
+  entry.body = safe.cut(req.body, kept_bytes)
   local print = hash.sha256(req.method .. " " .. req.path .. "\n" .. req.body)
   if req.method ~= "GET" and seen(self, self.bodies, print) then
     self.duplicate_bodies = self.duplicate_bodies + 1
