@@ -39,6 +39,7 @@ struct moon_breaker {
     int64_t probe_since_ns; /* HALF_OPEN: when the probe left; -1: none is under way */
     int64_t down_since_ns;  /* the first failure after the last success; -1: none since */
     int64_t pause_until_ns; /* the server asked this family to wait until then (Retry-After); 0: it did not */
+    int64_t lost_ns;        /* when a lost connection was counted last */
     struct {
         int64_t slot;
         int ok, failed;
@@ -58,6 +59,9 @@ enum moon_breaker_result { MOON_BREAKER_OK, MOON_BREAKER_FAILED, MOON_BREAKER_IG
 /* IGNORE: the attempt says nothing about the host (cancelled, failed on our side); a probe gives its place to the next.
  */
 void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_breaker_result result, int64_t now_ns);
+/* For an attempt that left at since_ns and got no answer as its connection was refused or lost. One restart of a server
+ * ends all that is under way: that is one failure, not one for each. */
+void moon_breaker_lost(struct moon_breaker *b, uint32_t ticket, int64_t since_ns, int64_t now_ns);
 /* NOT_SENT, AMBIGUOUS and 5xx are failures; REFUSED (429) is ignored; any other answer is OK; FINAL without a status is
  * ignored. status 0: no answer. */
 enum moon_breaker_result moon_breaker_judge(enum moon_fail_class cls, int status);

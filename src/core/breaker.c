@@ -9,6 +9,7 @@ void moon_breaker_init(struct moon_breaker *b, const struct moon_breaker_opts *o
     b->opts = opts ? *opts : defaults;
     b->epoch = 1;
     b->probe_since_ns = b->down_since_ns = -1;
+    b->lost_ns = INT64_MIN;
 }
 
 static void enter(struct moon_breaker *b, enum moon_breaker_state state) {
@@ -119,6 +120,13 @@ void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_brea
     bool high = rate_too_high(b, ok, now_ns);
     if (!ok && (high || (b->opts.consecutive > 0 && b->failures >= b->opts.consecutive)))
         trip(b, now_ns);
+}
+
+void moon_breaker_lost(struct moon_breaker *b, uint32_t ticket, int64_t since_ns, int64_t now_ns) {
+    bool counted = b->state == MOON_BREAKER_CLOSED && since_ns < b->lost_ns;
+    if (!counted && ticket == b->epoch)
+        b->lost_ns = now_ns;
+    moon_breaker_record(b, ticket, counted ? MOON_BREAKER_IGNORE : MOON_BREAKER_FAILED, now_ns);
 }
 
 enum moon_breaker_result moon_breaker_judge(enum moon_fail_class cls, int status) {

@@ -95,7 +95,9 @@ static void record(struct moon_http_call *c, const struct moon_http_verdict *v, 
     *a = (struct moon_http_attempt){.n = r->n_attempts, .status = v->status, .code = v->code, .cls = v->cls};
     a->wait_ns = c->attempt_ns - c->ready_ns;
     a->elapsed_ns = now - c->attempt_ns;
-    if (c->has_ticket)
+    if (c->has_ticket && v->lost)
+        moon_breaker_lost(c->breaker, c->ticket, c->attempt_ns, now);
+    else if (c->has_ticket)
         moon_breaker_record(c->breaker, c->ticket, moon_breaker_judge(v->cls, v->status), now);
     c->has_ticket = false;
     c->maybe_applied |= v->cls == MOON_FAIL_AMBIGUOUS;

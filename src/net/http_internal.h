@@ -109,6 +109,7 @@ struct moon_http_fault {
 struct moon_http_verdict {
     enum moon_fail_class cls;
     int code, status;
+    bool lost;                    /* the connection was refused or lost: an answer did not come */
     bool hopeless;                /* another try would fail alike: a certificate that does not verify */
     int64_t retry_after_ns;       /* -1: not asked for */
     struct moon_rate_limit limit; /* what the answer says of it */

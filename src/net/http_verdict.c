@@ -105,6 +105,7 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
         v->cls = MOON_FAIL_FINAL;
     } else {
         v->cls = sent ? MOON_FAIL_AMBIGUOUS : MOON_FAIL_NOT_SENT;
+        v->lost = result != CURLE_OPERATION_TIMEDOUT;
     }
 }
 

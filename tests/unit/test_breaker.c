@@ -37,6 +37,24 @@ static void opens_after_failures_in_a_row(void **state) {
     assert_string_equal(moon_breaker_state_name(moon_breaker_state(&b, 6 * S)), "half_open");
 }
 
+static void one_cut_counts_once(void **state) {
+    (void)state;
+    struct moon_breaker b;
+    uint32_t tickets[50], ticket;
+    moon_breaker_init(&b, &opts);
+    for (int round = 1; round <= 3; round++) {
+        for (int i = 0; i < 50; i++)
+            assert_true(moon_breaker_allow(&b, round * S + i, &tickets[i], NULL));
+        for (int i = 0; i < 50; i++) /* all of them end in the same moment */
+            moon_breaker_lost(&b, tickets[i], round * S + i, round * S + 60);
+        assert_int_equal(b.state, round < 3 ? MOON_BREAKER_CLOSED : MOON_BREAKER_OPEN);
+    }
+    assert_true(moon_breaker_allow(&b, 20 * S, &ticket, NULL));
+    moon_breaker_lost(&b, ticket, 1 * S, 21 * S); /* a probe has no others beside it */
+    assert_int_equal(b.state, MOON_BREAKER_OPEN);
+    assert_int_equal(b.trips, 2);
+}
+
 static void another_process_tells(void **state) {
     (void)state;
     struct moon_breaker b;
@@ -242,11 +260,17 @@ static void a_set_keeps_hosts_and_families_apart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens_after_failures_in_a_row),    cmocka_unit_test(another_process_tells),
-        cmocka_unit_test(half_open_lets_one_probe_through), cmocka_unit_test(a_lost_probe_does_not_lock_the_door),
-        cmocka_unit_test(late_results_are_ignored),         cmocka_unit_test(opens_on_the_rate_within_the_window),
-        cmocka_unit_test(the_open_time_has_an_end),         cmocka_unit_test(results_are_judged),
-        cmocka_unit_test(state_survives_a_restart),         cmocka_unit_test(a_set_keeps_hosts_and_families_apart),
+        cmocka_unit_test(opens_after_failures_in_a_row),
+        cmocka_unit_test(another_process_tells),
+        cmocka_unit_test(half_open_lets_one_probe_through),
+        cmocka_unit_test(a_lost_probe_does_not_lock_the_door),
+        cmocka_unit_test(one_cut_counts_once),
+        cmocka_unit_test(late_results_are_ignored),
+        cmocka_unit_test(opens_on_the_rate_within_the_window),
+        cmocka_unit_test(the_open_time_has_an_end),
+        cmocka_unit_test(results_are_judged),
+        cmocka_unit_test(state_survives_a_restart),
+        cmocka_unit_test(a_set_keeps_hosts_and_families_apart),
     };
     return cmocka_run_group_tests_name("breaker", tests, NULL, NULL);
 }
