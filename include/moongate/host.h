@@ -68,9 +68,14 @@ int moon_host_main(struct moon_host *host, const char *module, int argc, char *c
 /* Ends what runs as soon as it can: from the loop's thread, or a signal handler on it (on another thread the script
  * goes on until it next waits). Sticky: nothing runs any more, and no pcall keeps it. */
 void moon_host_interrupt(struct moon_host *host);
-/* Cancels the run under way (moon_host_stoppable): at its next safe point it goes, and the program goes on to say so.
- * False, and nothing done: there is none. From where moon_host_interrupt may be called. */
-bool moon_host_stop(struct moon_host *host);
+enum moon_stop_kind {
+    MOON_STOP_NONE,
+    MOON_STOP_COMMAND, /* ends where it is */
+    MOON_STOP_RUN,     /* has safe points */
+};
+/* Cancels what is under way (moon_host_stoppable): at its next safe point it goes, and the program goes on to say so.
+ * MOON_STOP_NONE, and nothing done: there is none. From where moon_host_interrupt may be called. */
+enum moon_stop_kind moon_host_stop(struct moon_host *host);
 /* Ends only the task in the foreground of a prompt (moon_host_foreground), and what of the prompt's other tasks holds
  * up the loop just then. False, and nothing done: there is no prompt, or it has not answered two of these. From where
  * moon_host_interrupt may be called. */
@@ -80,8 +85,10 @@ bool moon_host_has_prompt(struct moon_host *host);
 /* Requests that a task's guard has refused, since the start. */
 void moon_host_note_refused(struct moon_host *host);
 unsigned moon_host_refused(const struct moon_host *host);
-/* The time that a run may take is over: as moon_host_interrupt, and moon_host_main gives MOON_ETIMEOUT. */
+/* The time that a run may take is over: as moon_host_stop; the second time no shield holds any more. Where there is
+ * nothing to stop, as moon_host_interrupt, and moon_host_main gives MOON_ETIMEOUT. */
 void moon_host_time_up(struct moon_host *host);
+bool moon_host_timed_out(const struct moon_host *host);
 /* An interrupt of any kind has not been answered yet. Any thread. */
 bool moon_host_interrupt_pending(const struct moon_host *host);
 /* Changes each time a script gets the floor or gives it back; odd while one has it. Any thread. */

@@ -49,8 +49,9 @@ struct moon_task {
     bool cancelled; /* asked to end */
     bool joined;    /* somebody has seen its outcome */
     bool is_root;
-    bool background; /* outlasts the task that began it; so are the tasks that it spawns */
-    uint64_t span;   /* of a trace: what it does is part of; its children's to begin with. 0: none */
+    enum moon_stop_kind stops; /* what a stop cancels */
+    bool background;           /* outlasts the task that began it; so are the tasks that it spawns */
+    uint64_t span;             /* of a trace: what it does is part of; its children's to begin with. 0: none */
 
     /* Its place in a run, see lua/moongate/journal.lua; children take over all but the shield. The context, a Lua
      * value, is the third user value. */
@@ -87,8 +88,8 @@ static inline bool moon_task_ended(const struct moon_task *task) {
 void moon_task_cancel(struct moon_task *task);
 /* Whether cancelling has to wait. Never when the program is about to end. */
 bool moon_task_shielded(const struct moon_task *task);
-/* What moon_host_stop ends; forgotten when it has ended. */
-void moon_host_stoppable(struct moon_task *task);
+/* What moon_host_stop cancels, until it has ended; then it is the one around it again, unless there was a stop. */
+void moon_host_stoppable(struct moon_task *task, enum moon_stop_kind kind);
 /* The current task is a prompt from now on: what an interrupt ends is `line`, one of its descendants; NULL: nothing
  * now. Raises outside of tasks. */
 void moon_host_foreground(lua_State *L, struct moon_task *line);

@@ -201,6 +201,10 @@ function host.note_access(kind, what, allowed) end
 ---From here on Ctrl-C and SIGTERM are the expected end of the command: status 0.
 function host.may_interrupt() end
 
+---Why what is stoppable was cancelled: --max-time, a signal that the command ends with (host.may_interrupt), another.
+---@return "timeout"|"expected"|"signal"
+function host.why_stopped() end
+
 -- ---- the prompt: src/repl/l_editor.c ----
 
 ---A line editor on the terminal.

@@ -58,7 +58,8 @@ function scope.hooks(before, after) end
 ---@return moongate.error? err
 function scope.request(client, options) end
 
----The current task is what the first signal cancels.
-function scope.stoppable() end
+---The current task is what the first signal, or the end of --max-time, cancels.
+---@param kind "command"|"run" whether it has safe points that are waited for
+function scope.stoppable(kind) end
 
 return scope

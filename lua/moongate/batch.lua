@@ -2,6 +2,7 @@
 -- to it. One that fails does not stop the others; the exit status is that of the first failed one, in the order given.
 -- For workflows.
 
+local closing = require "moongate.closing"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local json = require "moongate.json"
@@ -40,13 +41,35 @@ local function one(run, item, opts, progress)
   return entry
 end
 
+-- What a batch that was stopped has done, by status: `ended` of the `begun` things.
+local function so_far(total, begun, ended, noun)
+  local summary, parts, under_way = { total = total, not_started = total - begun }, {}, begun
+  for status, n in pairs(ended) do
+    summary[status], under_way = n, under_way - n
+  end
+  summary.unfinished = under_way
+  for status, n in pairs(summary) do
+    if status ~= "total" and n > 0 then parts[#parts + 1] = ("%d %s"):format(n, (status:gsub("_", " "))) end
+  end
+  table.sort(parts)
+  return ("%d %s: %s"):format(total, noun, table.concat(parts, ", ")), summary
+end
+
 -- batch.map(run, items, {noun = "indexes", concurrency = n, entry = function(item) -> entry, name = function(entry) ->
 -- what messages call it, work = function(item, entry, say), changed = set of the statuses that mean "took effect"}) ->
 -- entries, in the order of items. say(what): what is being done to it just now, for the progress.
 function M.map(run, items, opts)
   local progress = run:progress(#items, opts.noun)
-  local entries = assert(task.map(items, opts.concurrency, function(item) return one(run, item, opts, progress) end))
+  local begun, ended = 0, {}
+  local unfinished <close> = closing.unfinished(function() return so_far(#items, begun, ended, opts.noun) end)
+  local entries = assert(task.map(items, opts.concurrency, function(item)
+    begun = begun + 1
+    local entry = one(run, item, opts, progress)
+    ended[entry.status] = (ended[entry.status] or 0) + 1
+    return entry
+  end))
   progress.done()
+  unfinished:finish()
   return entries
 end
 

@@ -102,6 +102,7 @@ function M.main(argv)
   end)
   local status, err = job:join()
   closing.run()
+  if job:status() ~= "done" and type(err) == "table" and err.expected then return exit_status.DONE end
   if job:status() ~= "done" then return report.failure(ctx, err) end
   local ok, write_err = ctx:flush()
   if not ok then

@@ -13,6 +13,37 @@ function M.add(name, fn)
   waiting[#waiting + 1] = { name = name, fn = fn }
 end
 
+-- ---- what was done of a job that was stopped ----
+
+local Unfinished = {}
+Unfinished.__index = Unfinished
+
+local left = {}
+
+function Unfinished:finish() self.finished = true end
+
+function Unfinished:__close()
+  if not self.finished then left[#left + 1] = self.tell end
+end
+
+-- closing.unfinished(tell) -> a value to be closed: unless :finish() was called before that, tell() -> line, data says
+-- how far the job has come.
+function M.unfinished(tell)
+  return setmetatable({ tell = tell }, Unfinished)
+end
+
+-- closing.left() -> list of {message = line}, data of the last one.
+function M.left()
+  local lines, data = {}, nil
+  for i, tell in ipairs(left) do
+    local line
+    line, data = tell()
+    lines[i] = { message = line }
+  end
+  left = {}
+  return lines, data
+end
+
 -- One that fails is logged: the command's result stands.
 function M.run()
   while #waiting > 0 do

@@ -145,9 +145,11 @@ static int l_refused(lua_State *L) {
     return 1;
 }
 
-/* scope.stoppable(): the first signal cancels the current task, at its next safe point */
+/* scope.stoppable(kind = "command" | "run"): the first signal cancels the current task, at its next safe point */
 static int l_stoppable(lua_State *L) {
-    moon_host_stoppable(current(L, "scope.stoppable"));
+    static const char *const kinds[] = {"command", "run", NULL};
+    enum moon_stop_kind kind = luaL_checkoption(L, 1, NULL, kinds) == 1 ? MOON_STOP_RUN : MOON_STOP_COMMAND;
+    moon_host_stoppable(current(L, "scope.stoppable"), kind);
     return 0;
 }
 

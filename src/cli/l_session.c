@@ -313,6 +313,13 @@ static int l_progress(lua_State *L) {
     return 0;
 }
 
+/* host.why_stopped() -> "timeout": --max-time; "expected": a signal after may_interrupt; "signal" */
+static int l_why_stopped(lua_State *L) {
+    const struct moon_session *s = session_of(L);
+    lua_pushstring(L, moon_host_timed_out(s->host) ? "timeout" : s->may_interrupt ? "expected" : "signal");
+    return 1;
+}
+
 /* host.may_interrupt(): from here on Ctrl-C is the command's expected end, with status 0 */
 static int l_may_interrupt(lua_State *L) {
     session_of(L)->may_interrupt = true;
@@ -333,6 +340,7 @@ static const luaL_Reg funcs[] = {{"access", l_access},
                                  {"state", l_state},
                                  {"use_gateway", l_use_gateway},
                                  {"version", l_version},
+                                 {"why_stopped", l_why_stopped},
                                  {NULL, NULL}};
 
 int moon_session_extend(lua_State *L) {

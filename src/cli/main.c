@@ -17,8 +17,8 @@ static struct moon_session *signalled;
 static pthread_t main_thread;
 static const char stopping[] = "\nstopping at the next safe point (Ctrl-C again: at once)\n";
 
-/* The first signal stops a run where it can be resumed, or else ends what runs in order; the second ends the process.
- * At a prompt Ctrl-C ends a line. */
+/* The first signal (Ctrl-C, SIGTERM, SIGHUP) stops what runs, a run where it can be resumed, and the program winds up:
+ * metrics, spans, leases, status. The second ends the process. At a prompt Ctrl-C ends a line. */
 static void on_signal(int sig) {
     static volatile sig_atomic_t seen;
     if (!pthread_equal(pthread_self(), main_thread)) {
@@ -29,13 +29,15 @@ static void on_signal(int sig) {
         moon_watchdog_interrupted(signalled->watchdog);
         return;
     }
+    if (sig == SIGHUP && seen) /* a shell that ends, and the terminal that is gone, both send one */
+        return;
     if (seen++ || (sig == SIGINT && moon_host_has_prompt(signalled->host))) /* a line that two did not end */
         _exit(130);
-    bool stops = moon_host_stop(signalled->host);
-    if (!stops)
+    enum moon_stop_kind stops = moon_host_stop(signalled->host);
+    if (stops == MOON_STOP_NONE)
         moon_host_interrupt(signalled->host);
     moon_watchdog_interrupted(signalled->watchdog); /* after the host, which it asks whether something is to end */
-    if (stops && signalled->on_terminal && write(STDERR_FILENO, stopping, sizeof stopping - 1) < 0)
+    if (stops == MOON_STOP_RUN && signalled->on_terminal && write(STDERR_FILENO, stopping, sizeof stopping - 1) < 0)
         return; /* nobody sees it, then */
 }
 
@@ -47,6 +49,7 @@ static void on_time_up(int sig) {
 
 static void catch_signals(struct moon_session *session) {
     struct sigaction sa = {.sa_handler = session ? on_signal : SIG_DFL};
+    struct sigaction before;
     struct sigaction time_up = {.sa_handler = session ? on_time_up : SIG_IGN};
     sigemptyset(&sa.sa_mask);
     main_thread = pthread_self();
@@ -57,6 +60,8 @@ static void catch_signals(struct moon_session *session) {
     sigaction(MOON_WATCHDOG_SIGNAL, &time_up, NULL);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* ignored: nohup's choice */
+        sigaction(SIGHUP, &sa, NULL);
 }
 
 /* A closed stdin, stdout or stderr would be the next file or socket that is opened, and results would go there. What

@@ -1,9 +1,10 @@
 /* watchdog.c - see watchdog.h.
  *
- * Past the limit a run is first ended in order (its tasks are closed, so that transfers and leases are let go), and
- * after GRACE by force, as kill -9 would: what it has written into its journal lets it be resumed. After an interrupt
- * the thread watches the beat of the scheduler: a script that has the floor for GRACE on end is stuck in a C function.
- * One that waits for an answer or a disk is not. */
+ * Past the limit a run is stopped as by a signal, after GRACE whatever step it is in, and then the program winds up:
+ * metrics, spans, leases. After a stop or an interrupt the thread watches the beat of the scheduler: a script that has
+ * the floor for GRACE on end is stuck in a C function, and the process is ended by force, as kill -9 would: what the
+ * run has written into its journal lets it be resumed. One that waits for an answer or a disk is not stuck; past the
+ * limit it gets WIND_UP at most. */
 #include "watchdog.h"
 
 #include "moongate/clock.h"
@@ -19,10 +20,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define GRACE (2 * MOON_NS_PER_S)
-#define LOOK  (MOON_NS_PER_S / 10) /* between two looks at the beat, once there was an interrupt */
-#define NEVER INT64_MAX
-#define STACK ((size_t)128 << 10)
+#define GRACE   (2 * MOON_NS_PER_S)
+#define WIND_UP (10 * MOON_NS_PER_S)
+#define LOOK    (MOON_NS_PER_S / 10) /* between two looks at the beat, once there was an interrupt */
+#define NEVER   INT64_MAX
+#define STACK   ((size_t)128 << 10)
 
 struct moon_watchdog {
     struct moon_host *host;
@@ -33,7 +35,7 @@ struct moon_watchdog {
     double max_time;
     bool json;
     int64_t limit_at; /* NEVER: no limit */
-    bool told;        /* the limit was reached, and the main thread knows */
+    int told;         /* how often the main thread was told that the limit is reached */
     uint64_t beat;    /* of the scheduler, when it was last seen to change ... */
     int64_t beat_at;  /* ... and when that was; 0: nobody has looked yet */
 };
@@ -69,6 +71,8 @@ static void look_at_beat(struct moon_watchdog *w, int64_t now) {
         w->beat = beat;
         w->beat_at = now;
     } else if (now - w->beat_at >= GRACE) {
+        if (w->told)
+            end_for_time(w);
         end_process(w, "interrupted", "interrupted, and ended by force", 130);
     }
 }
@@ -76,15 +80,18 @@ static void look_at_beat(struct moon_watchdog *w, int64_t now) {
 /* What is due, and how long until the next thing may be, in ms; -1: until something happens. */
 static int look(struct moon_watchdog *w) {
     int64_t now = moon_mono_ns(&w->clock), next = NEVER;
-    if (w->limit_at != NEVER && !w->told && now >= w->limit_at) {
-        w->told = true;
+    if (w->limit_at != NEVER && w->told < 2 && now >= w->limit_at + w->told * GRACE) {
+        w->told++;
         pthread_kill(w->main, MOON_WATCHDOG_SIGNAL);
     }
-    if (w->told && now - w->limit_at >= GRACE)
+    if (w->told && now - w->limit_at >= GRACE + WIND_UP)
         end_for_time(w);
-    if (w->limit_at != NEVER)
-        next = w->limit_at + (w->told ? GRACE : 0) - now;
-    if (atomic_load(&w->interrupted) && !moon_host_interrupt_pending(w->host)) { /* a line of a prompt has ended */
+    if (w->limit_at != NEVER && !w->told)
+        next = w->limit_at - now;
+    if (w->told) {
+        look_at_beat(w, now);
+        next = LOOK;
+    } else if (atomic_load(&w->interrupted) && !moon_host_interrupt_pending(w->host)) { /* a prompt's line has ended */
         atomic_store(&w->interrupted, false);
         w->beat_at = 0;
     } else if (atomic_load(&w->interrupted)) {

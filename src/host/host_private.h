@@ -64,7 +64,8 @@ struct moon_host {
     atomic_bool has_prompt;
     atomic_int line_interrupts;   /* that nobody has answered yet */
     struct moon_task *run;        /* what a stop cancels; NULL: none */
-    atomic_bool has_run, stopped; /* stopped: asked for */
+    atomic_int has_run;           /* enum moon_stop_kind: what it is */
+    atomic_bool stopped, insists; /* asked for; and its shields hold no more */
     unsigned refused;             /* requests, by a guard */
     bool unshielded;              /* no shield holds any more */
     _Atomic(lua_State *) running; /* the coroutine that runs Lua now: where a signal puts its hook */
@@ -114,6 +115,7 @@ void host_error_convert(lua_State *L, const char *where);
 /* interrupt.c */
 void host_answer_line_interrupt(struct moon_host *host);
 void host_answer_stop(struct moon_host *host);
+void host_stop_around(struct moon_task *t);
 void host_interrupt_hook(lua_State *L, lua_Debug *ar);
 
 #endif

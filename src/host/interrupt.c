@@ -34,16 +34,33 @@ static bool line_ends(struct moon_host *host) {
 }
 
 void host_answer_stop(struct moon_host *host) {
-    if (host->run && atomic_load(&host->stopped))
-        moon_task_cancel(host->run);
+    if (!host->run || !atomic_load(&host->stopped))
+        return;
+    moon_task_cancel(host->run);
+    if (atomic_load(&host->insists) && !host->unshielded)
+        host_unshield(host);
+}
+
+/* t has ended. After a stop, what is around it winds up, and is not stopped in that. */
+void host_stop_around(struct moon_task *t) {
+    struct moon_host *host = t->host;
+    struct moon_task *around = t->parent;
+    while (around && around->stops == MOON_STOP_NONE)
+        around = around->parent;
+    if (atomic_load(&host->stopped))
+        around = NULL;
+    atomic_store(&host->has_run, (int)(around ? around->stops : MOON_STOP_NONE));
+    host->run = around;
 }
 
 /* Whether the task that runs is to end because its run is stopped. */
 static bool run_ends(struct moon_host *host) {
     const struct moon_task *t = host->current;
-    if (!host->run || !atomic_load(&host->stopped) || !t || moon_task_shielded(t))
+    if (!host->run || !atomic_load(&host->stopped) || !t)
         return false;
     host_answer_stop(host);
+    if (moon_task_shielded(t))
+        return false;
     while (t && t != host->run)
         t = t->parent;
     return t != NULL;
@@ -81,8 +98,14 @@ void moon_host_interrupt(struct moon_host *host) {
 }
 
 void moon_host_time_up(struct moon_host *host) {
-    atomic_store(&host->timed_out, true);
-    moon_host_interrupt(host);
+    if (atomic_exchange(&host->timed_out, true))
+        atomic_store(&host->insists, true);
+    if (moon_host_stop(host) == MOON_STOP_NONE && !atomic_load(&host->stopped))
+        moon_host_interrupt(host);
+}
+
+bool moon_host_timed_out(const struct moon_host *host) {
+    return atomic_load(&host->timed_out);
 }
 
 uint64_t moon_host_beat(const struct moon_host *host) {
@@ -91,21 +114,22 @@ uint64_t moon_host_beat(const struct moon_host *host) {
 
 bool moon_host_interrupt_pending(const struct moon_host *host) {
     return atomic_load(&host->interrupted) || atomic_load(&host->line_interrupts) ||
-           (atomic_load(&host->has_run) && atomic_load(&host->stopped));
+           (atomic_load(&host->has_run) != MOON_STOP_NONE && atomic_load(&host->stopped));
 }
 
-bool moon_host_stop(struct moon_host *host) {
-    if (!atomic_load(&host->has_run))
-        return false;
-    atomic_store(&host->stopped, true);
-    look_up(host);
-    return true;
+enum moon_stop_kind moon_host_stop(struct moon_host *host) {
+    int kind = atomic_load(&host->has_run);
+    if (kind != MOON_STOP_NONE) {
+        atomic_store(&host->stopped, true);
+        look_up(host);
+    }
+    return (enum moon_stop_kind)kind;
 }
 
-void moon_host_stoppable(struct moon_task *task) {
+void moon_host_stoppable(struct moon_task *task, enum moon_stop_kind kind) {
+    task->stops = kind;
     task->host->run = task;
-    atomic_store(&task->host->stopped, false);
-    atomic_store(&task->host->has_run, true);
+    atomic_store(&task->host->has_run, kind);
 }
 
 bool moon_host_has_prompt(struct moon_host *host) {

@@ -11,6 +11,7 @@
 
 #define FAILED_MAX  64      /* failed children that a parent remembers */
 #define CLOSE_STEPS 1000000 /* instructions that the closing of a task may take after an interrupt */
+#define FEW_STEPS   1000    /* when the time is long over */
 
 void moon_task_watch_start(struct moon_task *t, struct moon_task_watch *w, void (*fn)(void *ud), void *ud) {
     w->fn = fn;
@@ -113,10 +114,8 @@ static void finish(lua_State *L, struct moon_task *t) {
     struct moon_task *parent = t->parent;
     if (host->line == t)
         host->line = NULL;
-    if (host->run == t) {
-        atomic_store(&host->has_run, false);
-        host->run = NULL;
-    }
+    if (host->run == t)
+        host_stop_around(t);
     if (host->prompt == t) {
         atomic_store(&host->has_prompt, false);
         host->prompt = host->line = NULL;
@@ -275,7 +274,8 @@ void host_task_failed(lua_State *L, struct moon_task *t) {
     lua_setiuservalue(L, -2, 1);
     lua_pop(L, 1);
     lua_settop(t->co, 0);
-    t->outcome = MOON_TASK_FAILED;
+    /* Where the interrupt's hook can't yield it raises. */
+    t->outcome = t->cancelled && !moon_task_shielded(t) ? MOON_TASK_CANCELLED : MOON_TASK_FAILED;
     complete(L, t);
 }
 
@@ -285,8 +285,10 @@ void host_task_cancelled(lua_State *L, struct moon_task *t) {
     if (lua_status(t->co) == LUA_YIELD) {
         host->current = t;
         t->state = MOON_TASK_RUNNING;
-        if (atomic_load(&host->interrupted) || lua_gethook(t->co)) /* one that looks at every step by now */
-            lua_sethook(t->co, host_interrupt_hook, LUA_MASKCOUNT, CLOSE_STEPS);
+        if (atomic_load(&host->interrupted) || atomic_load(&host->stopped) ||
+            lua_gethook(t->co)) /* one that looks at every step by now */
+            lua_sethook(t->co, host_interrupt_hook, LUA_MASKCOUNT,
+                        atomic_load(&host->insists) ? FEW_STEPS : CLOSE_STEPS);
         atomic_store(&host->running, t->co);
         if (lua_resetthread(t->co) != LUA_OK) {
             const char *msg = lua_tostring(t->co, -1);

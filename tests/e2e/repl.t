@@ -258,7 +258,7 @@ SKIP: {
     my ($shell) = run(@tmux, 'display-message', '-p', '-t', 'm', '#{pane_pid}')->{out} =~ /(\d+)/;
     my ($child) = run('ps', '-o', 'pid=', '--ppid', $shell)->{out} =~ /(\d+)/;
     kill TERM => $child;
-    $see->(qr/\nmoongate: interrupted\n\s*shell>$/, 'SIGTERM ends it');
+    $see->(qr/\nmoongate: error: interrupted\n\s*shell>$/, 'SIGTERM ends it');
     $type->("stty -a | grep -c ' icanon'\n");
     $see->(qr/\n1\nshell>$/, 'the terminal is as it was');
 

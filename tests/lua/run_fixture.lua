@@ -70,7 +70,7 @@ function M.live(db, definition, opts)
   local session = { journal = j, audit = fake.audit(), project = {} }
   for k, v in pairs(opts.session or {}) do session[k] = v end
   local job = task.spawn(function()
-    scope.stoppable()
+    scope.stoppable "run"
     return j:within(function() return workflow.execute(definition, opts.values or {}, session) end)
   end)
   if opts.started then opts.started(job) end

@@ -10,6 +10,7 @@ local log = require "moongate.log"
 local report = require "moongate.cli.report"
 local runs = require "moongate.runs"
 local scope = require "moongate.scope"
+local stopping = require "moongate.cli.stopping"
 local store = require "moongate.store"
 local task = require "moongate.task"
 
@@ -114,10 +115,9 @@ end
 -- ---- the end ----
 
 local function interrupted(ctx, db, j)
-  return errors.new {
-    code = "interrupted", message = "interrupted",
-    hint = lasting(db) and ("to go on where it stopped: %s"):format(M.command(ctx, j.id)) or nil,
-  }
+  local err = stopping.error()
+  err.hint = lasting(db) and ("to go on where it stopped: %s"):format(M.command(ctx, j.id)) or nil
+  return err
 end
 
 local function finish(j, status, outcome)
@@ -170,13 +170,13 @@ end
 -- M.live(ctx, db, journal, execute(journal) -> outcome) -> outcome. Raises what it raises, and "interrupted".
 function M.live(ctx, db, j, execute)
   local job = task.spawn(function()
-    scope.stoppable()
+    scope.stoppable "run"
     return j:within(function() return execute(j) end)
   end)
   local outcome, err = job:join()
   if job:status() == "cancelled" then
     err = interrupted(ctx, db, j)
-    finish(j, "interrupted", { exit_status = exit_status.INTERRUPTED, error = error_of(err) })
+    finish(j, "interrupted", { exit_status = exit_status.of(err), error = error_of(err) })
     error(err, 0)
   end
   if job:status() ~= "done" or j.broken then return failed(ctx, db, j, err) end

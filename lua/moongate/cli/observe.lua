@@ -1,8 +1,9 @@
 -- observe.lua - a run seen from outside: its trace, and its metrics at the end (--metrics, --metrics-file), also of one
--- that failed. A file that can't be written costs the run its good exit status, not its result.
+-- that failed or was stopped. A file that can't be written costs the run its good exit status, not its result.
 local exit_status = require "moongate.cli.exit_status"
 local host = require "moongate.host"
 local report = require "moongate.cli.report"
+local stopping = require "moongate.cli.stopping"
 local time = require "moongate.time"
 local trace = require "moongate.trace"
 
@@ -54,9 +55,9 @@ local WITHOUT = {
 
 -- M.traced(ctx, name of the command, fn, …) -> what fn(…) returns; the run's trace around it.
 function M.traced(ctx, name, fn, ...)
-  if WITHOUT[name:match "^%S+"] or ctx.opts.help or not wants_trace() then return fn(...) end
+  if WITHOUT[name:match "^%S+"] or ctx.opts.help or not wants_trace() then return stopping.call(fn, ...) end
   local args = table.pack(...)
-  return trace.run("moongate " .. name, function() return fn(table.unpack(args, 1, args.n)) end, {
+  return trace.run("moongate " .. name, function() return stopping.call(fn, table.unpack(args, 1, args.n)) end, {
     getenv = host.getenv, log = require "moongate.log", content = ctx.opts.trace_content,
     version = host.version().moongate,
   })
@@ -70,7 +71,7 @@ function M.run(ctx, name, fn)
   })
   local wanted = ctx.opts.metrics or ctx.opts.metrics_file
   local registry, started = wanted and require("moongate.metrics").new() or nil, time.monotonic()
-  local ok, outcome = pcall(fn, registry)
+  local ok, outcome = pcall(stopping.call, fn, registry)
   local status = ok and outcome.exit_status or exit_status.of(report.normal(outcome))
   if wanted then
     note_end(registry, name, time.monotonic() - started, status)

@@ -7,7 +7,7 @@ local M = {}
 
 local FIELDS = {
   "code", "message", "status", "gateway_code", "method", "path", "correlation_id", "details", "attempts", "outcome",
-  "hint", "where",
+  "hint", "where", "summary",
 }
 
 -- Anything that was raised -> a table with code and message. A plain string is a script's error; one whose place is

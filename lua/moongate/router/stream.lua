@@ -4,6 +4,7 @@
 -- Tasks take lines, as many as may be in flight. A bad line is a result, too: it has its number, and stops nothing.
 
 local checkpoint = require "moongate.router.checkpoint"
+local closing = require "moongate.closing"
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
 local ids = require "moongate.router.ids"
@@ -271,6 +272,11 @@ function M.run(run, router, opts)
   local self = M.open(run, router, opts)
   local reader <close> = self.reader
   local began = time.monotonic()
+  local unfinished <close> = closing.unfinished(function()
+    local c = self.counts
+    return ("%d prompts: %d ok, %d failed, %d invalid"):format(self.done, c.ok, c.failed, c.invalid),
+      { total = self.done, ok = c.ok, failed = c.failed, invalid = c.invalid, before = self.before }
+  end)
   self:_resume(opts.ordered)
   self.output = output.new {
     write = opts.write, ordered = opts.ordered, concurrency = opts.concurrency, first = self.before + 1,
@@ -285,6 +291,7 @@ function M.run(run, router, opts)
   self.bar.done()
   self.output:finish()
   if not ok then error(err, 0) end
+  unfinished:finish()
   if self.checkpoint then self.checkpoint:finish() end
   return {
     counts = self.counts, failures = self.failures, first_failure = self.first_failure, stopped = self.stopped,
