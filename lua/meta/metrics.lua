@@ -44,8 +44,9 @@ function registry:watch_http(name, client) end
 ---@return table[] metrics sorted by name
 function registry:collect() end
 
+---@param job? string value of a label `job` on every series: whose they are, where several jobs' files lie in one folder
 ---@return string text Prometheus' exposition format
-function registry:prometheus() end
+function registry:prometheus(job) end
 
 ---@return table data for a JSON document
 function registry:data() end

@@ -199,9 +199,9 @@ function Registry:collect()
   return out
 end
 
--- registry:prometheus() -> text exposition format 0.0.4.
-function Registry:prometheus()
-  return require("moongate.metrics.prometheus").text(self:collect())
+-- registry:prometheus([job]) -> text exposition format 0.0.4. job: the value of a label `job` on every series.
+function Registry:prometheus(job)
+  return require("moongate.metrics.prometheus").text(self:collect(), job)
 end
 
 -- registry:data() -> the same as plain data, for a JSON document.

@@ -336,7 +336,7 @@ out:
 }
 
 /* A new file beside name; its name is in temp. */
-static int open_temp(int dir, const char *name, unsigned mode, struct moon_buf *temp) {
+static int open_temp(int dir, const char *name, struct moon_buf *temp) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     for (int tries = 0; tries < 100; tries++) {
         unsigned char r[6];
@@ -349,7 +349,7 @@ static int open_temp(int dir, const char *name, unsigned mode, struct moon_buf *
             errno = ENOMEM;
             return -1;
         }
-        int fd = openat(dir, temp->data, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
+        int fd = openat(dir, temp->data, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd >= 0 || errno != EEXIST)
             return fd;
     }
@@ -364,13 +364,15 @@ int moon_file_replace_in(int dir, const char *name, const char *path, const void
     bool exists = fstatat(dir, name, &old, AT_SYMLINK_NOFOLLOW) == 0;
     if (exists && !S_ISREG(old.st_mode))
         return moon_err_set(err, MOON_EINVAL, "%s is not a regular file: it is not replaced", path);
-    fd = open_temp(dir, name, exists ? mode & old.st_mode & 0777U : mode, &temp);
+    if (exists)
+        mode &= old.st_mode;
+    fd = open_temp(dir, name, &temp);
     if (fd < 0) {
         rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
         goto out;
     }
     made = 1;
-    if (write_all(fd, data, len) != 0 || fsync(fd) != 0) {
+    if (fchmod(fd, (mode_t)mode) != 0 || write_all(fd, data, len) != 0 || fsync(fd) != 0) {
         rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
         goto out;
     }

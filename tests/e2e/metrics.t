@@ -27,24 +27,24 @@ my $text = read_file('run.prom');
 promtool($text, 'the file');
 is((stat 'run.prom')[2] & 07777, 0644, 'others may read it');
 is_deeply([glob '*.prom*'], ['run.prom'], 'nothing else is left of writing it');
-like($text, qr/^moongate_writes_total\{kind="index",status="created"\} 1$/m, 'the write is counted');
-like($text, qr/^moongate_write_duration_seconds_bucket\{kind="index",status="created",le="\+Inf"\} 1$/m, 'and timed');
-like($text, qr/^moongate_index_status\{vector_store_id="sim-store",index_id="orders",status="\w+"\} 1$/m, 'the index is there');
-like($text, qr/^moongate_index_last_update_timestamp_seconds\{vector_store_id="sim-store",index_id="orders"\} [\d.]+$/m, 'and its update');
-like($text, qr/^moongate_http_attempts_total\{client="gateway",method="PUT",status="2xx"\} 1$/m, 'requests are counted');
-like($text, qr/^moongate_run_exit_status\{workflow="deploy-index"\} 0$/m, 'the run did its job');
+like($text, qr/^moongate_writes_total\{job="\w+",kind="index",status="created"\} 1$/m, 'the write is counted');
+like($text, qr/^moongate_write_duration_seconds_bucket\{job="\w+",kind="index",status="created",le="\+Inf"\} 1$/m, 'and timed');
+like($text, qr/^moongate_index_status\{job="\w+",vector_store_id="sim-store",index_id="orders",status="\w+"\} 1$/m, 'the index is there');
+like($text, qr/^moongate_index_last_update_timestamp_seconds\{job="\w+",vector_store_id="sim-store",index_id="orders"\} [\d.]+$/m, 'and its update');
+like($text, qr/^moongate_http_attempts_total\{job="\w+",client="gateway",method="PUT",status="2xx"\} 1$/m, 'requests are counted');
+like($text, qr/^moongate_run_exit_status\{job="\w+",workflow="deploy-index"\} 0$/m, 'the run did its job');
 
 $r = moon({ env => { MOONGATE_METRICS_FILE => 'failed.prom' } }, '--sim', '--sim-fault', 'status=403,method=PUT', 'deploy-index', 'orders.json');
 is($r->{status}, 4, 'a run that fails');
 $text = read_file('failed.prom');
 promtool($text, 'its file');
-like($text, qr/^moongate_run_exit_status\{workflow="deploy-index"\} 4$/m, 'it says so');
-like($text, qr/^moongate_writes_total\{kind="index",status="failed"\} 1$/m, 'the write that failed is counted');
+like($text, qr/^moongate_run_exit_status\{job="\w+",workflow="deploy-index"\} 4$/m, 'it says so');
+like($text, qr/^moongate_writes_total\{job="\w+",kind="index",status="failed"\} 1$/m, 'the write that failed is counted');
 
 write_file('bad.json', '{}');
 $r = moon('--sim', 'deploy-index', 'bad.json', '--metrics-file', 'raised.prom');
 is($r->{status}, 3, 'a run that ends before it begins');
-like(read_file('raised.prom'), qr/^moongate_run_exit_status\{workflow="deploy-index"\} 3$/m, 'leaves its file, too');
+like(read_file('raised.prom'), qr/^moongate_run_exit_status\{job="\w+",workflow="deploy-index"\} 3$/m, 'leaves its file, too');
 
 $r = moon('--sim', '--json', 'deploy-index', 'orders.json', '--metrics-file', 'no/such/folder.prom');
 is($r->{status}, 1, 'a file that can not be written fails the run');
@@ -127,7 +127,7 @@ my $type = sub { (map { $_->{value}{stringValue} } grep { $_->{key} eq 'error.ty
 is($type->('chat all-wrong'), 'verify', 'its call of the model is a failed span');
 is($type->('run register-model'), 'exit_8', 'and so is the run, though nothing was raised');
 $r = moon({ env => $sim->{env} }, 'register-model', 'model.json', '--test-model', 'good', '--metrics-file', 'again.prom');
-like(read_file('again.prom'), qr/^moongate_model_registrations_total\{status="unchanged"\} 1$/m, 'what was registered before does not count as registered');
+like(read_file('again.prom'), qr/^moongate_model_registrations_total\{job="\w+",status="unchanged"\} 1$/m, 'what was registered before does not count as registered');
 
 unlink glob 'post-*.json';
 write_file('hook.lua', qq(return { webhooks = { chat = { url = "$sim->{url}/__sim/webhooks/T0-tweety-path?sig=tweety-signature" } } }));

@@ -232,7 +232,7 @@ subtest 'a watch goes on until it is told to end' => sub {
     is(outbox()->{counts}{pending}, 0, 'delivered in its time');
     $end = time + 20;
     sleep 0.05 until read_file('watch.prom') =~ /^moongate_webhook_deliveries_total\{.*status="delivered"\} 1$/m || time > $end;
-    like(read_file('watch.prom'), qr/^moongate_outbox_messages\{state="pending"\} 0$/m, 'its metrics say so while it goes on');
+    like(read_file('watch.prom'), qr/^moongate_outbox_messages\{job="watch",state="pending"\} 0$/m, 'its metrics say so while it goes on');
     kill TERM => $w->{pid};
     waitpid $w->{pid}, 0;
     is($? >> 8, 0, 'ends well');

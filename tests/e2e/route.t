@@ -77,8 +77,8 @@ subtest 'every line has exactly one result, in order' => sub {
 
 subtest 'what is counted is what the gateway counted' => sub {
     my $prom  = read_file('metrics.prom');
-    my %count = $prom =~ /^moongate_route_requests_total\{(\S+)\} (\d+)$/mg;
-    my %falls = $prom =~ /^moongate_route_fallbacks_total\{model="(\S+)"\} (\d+)$/mg;
+    my %count = $prom =~ /^moongate_route_requests_total\{job="metrics",(\S+)\} (\d+)$/mg;
+    my %falls = $prom =~ /^moongate_route_fallbacks_total\{job="metrics",model="(\S+)"\} (\d+)$/mg;
     for my $i (0 .. 2) {
         my ($model, $sim_count) = ($chain[$i], $stats->{prompts}{models}{ $id{ $chain[$i] } });
         my %of = map { $_ => $count{qq(model="$model",result="$_")} // 0 } qw(hit policy_violation failed);

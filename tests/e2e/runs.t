@@ -138,7 +138,7 @@ subtest 'Ctrl-C finishes the write under way, says how to go on, and leaves metr
     my $run = run_of($command[-1]);
     is($run->{status}, 'interrupted', 'interrupted');
     is_deeply([ map { "$_->{kind} $_->{state}" } @{ $run->{steps} } ], [ 'step done', 'write done' ], 'what was under way was finished, nothing more begun');
-    like(read_file('stopped.prom'), qr/^moongate_run_exit_status\{workflow="rollout"\} 130$/m, 'the metrics are written');
+    like(read_file('stopped.prom'), qr/^moongate_run_exit_status\{job="\w+",workflow="rollout"\} 130$/m, 'the metrics are written');
     $r = moon({ env => $sim->{env} }, @command);
     is($r->{status}, 0, 'it goes on') or diag($r->{err});
     is(requests(qr/^PUT/), 1, 'with one write in all');

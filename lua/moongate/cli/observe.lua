@@ -20,8 +20,16 @@ local function note_end(registry, name, seconds, status)
     :set(time.now(), name)
 end
 
+-- M.write(file, registry, name) -> true | nil, err. The file's name says which job it is of; a pipe's or device's, or
+-- none, says nothing.
+function M.write(file, registry, name)
+  local info = host.fs.stat(file)
+  local base = (not info or info.type == "file") and file:match "([^/]+)%.prom$"
+  return host.fs.write(file, registry:prometheus(base or name))
+end
+
 -- -> exit status
-local function tell(ctx, registry, status)
+local function tell(ctx, registry, status, name)
   if ctx.opts.metrics then
     if ctx.json then
       ctx.metrics = registry:data()
@@ -31,7 +39,7 @@ local function tell(ctx, registry, status)
   end
   local file = ctx.opts.metrics_file
   if not file then return status end
-  local ok, err = host.fs.write(file, registry:prometheus())
+  local ok, err = M.write(file, registry, name)
   if ok then return status end
   err.message = ("the metrics could not be written to %s: %s"):format(file, err.message)
   host.write_err(table.concat(report.lines(ctx, err), "\n") .. "\n")
@@ -75,7 +83,7 @@ function M.run(ctx, name, fn)
   local status = ok and outcome.exit_status or exit_status.of(report.normal(outcome))
   if wanted then
     note_end(registry, name, time.monotonic() - started, status)
-    status = tell(ctx, registry, status)
+    status = tell(ctx, registry, status, name)
   end
   trace.describe(nil, { ["moongate.exit_status"] = status })
   if not ok then error(outcome, 0) end

@@ -217,7 +217,7 @@ local function publisher(ctx, env)
     outbox.measure(env.db, env.metrics)
     local file = ctx.opts.metrics_file
     local ok, err = true, nil
-    if file then ok, err = require("moongate.fs").write(file, env.metrics:prometheus()) end
+    if file then ok, err = require("moongate.cli.observe").write(file, env.metrics, "outbox-flush") end
     if not ok then log.error("the metrics could not be written to %s: %s", file, err.message) end
   end
 end
