@@ -30,7 +30,7 @@ local function confirm(run, entry, result)
     action = "index_confirm", fields = { indexId = entry.index_id, vector_store_id = entry.vector_store_id },
     read = function() return index.confirm(run.gateway, run.flags, result.content, result) end,
   })
-  return { status = now.status, updated_at = now.body.updatedAt, etag = now.etag }
+  return { status = now.status, updated_at = type(now.body) == "table" and now.body.updatedAt or nil, etag = now.etag }
 end
 
 local function note_confirmed(entry, seen)

@@ -34,7 +34,10 @@ end
 local function submit(m)
   local ok, result = pcall(m.run.step, m.run, "register " .. m.entry.name, function()
     return model.register(m.run.gateway, m.item.registration, {
-      job = { deadline = m.args.job_deadline, watch = function(state) m.say("job " .. tostring(state)) end },
+      job = {
+        deadline = m.args.job_deadline, before = m.args.listed,
+        watch = function(state) m.say("job " .. tostring(state)) end,
+      },
     })
   end)
   if ok then return note_write(m.entry, result) end
@@ -76,12 +79,20 @@ local function test_endpoint(m)
   m.state = "VALIDATION_FAILED"
   return errors.new {
     code = "verify", message = "the synthetic test failed: " .. table.concat(test.reasons, "; "),
-    hint = ("the model is registered (id %s); put its endpoint right and run this again"):format(m.entry.model_id),
+    hint = ("the model is registered (id %s); put its endpoint right and run this again"):format(
+      m.entry.model_id or "unknown"),
   }
 end
 
 local function check_health(m)
   m.say "health check"
+  if not m.entry.model_id then
+    m.entry.health = { status = "UNKNOWN" }
+    return errors.new {
+      code = "verify", message = "it is registered, but the gateway names no id: its health can't be checked",
+      hint = "look for it in the gateway's list of models",
+    }
+  end
   local ok, health = pcall(model.check_health, m.run.gateway, m.entry.model_id)
   if not ok then
     if not errors.is(health) then error(health, 0) end

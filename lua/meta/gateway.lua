@@ -158,7 +158,7 @@ function handle:poll(path, options) end
 ---@field deadline? number seconds
 ---@field queue? boolean keep it for later when the gateway can't take it now
 ---@field after? moongate.gateway.result of an earlier write: when that is queued, this one is, behind it
----@field job? {deadline: number?, watch: fun(state: string)?} where a create begins a job
+---@field job? {deadline: number?, watch: fun(state: string)?, before: table[]?} where a create begins a job; before: what was listed before it, so that what is new in the listing is known for what was created when the answer was lost
 ---@field method? string
 ---@field unconditional? boolean no ETag goes along
 ---@field idempotent? boolean twice is as good as once

@@ -11,6 +11,7 @@ local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local find = require "moongate.gateway.find"
 local http = require "moongate.http"
+local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
 local plain = require "moongate.plain"
@@ -158,10 +159,11 @@ end
 
 function Gateway:_resource(kind, args, entry, stale)
   local body = entry.text ~= "" and assert(plain.decode(entry.text)) or nil
+  if kind.schema and type(body) == "table" and json.is_array(body) then body = answer.object(body) end
   local resource = {
     kind = kind.name, args = args, content = kinds.content(kind, body), body = body, etag = entry.etag,
     status = type(body) == "table" and type(body.status) == "string" and body.status or nil,
-    correlation_id = entry.correlation_id, stale = stale or false,
+    correlation_id = entry.correlation_id, stale = stale or false, listed = entry.listed,
     age = stale and self.clock.monotonic() - entry.at or 0,
   }
   self._originals[resource] = { kind = kind, text = entry.text }
@@ -175,12 +177,27 @@ function Gateway:_original(resource)
   return kinds.content(entry.kind, entry.text ~= "" and assert(plain.decode(entry.text)) or nil)
 end
 
+-- Where one resource has no path that can be read, the listing may still tell of it.
+local NO_ITEM = { 404, 405, 501 }
+
+local function is_listed(kind)
+  return kind.create == "POST" and kind.item ~= nil and kind.list ~= nil and kind.same ~= nil
+end
+
+-- What the listing has of it, or nil. response: to the look at its own path.
+function Gateway:_listed(kind, args, response)
+  local ok, entity = pcall(find.one, self, kind, args)
+  if ok then return entity end
+  if response.status == 404 and errors.is(entity) and entity.status == 404 then return nil end
+  error(entity, 0)
+end
+
 function Gateway:_read(kind, args, opts)
   local path = kinds.readable(kind)
   local place = kinds.locate(kind, path, args)
   local response, err = self:_call {
     method = "GET", path = path, params = place.params, query = opts.query, headers = opts.headers,
-    family = kind.family, deadline = opts.deadline, ok_status = { 404 },
+    family = kind.family, deadline = opts.deadline, ok_status = is_listed(kind) and NO_ITEM or { 404 },
   }
   if not response then
     local away = err.code == "breaker_open" or self.queue and queue_stage.is_away(err)
@@ -196,9 +213,10 @@ function Gateway:_read(kind, args, opts)
     return self:_resource(kind, args, entry, true)
   end
   self._unread[place.path] = nil
-  if response.status == 404 then
+  if response.status >= 400 then
     self._cache:put(place.path, nil)
-    return nil
+    local entity = is_listed(kind) and self:_listed(kind, args, response)
+    return entity and self:_resource(kind, args, { text = plain.write(entity), listed = true }, false) or nil
   end
   answer.decoded(response, "GET", place.path)
   local entry = {

@@ -1,5 +1,6 @@
 -- index.lua - vector-store indexes: configuration files read and checked, one index put, read back and compared.
 
+local answer = require "moongate.gateway.answer"
 local diff = require "moongate.diff"
 local documents = require "moongate.documents"
 
@@ -128,7 +129,7 @@ end
 
 -- What the audit event `index_update` adds once the gateway has answered.
 local function audit_outcome(result)
-  local body = result and type(result.body) == "table" and result.body or {}
+  local body = answer.object(result and result.body)
   return { retrieval_precision = body.retrievalPrecision, index_status = body.status, syncEventId = body.syncEventId }
 end
 
@@ -151,7 +152,7 @@ function M.put(gateway, args, config, live, opts)
   }
   for k, v in pairs(opts or {}) do request[k] = v end
   local result = gateway:write("index", place, request)
-  local body = type(result.body) == "table" and result.body or live and live.body or {}
+  local body = answer.object(type(result.body) == "table" and result.body or live and live.body)
   result.id = body.id or config.indexId
   result.index_status, result.updatedAt = body.status, body.updatedAt
   result.syncEventId, result.retrievalPrecision = body.syncEventId, body.retrievalPrecision

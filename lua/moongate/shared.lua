@@ -18,6 +18,7 @@ local M = {}
 local EVERY = 3                        -- seconds between two looks
 local KEEP_STATE = 3600 * 1000         -- ms that a breaker's or pacer's row is worth reading
 local KEEP_RESOURCE = 30 * 86400 * 1000
+local KEEP_MADE = 3650 * 86400 * 1000  -- what only this machine knows
 local RESOURCE_MAX = 1 << 20           -- bytes of a resource that is kept
 
 local PUT = [[INSERT INTO cells (kind, key, value_json, updated_at, expires_at) VALUES ($1, $2, $3, {now}, {now} + $4)
@@ -118,7 +119,7 @@ function Shared:_resources(batch)
     local entry = self.entries[key]
     if entry and #entry.text <= RESOURCE_MAX then
       local value = plain.write { text = entry.text, etag = entry.etag, correlation_id = entry.correlation_id }
-      if value then batch[#batch + 1] = { PUT, "resource", key, value, KEEP_RESOURCE } end
+      batch[#batch + 1] = { PUT, "resource", key, value, entry.kept and KEEP_MADE or KEEP_RESOURCE }
     else
       batch[#batch + 1] = { DELETE, "resource", key }
     end

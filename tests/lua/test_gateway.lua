@@ -594,3 +594,38 @@ t.test("tutorial fault 10: [], 16 digits and 0.1 come through a change unharmed"
   gw:put_path("/api/v2/things/1", thing.content, { base = thing })
   t.eq(json.encode(client.requests[2].json), '{"big":9007199254740991,"list":[],"n":2,"small":0.1}')
 end)
+
+-- ---- ETags that If-Match can't compare ----
+
+-- A gateway whose ETags pass a proxy. shown(version): what the client sees; takes(If-Match, version): what is let in.
+local function behind_proxy(shown, takes)
+  local held, version, seen = { a = 1 }, 1, {}
+  local client = fake.client { before = function(request)
+    seen[#seen + 1] = request.method .. (request.headers and request.headers["If-Match"] or "")
+    if request.method == "GET" then return fake.answer(request, 200, held, { etag = shown(version) }) end
+    if not takes(request.headers["If-Match"], version) then return fake.answer(request, 412) end
+    held, version = request.json, version + 1
+    return fake.answer(request, 200, {}, { etag = shown(version) })
+  end }
+  local gw, audit = fake.open(client)
+  local live = gw:get_path "/x"
+  local ok, result = pcall(gw.put_path, gw, "/x", { a = 2 }, { base = live, unconditional = false })
+  return ok, result, held, seen, audit
+end
+
+local function weak(version) return ('W/"%d"'):format(version) end
+
+t.test("a weak ETag: its strong form is sent, else the content is compared; nobody else is blamed", function()
+  local function strong(match, version) return match == ('"%d"'):format(version) end
+  local ok, result, held, seen = behind_proxy(weak, strong)
+  t.eq({ ok, result.status, held.a, table.concat(seen, " ") }, { true, "updated", 2, 'GET PUT"1"' })
+  ok, result, held, seen = behind_proxy(weak, function(match) return match == nil end)
+  t.eq({ ok, result.status, held.a, table.concat(seen, " ") }, { true, "updated", 2, 'GET PUT"1" GET GET PUT' })
+  local _, err
+  ok, err, held = behind_proxy(weak, function() return false end)
+  t.eq({ ok, err.code, held.a }, { false, "conflict", 1 })
+  t.ok(err.message:find('weak ETag W/"1"', 1, true) and not err.message:find "somebody", err.message)
+  ok, err, _, seen = behind_proxy(function(v) return ('"%d-gzip"'):format(v) end, strong)
+  t.ok(not ok and err.message:find('refuses its own ETag "1-gzip"', 1, true), tostring(err))
+  t.eq(table.concat(seen, " "), 'GET PUT"1-gzip" GET')
+end)

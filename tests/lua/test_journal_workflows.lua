@@ -99,7 +99,8 @@ local function observe(case, crash, when)
   opts.session.gateway = function(options)
     return gateway.open {
       client = session.client(server, options), audit = require("fake_gateway").audit(), journal = journal,
-      leases = false, on_conflict = values.on_conflict, log = setmetatable({}, { __index = function()
+      leases = false, on_conflict = values.on_conflict, kinds = case.kinds,
+      log = setmetatable({}, { __index = function()
         return function() end
       end }),
     }
@@ -217,7 +218,7 @@ test {
 }
 
 test {
-  name = "register-model", repeats = 1, -- under the same idempotency key, which the gateway honours
+  name = "register-model", repeats = 1, kinds = { model = { keyed = true } }, -- the simulator honours the key
   values = function(server)
     return {
       model = { write("model.json", {

@@ -381,10 +381,15 @@ end)
 
 -- ---- faults on the way ----
 
-test("503 and 429 are tried again", function(server)
-  server:fault { status = 503, method = "POST", path = "/versions", times = 2 }
+test("429 is tried again; 503 may have taken effect: looked up, and not sent again", function(server)
+  server:fault { status = 429, method = "POST", path = "/versions", times = 2 }
   local entry = promote(server, { document() })
   t.eq({ entry.status, entry.attempts }, { "promoted", 3 })
+  server:fault { status = 503, method = "POST", path = "/versions", times = 1 }
+  local _, out
+  entry, _, out = promote(server, { document "9.9.9" })
+  t.eq({ entry.status, entry.error.outcome, entry.error.status, out.exit_status }, { "failed", "unknown", 503, 6 })
+  t.ok(entry.error.message:find("has not taken effect so far", 1, true), entry.error.message)
 end)
 
 test("an answer lost once: one effect, reconciled", function(server)

@@ -23,7 +23,6 @@ return {
       path = "/api/v2/ai/llm-gateway/models",
       list = "/api/v2/ai/models",
       create = "POST",
-      keyed = true,
       same = { "name" },
       hash = "payloadHash",
       schema = "model_registration",
@@ -58,7 +57,7 @@ return {
       lock = "none",
       create = "POST",
       holds = "/api/v2/ai/prompt-templates/{templateId}", -- one at a time changes what is live
-      idempotent = true, -- a version is created once: a second POST of it is refused, and looked up
+      same = { "version" }, -- in the listing, where the version itself can't be read
       scopes = { read = "ai:prompt-template:read", write = "ai:prompt-template:write" },
       family = "template",
     },

@@ -1,8 +1,11 @@
 -- answer.lua - what the parts of the gateway module share: the body of an answer, and the check of options' names.
 
 local errors = require "moongate.error"
+local json = require "moongate.json"
 
 local M = {}
+
+local LENIENT = { lenient = true }
 
 -- M.decoded(response, method, path) -> the body; nil when there is none. Raises "protocol" when it is not JSON.
 function M.decoded(response, method, path)
@@ -38,6 +41,47 @@ function M.reason(err)
   end
   local message = tostring(err.message or err.code)
   return #parts > 0 and ("%s (%s)"):format(message, table.concat(parts, "; ")) or message
+end
+
+-- M.object(body) -> its members; none when it is no object. A list of one object stands for that.
+function M.object(body)
+  if type(body) ~= "table" then return {} end
+  if not json.is_array(body) then return body end
+  return #body == 1 and type(body[1]) == "table" and not json.is_array(body[1]) and body[1] or {}
+end
+
+-- M.id(value) -> the text of an id, whatever a gateway makes of ids; nil when it is none.
+function M.id(value)
+  if type(value) == "string" then return value ~= "" and value or nil end
+  if type(value) == "boolean" then return tostring(value) end
+  return type(value) == "number" and json.encode(value, LENIENT) or nil
+end
+
+-- M.items(page) -> the list that a page of a listing holds. The page may be the list itself, hold it under another name
+-- than `entities`, or null in its place when it is empty.
+function M.items(page)
+  local found = page
+  if type(page) == "table" and not json.is_array(page) then
+    found = page.entities
+    if type(found) ~= "table" then
+      for _, value in pairs(page) do
+        if json.is_array(value) then
+          if type(found) == "table" then return {} end -- which of them?
+          found = value
+        end
+      end
+    end
+  end
+  return type(found) == "table" and found or {}
+end
+
+-- M.entities(page) -> those of its items that are objects.
+function M.entities(page)
+  local list = {}
+  for _, entity in ipairs(M.items(page)) do
+    if type(entity) == "table" then list[#list + 1] = entity end
+  end
+  return list
 end
 
 -- M.check_options(what, opts, known) -> opts, or {}. An unknown name is the caller's caller's mistake.

@@ -19,6 +19,13 @@ local function details_of(w)
   return w.details
 end
 
+-- The same for an outcome: what the workflow says of it must not keep the line from being written.
+local function added(fn, ...)
+  local ok, fields = pcall(fn, ...)
+  if ok and (fields == nil or type(fields) == "table") then return fields or {} end
+  return { details_error = ok and "no table" or tostring(fields) }
+end
+
 local function run_of(w)
   return w.record and w.record.journal.id or nil
 end
@@ -34,8 +41,8 @@ end
 
 -- After it: how it ended and how long it took, on success and on failure alike.
 function M.outcome(w, ok, result)
-  local extra = w.outcome_details and w.outcome_details(ok and result or nil, not ok and result or nil) or {}
-  local fields = merged(details_of(w), { latency_ms = w.latency_ms, payload_hash = w.payload_hash, path = w.path,
+  local extra = w.outcome_details and added(w.outcome_details, ok and result or nil, not ok and result or nil) or {}
+  local fields = merged(added(details_of, w), { latency_ms = w.latency_ms, payload_hash = w.payload_hash, path = w.path,
     run = run_of(w) })
   if ok then
     fields.status = result.status
@@ -43,7 +50,7 @@ function M.outcome(w, ok, result)
     fields.attempts, fields.correlationId = result.attempts, result.correlation_id
     return merged(fields, extra)
   end
-  local err = errors.is(result) and result or { code = "bug", message = tostring(result) }
+  local err = errors.is(result) and result or { code = "bug", outcome = "unknown", message = tostring(result) }
   fields.status = err.outcome == "unknown" and "unknown" or err.code == "conflict" and "conflict" or "failed"
   fields.error_code, fields.error_message = err.code, answer.reason(err)
   fields.http_status, fields.attempts, fields.correlationId = err.status, err.attempts, err.correlation_id

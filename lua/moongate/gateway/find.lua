@@ -1,15 +1,18 @@
 -- find.lua - resources that get their ids from the gateway: found in the listing by the members that name them, and
--- told apart by the hash of what they were made from. For gateway.lua and gateway/job.lua.
+-- told apart by what they were made from: by the hash that the listing has of it, by what this machine has made itself,
+-- else by the members that the listing tells. For gateway.lua and its parts.
 
+local answer = require "moongate.gateway.answer"
+local diff = require "moongate.diff"
 local hash = require "moongate.hash"
-local json = require "moongate.json"
+local kinds = require "moongate.gateway.kinds"
 
 local M = {}
 
 local function listed(gw, kind, args)
   local all = {}
   for page in gw:list(kind, args, { page_size = 100 }) do
-    local entities = type(page) == "table" and (page.entities or (json.is_array(page) and page)) or {}
+    local entities = answer.entities(page)
     table.move(entities, 1, #entities, #all + 1, all)
   end
   return all
@@ -22,6 +25,40 @@ local function named_alike(kind, resource, content)
   return true
 end
 
+-- ---- what this machine has made ----
+
+local function made_key(kind, id)
+  return ("made %s %s"):format(kind.name, id)
+end
+
+-- M.remember(gw, kind, id, payload hash): for later runs, where the listing has no hash.
+function M.remember(gw, kind, id, print)
+  id = answer.id(id)
+  if id and print then gw._cache:put(made_key(kind, id), { text = print, kept = true, at = gw.clock.monotonic() }) end
+end
+
+-- ---- comparing ----
+
+-- Whether a listed resource was made from content: true, false, or nil when what is told of it does not say.
+local function compare(gw, kind, resource, content, print)
+  local theirs = kind.hash and resource[kind.hash]
+  if type(theirs) == "string" then return theirs:lower() == print end
+  local id = answer.id(resource.id)
+  local made = id and gw._cache:get(made_key(kind, id))
+  if made then return made.text == print end
+  local whole = true
+  for member, value in pairs(kinds.normal(kind, content)) do
+    local told = resource[member]
+    if told == nil then
+      whole = false
+    elseif not diff.equal(told, value) then
+      return false
+    end
+  end
+  if whole then return true end
+  return nil
+end
+
 -- M.matches(gw, kind, args, content, among | nil) -> list of {resource, same_content}, the whole listing.
 function M.matches(gw, kind, args, content, among)
   if not kind.same then error(("gateway:find: kind '%s' does not say what names it"):format(kind.name), 3) end
@@ -29,13 +66,26 @@ function M.matches(gw, kind, args, content, among)
   local print, matches = hash.payload(content), {}
   for _, resource in ipairs(all) do
     if named_alike(kind, resource, content) then
-      local theirs = kind.hash and resource[kind.hash]
-      local same = nil
-      if type(theirs) == "string" then same = theirs:lower() == print end
-      matches[#matches + 1] = { resource = resource, same_content = same }
+      matches[#matches + 1] = { resource = resource, same_content = compare(gw, kind, resource, content, print) }
     end
   end
   return matches, all
+end
+
+-- M.ids(matches) -> their ids, as text.
+function M.ids(matches)
+  local ids = {}
+  for _, match in ipairs(matches) do ids[#ids + 1] = answer.id(match.resource.id) end
+  return ids
+end
+
+-- M.one(gw, kind, args) -> the listed resource that args name by their own members (the version of a template), or nil.
+function M.one(gw, kind, args)
+  for page in gw:list(kind, args, { page_size = 100 }) do
+    for _, resource in ipairs(answer.entities(page)) do
+      if named_alike(kind, resource, args) then return resource end
+    end
+  end
 end
 
 return M

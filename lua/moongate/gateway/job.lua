@@ -1,8 +1,11 @@
 -- job.lua - creates by POST: the job that the gateway begins is waited for, and one whose answer was lost is looked up
 -- in the listing, since it can't be sent again. For write.lua only.
 
+local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local find = require "moongate.gateway.find"
+local journal = require "moongate.journal"
+local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 
 local M = {}
@@ -16,14 +19,6 @@ local function milliseconds(seconds)
 end
 
 -- ---- awaited ----
-
-local function no_job(w, result, message)
-  error(errors.new {
-    code = "protocol", method = w.method, path = w.path, status = result.http_status, outcome = "unknown",
-    correlation_id = result.correlation_id, message = message,
-    hint = ("look at %s before sending it again"):format(w.kind.list or w.path),
-  }, 0)
-end
 
 -- A poll that came to no good end: what is known of the job goes along.
 local function failed(w, job, path, err)
@@ -45,14 +40,42 @@ local function failed(w, job, path, err)
   error(err, 0)
 end
 
+-- The id of the job that was begun, and the members of the answer that its path is made of; nil when it names none.
+local function job_of(w, result)
+  local members, params = answer.object(result.body), {}
+  for name in w.kind.job.path:gmatch "{([%w_]+)}" do
+    params[name] = answer.id(members[name])
+    if not params[name] then return nil end
+  end
+  return params[w.kind.job.path:match "{([%w_]+)}"], params
+end
+
+-- A create that was accepted, and whose resource has no id that is known: it is looked for in the listing. What is not
+-- found was made all the same.
+local function find_made(w, result, why)
+  w.gw.log.warn("%s: %s; looking in %s for what it made", w.path, why, w.kind.list or "no listing")
+  local found = w.kind.same and w.kind.list and M.search(w, {})
+  result.id = found and answer.id(found.id) or nil
+  if not result.id then w.gw.log.warn("%s: it was accepted, and its id is not known", w.path) end
+end
+
+local function id_in(body)
+  local made = answer.object(body).result
+  return answer.id(made) or answer.id(answer.object(made).id)
+end
+
 -- M.await(w, result): waits for the job that result's answer names; gives result its id and job = {id, status,
--- duration_ms}. Raises "failed" with the job's errors, "timeout" after the deadline.
+-- duration_ms}. Raises "failed" with the job's errors, "timeout" after the deadline. An answer that names no job is no
+-- failure, since it was accepted: what it made is looked for in the listing.
 function M.await(w, result)
   local spec, clock = w.kind.job, w.gw.clock
-  local name = spec.path:match("{([%w_]+)}")
-  local id = type(result.body) == "table" and result.body[name]
-  if type(id) ~= "string" or id == "" then no_job(w, result, ("the answer has no %s to wait for"):format(name)) end
-  local place = kinds.locate({ title = "job" }, spec.path, result.body)
+  local id, params = job_of(w, result)
+  if not id then
+    result.id = answer.id(answer.object(result.body).id)
+    if not result.id then find_made(w, result, "the answer names no job") end
+    return
+  end
+  local place = kinds.locate({ title = "job" }, spec.path, params)
   local job, started = { id = id }, clock.monotonic()
   local ok, body = pcall(w.gw.poll, w.gw, spec.path, {
     params = place.params, field = spec.field, done = spec.done, failed = spec.failed, running = spec.running,
@@ -64,61 +87,95 @@ function M.await(w, result)
     if not errors.is(body) then error(body, 0) end
     failed(w, job, place.path, body)
   end
-  job.status = body[spec.field or "status"]
+  job.status = answer.object(body)[spec.field or "status"]
   result.job = job
-  result.id = type(body.result) == "table" and body.result.id or nil
-  if not result.id then no_job(w, result, ("job %s is %s, but names no result"):format(id, tostring(job.status))) end
+  result.id = id_in(body)
+  if not result.id then find_made(w, result, ("job %s is %s and names no result"):format(id, tostring(job.status))) end
 end
 
 -- ---- looked up ----
 
--- The resource that has just the content that was sent, or nil; and whether the listing could tell.
+-- The resource that was made from the content, or nil; and whether the listing could tell. One of that name that was
+-- not there before, and of which nothing else is told, is it.
 local function ours(w, content)
-  local matches = find.matches(w.gw, w.kind, w.args, content)
-  local tells = true
-  for _, match in ipairs(matches) do
-    if match.same_content then return match.resource, true end
-    tells = tells and match.same_content ~= nil
+  local before, tells, new = w.before_ids, true, {}
+  for _, match in ipairs((find.matches(w.gw, w.kind, w.args, content))) do
+    local id = answer.id(match.resource.id)
+    if match.same_content and not (before and id and before[id]) then return match.resource, true end
+    if match.same_content == nil and not (before and id and before[id]) then
+      tells = false
+      new[#new + 1] = match.resource
+    end
   end
+  if before and #new == 1 then return new[1], true end
   return nil, tells
 end
 
--- M.find(w, content) -> the listed resource that was made from it, or nil.
-function M.find(w, content)
-  return (ours(w, content))
+-- M.note_before(w, ids): of those that were there before the create.
+function M.note_before(w, ids)
+  w.before_ids = {}
+  for _, id in ipairs(ids) do w.before_ids[id] = true end
+end
+
+-- M.before(w) -> the same, as it is kept.
+function M.before(w)
+  local ids = json.array {}
+  for id in pairs(w.before_ids) do ids[#ids + 1] = id end
+  table.sort(ids)
+  return ids
 end
 
 local function give_up(w, err, why)
   err.message = err.message .. "; " .. why
-  err.hint = ("look at %s before sending it again: it may have taken effect, or still do so"):format(w.kind.list)
+  err.hint = ("look at GET %s: it is not sent again, since it may have taken effect, or still do so; %s"):format(
+    w.kind.list, M.way_on(w))
   error(err, 0)
 end
 
--- M.look_up(w, err) -> result, when the create whose answer was lost is found to have taken effect; or raises err,
--- which then says what was found. The listing is read for a while: a job may be at work.
-function M.look_up(w, err)
-  if err.outcome ~= "unknown" or w.method ~= "POST" or not (w.kind.same and w.kind.list) then error(err, 0) end
+-- M.way_on(w) -> what to do about a create of which nobody knows.
+function M.way_on(w)
+  local rec = w.record
+  if not rec then return "if it is not there after a while, run this again" end
+  local resume = "moongate runs resume " .. rec.journal.id
+  return ("`%s` looks again; if it is not there after a while, `%s --redo '%s'` sends it again"):format(resume, resume,
+    w.step and w.step.name or rec.name)
+end
+
+-- M.search(w, {content, raise, once}) -> the resource that a create has made, as the listing has it; or nil, whether
+-- the listing could tell. Unless once, it is read for a while: a job may be at work. raise: what the listing raises.
+function M.search(w, opts)
   local clock = w.gw.clock
   local stop, wait = clock.monotonic() + math.min(LOOK, w.job.deadline or LOOK), 0.25
-  w.gw.log.warn("%s: %s; looking in %s whether it took effect", w.path,
-    err.status and "answered " .. err.status or "the answer was lost", w.kind.list)
   while true do
-    local read, resource, tells = pcall(ours, w, w.content)
-    if not read then
-      if not errors.is(resource) then error(resource, 0) end
-      give_up(w, err, ("it could not be looked for either (%s)"):format(resource.message))
-    end
-    if resource then
-      return {
-        status = "reconciled", id = resource.id, body = resource, http_status = err.status, attempts = err.attempts,
-        correlation_id = err.correlation_id,
-      }
-    end
-    if not tells then give_up(w, err, "one of that name is there, but not told is whether it is what was sent") end
-    if clock.monotonic() + wait >= stop then give_up(w, err, "it is not in the listing so far") end
-    clock.sleep(wait)
+    local read, resource, tells = pcall(ours, w, opts.content or w.content)
+    if not read and (not errors.is(resource) or opts.raise) then error(resource, 0) end
+    if not read then return nil, false end
+    if resource then return resource end
+    if opts.once or not tells or clock.monotonic() + wait >= stop then return nil, tells end
+    journal.pause(clock.sleep, wait)
     wait = math.min(wait * 2, LOOK_EVERY)
   end
+end
+
+-- M.look_up(w, err) -> result, when the create whose answer was lost is found to have taken effect; or raises err,
+-- which then says what was found.
+function M.look_up(w, err)
+  if err.outcome ~= "unknown" or w.method ~= "POST" or not (w.kind.same and w.kind.list) then error(err, 0) end
+  w.gw.log.warn("%s: %s; looking in %s whether it took effect", w.path,
+    err.status and "answered " .. err.status or "the answer was lost", w.kind.list)
+  local read, resource, tells = pcall(M.search, w, { raise = true })
+  if not read then
+    if not errors.is(resource) then error(resource, 0) end
+    give_up(w, err, ("it could not be looked for either (%s)"):format(resource.message))
+  end
+  if resource then
+    return {
+      status = "reconciled", id = answer.id(resource.id), body = resource, http_status = err.status,
+      attempts = err.attempts, correlation_id = err.correlation_id,
+    }
+  end
+  give_up(w, err, tells and "it is not in the listing so far"
+    or "one of that name is there, but the listing does not tell whether it is what was sent")
 end
 
 return M

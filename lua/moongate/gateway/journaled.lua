@@ -4,6 +4,7 @@
 --
 -- What a run's write returns is plain data, with no response object: the same whether it was done now or before.
 
+local answer = require "moongate.gateway.answer"
 local audit_fields = require "moongate.gateway.audit_fields"
 local conflict = require "moongate.gateway.conflict"
 local errors = require "moongate.error"
@@ -11,6 +12,7 @@ local hash = require "moongate.hash"
 local intents = require "moongate.journal.intents"
 local job = require "moongate.gateway.job"
 local journal = require "moongate.journal"
+local plain = require "moongate.plain"
 local readback = require "moongate.gateway.readback"
 
 local M = {}
@@ -44,9 +46,22 @@ local function reconciled(w, rec, fields)
   return fields
 end
 
+-- What was on the gateway may hold numbers that no payload hash can be made of.
+local function print_of(content)
+  if content == nil then return "none" end
+  return hash.payload(content) or hash.sha256(plain.write(content))
+end
+
+-- As the journal keeps it: a header's bytes need not be UTF-8.
+local function etag_of(resource)
+  return resource and resource.etag and plain.decode(plain.write(resource.etag))
+end
+
 local function still_base(theirs, intent)
-  if intent.base_etag then return theirs ~= nil and theirs.etag == intent.base_etag end
-  if intent.base_hash then return theirs ~= nil and hash.payload(theirs.content) == intent.base_hash end
+  if intent.base_etag then
+    return theirs ~= nil and readback.strong(etag_of(theirs)) == readback.strong(intent.base_etag)
+  end
+  if intent.base_hash then return theirs ~= nil and print_of(theirs.content) == intent.base_hash end
   return theirs == nil
 end
 
@@ -65,13 +80,13 @@ local function take_up_readable(w, next, rec, intent)
   return next(w)
 end
 
-local function unknown(w, rec)
+local function unknown(w, rec, listed)
   local err = errors.new {
     code = "unknown_outcome", outcome = "unknown", method = w.method, path = w.path,
     message = ("it was begun before the run was interrupted, and it is not known whether it took effect: a %s can't be "
-      .. "sent twice, nor looked up"):format(w.method),
+      .. "sent twice, %s"):format(w.method, listed and "and nothing that it made is listed" or "nor looked up"),
     hint = ("look at what the gateway holds; then `moongate runs resume %s --redo '%s'` if it has not taken effect, or "
-      .. "--skip '%s' if it has"):format(rec.journal.id, rec.name, rec.name),
+      .. "--skip '%s' if it has"):format(rec.journal.id, w.step and w.step.name or rec.name, rec.name),
   }
   rec.journal.unknown[#rec.journal.unknown + 1] = { step = rec.name, error = err }
   return err
@@ -83,11 +98,13 @@ local function repeatable(w, intent)
 end
 
 local function take_up_unreadable(w, next, rec, intent)
-  if w.method == "POST" and w.kind.same and w.kind.list then
-    local resource = job.find(w, intent.content)
-    if resource then return reconciled(w, rec, { id = resource.id, body = resource }) end
+  local listed = w.method == "POST" and w.kind.same and w.kind.list
+  if listed then
+    if intent.before then job.note_before(w, intent.before) end
+    local resource = job.search(w, { content = intent.content, raise = true, once = repeatable(w, intent) })
+    if resource then return reconciled(w, rec, { id = answer.id(resource.id), body = resource }) end
   end
-  if not repeatable(w, intent) then error(unknown(w, rec), 0) end
+  if not repeatable(w, intent) then error(unknown(w, rec, listed), 0) end
   w.content, w.payload_hash = intent.content, intent.payload_hash -- what was begun is finished
   w.idempotency_key = intent.idempotency_key
   settle_intents(w, rec, nil, "sent_again")
@@ -98,7 +115,7 @@ local function take_up(w, next, rec)
   local intent, j = rec:intent(), rec.journal
   if intent.redacted then intent.content = w.content end
   w.taken_up = true
-  if j.redo and j.redo[rec.name] then return next(w) end
+  if j.redo and (j.redo[rec.name] or w.step and j.redo[w.step.name]) then return next(w) end
   if intent.answer then -- the gateway's job goes on: it is waited for
     w.changes, w.content, w.payload_hash = intent.changes, intent.content, intent.payload_hash
     w.answer, w.open_intent = intent.answer, intents.open_of(rec, w.gw.audit)[1]
@@ -146,7 +163,7 @@ function M.replayed(w, next)
   local j, outer = journal.current()
   if not j or w.dry_run or w.round > 1 or (outer and outer.kind == "write") then return next(w) end
   local rec = j:visit("write", w.method .. " " .. w.path)
-  w.record = rec
+  w.record, w.step = rec, outer and outer.kind == "step" and outer or nil
   local result
   if rec.state == "done" then
     result = done_before(w, rec)
@@ -178,7 +195,8 @@ function M.journaled(w, next)
   rec:start {
     kind = w.kind.name, method = w.method, path = w.path, payload_hash = w.payload_hash, content = w.content,
     changes = w.changes, idempotency_key = w.idempotency_key, base_etag = w.base and w.base.etag or nil,
-    base_hash = w.base and not w.base.etag and hash.payload(w.base_content) or nil,
+    base_hash = w.base and not w.base.etag and print_of(w.base_content) or nil,
+    before = w.before_ids and job.before(w) or nil,
     tries = tries > 0 and tries or nil,
   }
   return next(w)

@@ -2,6 +2,7 @@
 
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
+local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 
 local M = {}
@@ -16,7 +17,9 @@ local function next_path(client, uri)
   error(errors.new { code = "protocol", message = ("the listing's nextUri leaves the gateway: %s"):format(uri) }, 0)
 end
 
+-- An empty page ends it, whatever its total says.
 local function more_pages(body, number)
+  if #answer.items(body) == 0 then return false end
   if math.type(body.pageCount) == "integer" then return number < body.pageCount end
   if math.type(body.total) == "integer" and math.type(body.pageSize) == "integer" then
     return number * body.pageSize < body.total
@@ -48,7 +51,7 @@ function M.pages(gw, path, opts, kind)
       end
       seen[place] = true
       request = { method = "GET", path = place, family = request.family, deadline = opts.deadline }
-    elseif type(body) == "table" and uri == nil and more_pages(body, number) then
+    elseif type(body) == "table" and (uri == nil or uri == json.null) and more_pages(body, number) then
       local query = {}
       for k, v in pairs(opts.query or {}) do query[k] = v end
       query.pageNumber = number + 1

@@ -23,11 +23,11 @@ end
 -- The reason in a state that is a failure; what names the state and the job itself is none.
 local function why(body, field)
   local rest = {}
-  for name, value in pairs(body) do
+  for name, value in pairs(answer.object(body)) do
     if name ~= field and name ~= "id" then rest[name] = value end
   end
   if next(rest) == nil then return {} end
-  local text = json.encode(rest)
+  local text = json.encode(rest, { lenient = true })
   return text and http.reason(text) or {}
 end
 
@@ -56,12 +56,13 @@ function M.run(gw, path, opts)
     }
     local pause = wait
     if response then
-      trouble = nil
-      local body = answer.decoded(response, "GET", place)
-      state = type(body) == "table" and body[field] or nil
+      local read, body = pcall(answer.decoded, response, "GET", place)
+      trouble = not read and body or nil -- HTML of a proxy, an empty answer: it may be better the next time
+      local told = read and answer.object(body)[field]
+      if read then state = told ~= json.null and told or nil end
       if opts.watch then opts.watch(state) end
-      if done[state] then return body end
-      if state ~= nil and failed[state] then
+      if read and state ~= nil and done[state] then return body end
+      if read and state ~= nil and failed[state] then
         local reason = why(body, field)
         error(errors.new {
           code = "failed", method = "GET", path = place, correlation_id = response.correlation_id,

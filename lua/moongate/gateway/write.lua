@@ -21,6 +21,7 @@ local audit_fields = require "moongate.gateway.audit_fields"
 local conflict = require "moongate.gateway.conflict"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
+local find = require "moongate.gateway.find"
 local hash = require "moongate.hash"
 local job = require "moongate.gateway.job"
 local journal = require "moongate.journal"
@@ -135,6 +136,9 @@ local function milliseconds(seconds)
   return math.tointeger(ms) or ms
 end
 
+-- What would say that an input was rejected, of a write that may have taken effect.
+local NO_INPUT = { invalid = true, range = true, too_large = true, not_found = true, parse = true }
+
 local function recorded(w, next)
   local entry, why = w.open_intent, nil
   if not entry then entry, why = w.gw.audit.intent(audit_fields.intent(w)) end
@@ -154,7 +158,7 @@ local function recorded(w, next)
   local written, fault = entry:outcome(audit_fields.outcome(w, ok, result))
   if not written then
     error(errors.new {
-      code = fault and fault.code or "io", method = w.method, path = w.path,
+      code = fault and not NO_INPUT[fault.code] and fault.code or "io", method = w.method, path = w.path,
       outcome = ok and "final" or (errors.is(result) and result.outcome) or "unknown", took_effect = ok or nil,
       message = ("%s, but its outcome could not be written to the audit log: %s"):format(
         ok and "the write took effect" or "the write failed (" .. tostring(result) .. ")",
@@ -226,6 +230,25 @@ local function pause_before_retry(w, n, err)
   journal.pause(w.gw.clock.sleep, wait)
 end
 
+-- A 409 or 412, though nobody has written: the gateway does not know the ETag again that it was read with. If-Match
+-- can't compare a weak one: then the content is compared.
+local function refused_etag(w, err, theirs)
+  local weak = w.base.etag:find "^W/" ~= nil
+  if weak and not w.by_content then
+    w.gw.log.warn("%s: If-Match was refused, since its ETag %s is weak; the content is compared instead", w.path,
+      w.base.etag)
+    w.by_content = true
+    return true
+  end
+  if is_busy(w, err, theirs) then return false end
+  err.code, err.outcome = "conflict", "refused"
+  err.message = ("%s has not changed since it was read, but the gateway refuses its%s ETag %s: %s"):format(w.path,
+    weak and " weak" or " own", w.base.etag, err.message)
+  err.hint = ("a proxy may change ETags on their way; to compare the content instead, write in moongate.lua: "
+    .. 'gateway = { kinds = { %s = { lock = "none" } } }'):format(w.kind.name)
+  error(err, 0)
+end
+
 -- One go. -> result; or raises; or nil, err when the resource is busy.
 local function attempt(w, next)
   local ok, result = pcall(next, w)
@@ -252,6 +275,9 @@ local function attempt(w, next)
     end
     error(err, 0)
   end
+  if clash and w.base and w.base.etag and readback.untouched(w, theirs) then
+    if refused_etag(w, err, theirs) then return attempt(w, next) end
+  end
   if is_busy(w, err, theirs) then return nil, err end
   if not clash and (readback.same_version(theirs, w.base) or readback.same_content(w, theirs)) then
     err.message = err.message .. "; read back: it has not taken effect so far"
@@ -277,7 +303,7 @@ end
 local function precondition(w, headers)
   if w.unconditional or w.kind.lock ~= "etag" then return end
   if w.base and w.base.etag then
-    headers["If-Match"] = w.base.etag
+    if not w.by_content then headers["If-Match"] = readback.strong(w.base.etag) end
   elseif not w.base and w.method == "PUT" then
     headers["If-None-Match"] = "*"
   end
@@ -287,7 +313,7 @@ end
 -- already what was to be written
 local function guard_by_content(w)
   if w.unconditional or w.method == "POST" then return end
-  if w.kind.lock == "etag" and (not w.base or w.base.etag) then return end
+  if w.kind.lock == "etag" and (not w.base or w.base.etag) and not w.by_content then return end
   local theirs = readback.read(w)
   if not theirs and not w.base then return end
   if theirs and w.base and diff.equal(theirs.content, w.base_content) then return end
@@ -309,7 +335,9 @@ local function sent(w)
     family = w.kind.family, idempotency_key = w.idempotency_key, idempotent = w.idempotent,
     deadline = math.max(left, 0.001),
   }, w.kind, "write")
-  local body = response.body ~= "" and response:json() or nil
+  local body, unread
+  if response.body ~= "" then body, unread = response:json() end
+  if unread then w.gw.log.warn("%s: it was accepted (%d), but %s", w.path, response.status, unread.message) end
   local status = "updated"
   if w.method == "DELETE" then
     status = "deleted"
@@ -369,7 +397,8 @@ end
 --   on_conflict, dry_run, deadline    instead of the gateway's own
 --   queue            keep it for later when the gateway can't take it now; instead of the gateway's own
 --   after            the result of an earlier write; when that is queued, this one is, too, behind it
---   job              {deadline = seconds, watch = function(state)}: where a create begins a job
+--   job              {deadline = seconds, watch = function(state), before = resources that were listed before}: where a
+--                    create begins a job. before: what is new in the listing may be what was created
 --   method, unconditional, idempotent, idempotency_key, headers, query    for the generic verbs
 -- result: {status = "created|updated|deleted|unchanged|planned|reconciled|queued", changes, etag, body, response,
 -- http_status, latency_ms,
@@ -406,7 +435,13 @@ function M.run(gw, kind, args, opts)
     if w.content == nil and w.method ~= "DELETE" then w.content = w.base.content end
   end
   w.payload_hash = payload_hash(w.content)
+  if kind.same and w.job.before and type(w.content) == "table" then
+    job.note_before(w, find.ids((find.matches(gw, kind, args, w.content, w.job.before))))
+  end
   local result = run_stages(w)
+  if kind.same and not w.replayed and (result.status == "created" or result.status == "reconciled") then
+    find.remember(gw, kind, result.id, w.payload_hash)
+  end
   if result.status ~= "queued" and not w.replayed then queue_stage.replace(w) end
   if not result.complete then complete(w, result) end
   result.complete = nil

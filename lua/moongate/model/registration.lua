@@ -1,6 +1,7 @@
 -- registration.lua - what a model is registered as: files read and checked (snake_case), the body that is sent
 -- (camelCase), the model looked for, submitted, and its health checked. Reached through moongate.model.
 
+local answer = require "moongate.gateway.answer"
 local documents = require "moongate.documents"
 local errors = require "moongate.error"
 local json = require "moongate.json"
@@ -218,8 +219,7 @@ function M.check_health(gateway, model_id)
     end
     error(response, 0)
   end
-  local body = response.body ~= "" and response:json()
-  body = type(body) == "table" and body or {}
+  local body = answer.object(response.body ~= "" and response:json() or nil)
   local status = type(body.status) == "string" and body.status or json.null
   return {
     status = status, id = body.id, correlation_id = response.correlation_id,

@@ -1,6 +1,7 @@
 -- models.lua - the models that prompts go to: which there are (read once), what was counted for each, and the chains of
 -- a model and its fallbacks. For router.lua only.
 
+local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local json = require "moongate.json"
 local sealed = require "moongate.sealed"
@@ -45,8 +46,9 @@ function Models:load()
     if self.ids then return end
     local list = {}
     for page in self.gateway:list("model", nil, { page_size = 100 }) do
-      for _, entity in ipairs(type(page) == "table" and page.entities or {}) do
-        if type(entity.id) == "string" then list[#list + 1] = { id = entity.id, name = entity.name } end
+      for _, entity in ipairs(answer.entities(page)) do
+        local id = answer.id(entity.id)
+        if id then list[#list + 1] = { id = id, name = answer.id(entity.name) } end
       end
     end
     self.ids, self.names = by_name(list)

@@ -1,5 +1,6 @@
 -- promotion.lua - a template's versions on the gateway: looked at, promoted, rolled back. For template.lua.
 
+local answer = require "moongate.gateway.answer"
 local check = require "moongate.template.check"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
@@ -17,7 +18,8 @@ function M.versions(gateway, template_id)
   local list = json.array {}
   local ok, err = pcall(function()
     for page in gateway:list("template_version", { templateId = template_id }, { page_size = 100 }) do
-      table.move(page.entities, 1, #page.entities, #list + 1, list)
+      local entities = answer.entities(page)
+      table.move(entities, 1, #entities, #list + 1, list)
     end
   end)
   if not ok and not (errors.is(err) and err.status == 404) then error(err, 0) end
