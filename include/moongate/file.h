@@ -25,9 +25,10 @@ int moon_file_read_secret(const char *path, const atomic_bool *stop, struct moon
 int moon_file_read_secret_opened(int fd, const char *path, const atomic_bool *stop, struct moon_buf *out,
                                  struct moon_err *err); /* closes fd */
 /* Writes a temporary file beside path, syncs it, renames it over path and syncs the folder: readers see the old or the
- * new file complete, also after a crash. mode as for open(2); a file that exists keeps what it was closed to. A link is
- * followed; a pipe, a character device and a descriptor (/dev/stdout, /dev/fd/N) are written into; everything else that
- * is not a regular file is refused (MOON_EINVAL). */
+ * new file complete, also after a crash. mode as for chmod(2); with MOON_FILE_KEEP a file that exists stays closed to
+ * whom it was closed to. A link is followed; a pipe, a character device and a descriptor (/dev/stdout, /dev/fd/N) are
+ * written into; everything else that is not a regular file is refused (MOON_EINVAL). */
+#define MOON_FILE_KEEP 010000U
 int moon_file_replace(const char *path, const void *data, size_t len, unsigned mode, struct moon_err *err);
 /* The same of `name` in an open folder; path is for messages. What is not a regular file, a link too, is refused. */
 int moon_file_replace_in(int dir, const char *name, const char *path, const void *data, size_t len, unsigned mode,

@@ -364,8 +364,9 @@ int moon_file_replace_in(int dir, const char *name, const char *path, const void
     bool exists = fstatat(dir, name, &old, AT_SYMLINK_NOFOLLOW) == 0;
     if (exists && !S_ISREG(old.st_mode))
         return moon_err_set(err, MOON_EINVAL, "%s is not a regular file: it is not replaced", path);
-    if (exists)
+    if (exists && mode & MOON_FILE_KEEP)
         mode &= old.st_mode;
+    mode &= 07777;
     fd = open_temp(dir, name, &temp);
     if (fd < 0) {
         rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);

@@ -316,7 +316,7 @@ static int l_read(lua_State *L) {
 static int l_write(lua_State *L) {
     static const struct spec spec = {"fs.write", WRITE, run_write, push_true};
     static const char *const options[] = {"mode", NULL};
-    lua_Integer mode = 0644;
+    lua_Integer mode = 0644 | MOON_FILE_KEEP;
     size_t len;
     const char *data = luaL_checklstring(L, 2, &len);
     if (!lua_isnoneornil(L, 3)) {
@@ -324,7 +324,7 @@ static int l_write(lua_State *L) {
         moon_check_options(L, 3, options);
         lua_getfield(L, 3, "mode");
         mode = luaL_optinteger(L, -1, mode);
-        luaL_argcheck(L, mode >= 0 && mode <= 0777, 3, "mode: 0 to 0x1ff (octal 777)");
+        luaL_argcheck(L, lua_isnil(L, -1) || (mode >= 0 && mode <= 0777), 3, "mode: 0 to 0x1ff (octal 777)");
         lua_pop(L, 1);
     }
     return start(L, &spec, data, len, 0, (unsigned)mode);
