@@ -5,6 +5,9 @@
 ---
 ---An event is a table with `action`, a string, and whatever else is worth keeping; `seq`, `time`, `phase`, `prev`, `hash` and `intent` are the
 ---log's own members and refused. All of these functions wait, so they work inside a task only.
+---
+---Events of a script have `source = "script"`, an action that begins with `script.`, and the id of the script's own run; its intents and outcomes
+---are such events, too. 4 MiB may be written at once, then 64 KiB per second, 64 MiB in total: the script waits, then fails with `too_large`.
 ---@class moongate.audit
 local audit = {}
 

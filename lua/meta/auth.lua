@@ -10,7 +10,7 @@ local auth = {}
 ---@class moongate.auth.handle
 
 ---The credential of the session's gateway, from flags, environment, project file or gc profile. The same handle each
----time, so that a session mints one token.
+---time, so that a session mints one token. An HTTP client with it sends reads only: writes go through the gateway.
 ---@return moongate.auth.handle? handle
 ---@return moongate.error? err "unauthorized", with what to set
 function auth.gateway() end

@@ -17,7 +17,7 @@ local gateway = {}
 ---@field dry_run? boolean writes are shown, not sent
 ---@field on_conflict? "fail"|"rebase"|"overwrite" when somebody else wrote (default "fail")
 ---@field deadline? number seconds that a write may take, waits for a busy resource included (default 30)
----@field clock? table for tests
+---@field clock? table for tests, as are audit, leases, journal and store: a script can't set them
 ---@field metrics? moongate.metrics.registry
 ---@field journal? table
 ---@field leases? false|table|function where what is written is held; false: nowhere (default: the session's store)
@@ -82,8 +82,8 @@ function handle:get(kind, args, options) end
 ---@return moongate.gateway.resource? resource nil: there is none
 function handle:get_path(path, options) end
 
----A call that is no resource. Anything but GET and HEAD must say `read = true`: writes go through `write` and the
----verbs.
+---A call that is not a resource. A POST must say `read = true`: it is not sent in a dry run, and a script's is in the
+---audit log (`declared_read`). Writes go through `write` and the verbs.
 ---@param options moongate.gateway.request
 ---@return moongate.http.response response
 function handle:request(options) end

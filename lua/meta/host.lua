@@ -176,6 +176,9 @@ function host.progress(line) end
 ---@param folder? string
 function host.restrict(folder) end
 
+---@return boolean yes a script has been loaded, whatever it is allowed
+function host.restricted() end
+
 ---The kernel holds all of the process to the file rules, too, if it can. Before a script's first line runs.
 ---@return boolean done
 function host.seal() end

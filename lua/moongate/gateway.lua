@@ -10,6 +10,7 @@ local confirm = require "moongate.gateway.confirm"
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local find = require "moongate.gateway.find"
+local host = require "moongate.host"
 local http = require "moongate.http"
 local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
@@ -18,6 +19,7 @@ local plain = require "moongate.plain"
 local poll = require "moongate.gateway.poll"
 local queue_stage = require "moongate.gateway.queue_stage"
 local scope = require "moongate.scope"
+local script_audit = require "moongate.script_audit"
 local sealed = require "moongate.sealed"
 local write = require "moongate.gateway.write"
 
@@ -35,6 +37,19 @@ local function memory_cache()
     get = function(_, key) return entries[key] end,
     put = function(_, key, entry) entries[key] = entry end,
   }
+end
+
+-- ---- dry runs ----
+
+local dry -- of the whole session; nil: as the command line says
+
+-- gateway.set_dry(on): whether writes of this session are sent at all, whoever opens the gateway.
+function M.set_dry(on) dry = on end
+
+-- Whether its writes are only shown: its own, or all of the session's.
+function Gateway:_is_dry()
+  if dry == nil then dry = host.options().dry_run or false end
+  return dry or self.dry_run
 end
 
 -- ---- opening ----
@@ -81,6 +96,19 @@ function M.open(opts)
     store = opts.store, -- nil: the session's; for what is queued
     _unread = {}, -- paths that could not be read when a write was to build on them
   }, Gateway))
+end
+
+-- What would let a write of a script leave the audit log, the lease or the journal.
+local FOR_TESTS = { audit = true, leases = true, journal = true, store = true, clock = true }
+
+-- gateway.open as a script has it.
+function M.open_for_script(opts)
+  for key in pairs(opts) do
+    if FOR_TESTS[key] then
+      error(("gateway.open: option '%s' is for tests (moongate test)"):format(tostring(key)), 2)
+    end
+  end
+  return M.open(opts)
 end
 
 -- gw:kind(name) -> the declaration; raises for one that the dialect does not have.
@@ -243,19 +271,29 @@ function Gateway:get_path(path, opts)
 end
 
 -- gw:request{method, path, params, query, headers, json | body, read = true, …} -> response. For what is no resource.
--- Anything but GET and HEAD must say read = true (a search by POST); writes go through write, put_path, post_path,
--- patch_path, delete_path.
+-- A POST that changes nothing (a search) says read = true: it is not sent in a dry run, and a script's has an intent
+-- and an outcome in the audit log as a write has. Writes go through write, put_path, post_path, patch_path,
+-- delete_path.
 function Gateway:request(opts)
   local request = {}
   for k, v in pairs(opts) do request[k] = v end
-  local method = request.method or "GET"
-  if method ~= "GET" and method ~= "HEAD" and not request.read then
-    error(("gateway:request: %s changes something; use gateway:write or %s_path (or say read = true)"):format(method,
-      method:lower()), 2)
+  local method, read = request.method or "GET", request.read
+  local safe = method == "GET" or method == "HEAD"
+  if not safe and not (read and method == "POST") then
+    error(("gateway:request: %s changes something; use gateway:write or %s_path%s"):format(method, method:lower(),
+      method == "POST" and " (or say read = true)" or ""), 2)
   end
   request.method, request.read = method, nil
   request.family = request.family or "other"
-  return self:_send(request)
+  if safe then return self:_send(request) end
+  if self:_is_dry() then
+    error(errors.new {
+      code = "denied", method = method, path = request.path, outcome = "not_sent",
+      message = ("%s %s is not sent in a dry run: it may change something"):format(method, tostring(request.path)),
+    }, 0)
+  end
+  if not host.restricted() then return self:_send(request) end
+  return require("moongate.gateway.declared_read").send(self, request)
 end
 
 -- ---- listings, and waiting for something: see gateway/list.lua and gateway/poll.lua ----
@@ -348,7 +386,7 @@ for _, name in ipairs {
 
 seal = sealed.class("moongate.gateway.handle", METHODS, {
   dry_run = true, on_conflict = true, deadline = true, queue = true, queued = true,
-  audit = function(self) return sealed.copy(self.audit) end,
+  audit = function(self) return script_audit.given(self.audit) end,
   log = function(self) return sealed.copy(self.log) end,
   base_url = function(self) return self._client.base_url end,
 })

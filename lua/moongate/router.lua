@@ -94,6 +94,11 @@ end
 -- default =, high =}, max_tokens = 2048, top_p = 0.95, safety = {filters}, metadata = {}, concurrency = 5, deadline =
 -- 30 (seconds a prompt may take, waiting and fallbacks included), metrics = registry, audit, limits} -> router.
 -- Raises "invalid" with every fault that can be seen without asking the gateway.
+function M.open_for_script(opts)
+  if opts.audit ~= nil then error("router.open: option 'audit' is for tests (moongate test)", 2) end
+  return M.open(opts)
+end
+
 function M.open(opts)
   check_options(opts)
   local gateway = opts.gateway
@@ -102,7 +107,8 @@ function M.open(opts)
     gateway = gateway, path = kind.path, model = opts.model, fallback = opts.fallback or {},
     temperatures = matrix(opts.temperatures), safety = json.array(opts.safety or {}), limits = opts.limits,
     metadata = {}, deadline = opts.deadline or 30, concurrency = opts.concurrency or 5,
-    audit = opts.audit or gateway.audit, schema = prompt.schema(opts.limits), _client = sealed.open(gateway)._client,
+    audit = opts.audit or sealed.open(gateway).audit,
+    schema = prompt.schema(opts.limits), _client = sealed.open(gateway)._client,
     _send_by = sealed.open(gateway)._send_by,
     _scope = kind.scopes and kind.scopes.write,
   }, RouterMeta)
@@ -162,6 +168,9 @@ function Router:route(given)
   end
   local item, faults = prompt.ready(self, document)
   if not item then refuse(faults) end
+  if sealed.open(self.gateway):_is_dry() then
+    return { status = "planned", model = item.chain[1].id, attempts = 0, latency_ms = 0 }
+  end
   local ending = began + self.deadline
   if not self._places:acquire(math.max(ending - monotonic(), 0)) then too_late(self) end
   local _ <close> = setmetatable({}, { __close = function() self._places:release() end })

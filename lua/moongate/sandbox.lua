@@ -3,6 +3,7 @@
 -- finalizers.
 local drawn = require "moongate.journal.drawn"
 local host = require "moongate.host"
+local script_audit = require "moongate.script_audit"
 local sealed = require "moongate.sealed"
 
 local M = {}
@@ -44,7 +45,19 @@ end
 
 -- Functions of public modules that take the place of the command line: what they are given instead of a store or a
 -- journal is trusted. For tests, too.
-local NOT_FOR_SCRIPTS = { ["moongate.workflow"] = { "execute", "open" } }
+local NOT_FOR_SCRIPTS = {
+  ["moongate.workflow"] = { "execute", "open" }, ["moongate.gateway"] = { "set_dry", "sender", "open_for_script" },
+  ["moongate.router"] = { "open_for_script" },
+}
+
+-- What a script has of a module instead of the module's own functions: copy -> nothing.
+local FOR_SCRIPTS = {
+  ["moongate.audit"] = function(m)
+    for name, fn in pairs(script_audit.of(m)) do m[name] = fn end
+  end,
+  ["moongate.gateway"] = function(m) m.open = m.open_for_script end,
+  ["moongate.router"] = function(m) m.open = m.open_for_script end,
+}
 
 -- The program's own scripts are made of the modules that they are the commands of.
 local function for_own(name)
@@ -150,6 +163,8 @@ function M.new(folder, globals, may)
     end
     local m = copy_of(name)
     if may == M.for_scripts then
+      local change = FOR_SCRIPTS[name]
+      if change then change(m) end
       for _, field in ipairs(NOT_FOR_SCRIPTS[name] or {}) do m[field] = nil end
     end
     return m

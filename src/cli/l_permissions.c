@@ -25,6 +25,12 @@ static int l_restrict(lua_State *L) {
     return lua_error(L);
 }
 
+/* host.restricted() -> boolean: whether a script has been loaded. Also with --allow-all. */
+static int l_restricted(lua_State *L) {
+    lua_pushboolean(L, session_of(L)->permit_filled);
+    return 1;
+}
+
 /* host.allow_all(): what follows runs with everything allowed: tests */
 static int l_allow_all(lua_State *L) {
     moon_permit_allow_all(session_of(L)->permit);
@@ -66,10 +72,6 @@ static int l_landlock(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg moon_permission_funcs[] = {{"allow_all", l_allow_all},
-                                          {"allows", l_allows},
-                                          {"landlock", l_landlock},
-                                          {"note_access", l_note_access},
-                                          {"restrict", l_restrict},
-                                          {"seal", l_seal},
-                                          {NULL, NULL}};
+const luaL_Reg moon_permission_funcs[] = {
+    {"allow_all", l_allow_all}, {"allows", l_allows},         {"landlock", l_landlock}, {"note_access", l_note_access},
+    {"restrict", l_restrict},   {"restricted", l_restricted}, {"seal", l_seal},         {NULL, NULL}};

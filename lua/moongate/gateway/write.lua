@@ -423,8 +423,7 @@ function M.run(gw, kind, args, opts)
     deadline = gw.clock.monotonic() + (opts.deadline or gw.deadline), complete = complete,
     from_recorded = from_recorded,
   }
-  w.dry_run = opts.dry_run
-  if w.dry_run == nil then w.dry_run = gw.dry_run end
+  w.dry_run = opts.dry_run or gw:_is_dry()
   w.queue, w.after, w.from_queue, w.given = opts.queue, opts.after, opts.from_queue, opts
   if w.queue == nil then w.queue = gw.queue end
   if w.idempotent == nil and kind.idempotent then w.idempotent = true end

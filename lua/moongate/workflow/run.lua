@@ -13,6 +13,7 @@
 
 local diff = require "moongate.diff"
 local gen_ai = require "moongate.trace.gen_ai"
+local script_audit = require "moongate.script_audit"
 local sealed = require "moongate.sealed"
 local trace = require "moongate.trace"
 
@@ -193,7 +194,7 @@ local function copy_of(key) return function(run) return sealed.copy(run[key]) en
 M.seal = sealed.class("moongate.workflow.run", METHODS, {
   name = true, id = true, dry_run = true, queue = true, json = true, deadline = true, simulated = true,
   args = copy_of "args", flags = copy_of "flags", project = copy_of "project", limits = copy_of "limits",
-  audit = copy_of "audit", log = copy_of "log",
+  audit = function(run) return script_audit.given(run.audit) end, log = copy_of "log",
   gateway = function(run) return run.gateway end,
   metrics = function(run) return run.metrics end,
 })
