@@ -3,7 +3,7 @@
 --   one prompt (--prompt): its answer, or one JSON document
 --   a file or standard input of JSON lines: one JSON line a prompt, in the order of the input or as they come
 --
--- A prompt whose model fails (5xx) or refuses it (policy violation) goes to the next model of the chain, each once. One
+-- A prompt that its model refuses, can not take or does not answer goes to the next model of the chain, each once. One
 -- bad line is one bad result. The exit status is that of the first failure in the input.
 
 local errors = require "moongate.error"
@@ -41,9 +41,8 @@ local function matrix(text)
 end
 
 local function open(run, args)
-  -- A prompt is known by its request id: trying again does no harm, and giving up leaves its outcome unknown.
   run:client {
-    concurrency = args.concurrency, retry = { max = 8 },
+    concurrency = args.concurrency,
     rate = args.rate and args.rate > 0 and { per_second = args.rate } or nil,
   }
   return router.open {
@@ -150,8 +149,9 @@ return workflow.define {
     "Takes one prompt (--prompt) or a file of JSON lines (- is standard input): objects with prompt, and, where a",
     "prompt wants it otherwise, id, model, fallback, temperature, max_tokens, top_p, safety, metadata; or just a",
     "string. Each line gets exactly one result, a JSON line on standard output; the table by model goes to",
-    "standard error. With --json standard output is one document, {results, summary, models}. A model that answers",
-    "5xx or refuses for a policy hands the prompt to the next of --fallback. Memory does not grow with the file.",
+    "standard error. With --json standard output is one document, {results, summary, models}. A model that is busy",
+    "(429), fails (5xx), hangs, refuses for a policy or has too short a context hands the prompt to the next of",
+    "--fallback; each has a share of --deadline. Memory does not grow with the file.",
   },
   author = "moongate",
   categories = { "write", "routing" },

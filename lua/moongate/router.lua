@@ -6,7 +6,8 @@
 --   print(answer.output, answer.model)
 --
 -- A prompt goes to a model under a request id of its own, so that a try again (429, 503, a lost connection) can't be
--- counted twice by the gateway. A 5xx goes to the next model at once where there is one; the last one is tried again.
+-- counted twice by the gateway. A model that is busy (429) or fails (5xx), that refuses the prompt or can't take one of
+-- its length, hands it to the next at once; one that hangs, after its share of the time. The last one is tried again.
 
 local errors = require "moongate.error"
 local json = require "moongate.json"
@@ -104,7 +105,7 @@ function M.open(opts)
   local gateway = opts.gateway
   local kind = gateway:kind "prompt"
   local self = setmetatable({
-    gateway = gateway, path = kind.path, model = opts.model, fallback = opts.fallback or {},
+    gateway = gateway, kind = kind, path = kind.path, model = opts.model, fallback = opts.fallback or {},
     temperatures = matrix(opts.temperatures), safety = json.array(opts.safety or {}), limits = opts.limits,
     metadata = {}, deadline = opts.deadline or 30, concurrency = opts.concurrency or 5,
     audit = opts.audit or sealed.open(gateway).audit,
@@ -116,6 +117,7 @@ function M.open(opts)
     for name, value in pairs(part) do self.metadata[name] = value end
   end
   self._places = task.semaphore(self.concurrency)
+  self.begin_lock = task.semaphore(1)
   check_settings(self, opts)
   self.models = models.new(gateway, opts.metrics or require("moongate.metrics").new())
   return seal(self)
@@ -176,7 +178,11 @@ function Router:route(given)
   local _ <close> = setmetatable({}, { __close = function() self._places:release() end })
   local left = ending - monotonic()
   if left <= 0 then too_late(self) end
-  local result = send.route(self, item, send.worker(self), left)
+  local result, fault = send.route(self, item, send.worker(self), left)
+  if fault then
+    fault.result = result
+    error(fault, 0)
+  end
   if result.error then
     local err = result.error
     err.result = result

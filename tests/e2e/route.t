@@ -104,7 +104,7 @@ subtest 'nothing is sent twice without its request id' => sub {
 
 subtest 'the audit log has an event for each' => sub {
     my $verify = json(moon('--json', 'audit', 'verify', 'audit.jsonl')->{out});
-    is($verify->{lines}, $n, 'as many lines as prompts');
+    is($verify->{lines}, $n + 1, 'as many lines as prompts, and the start');
     ok(!defined $verify->{first_bad}, 'and the chain holds');
 };
 

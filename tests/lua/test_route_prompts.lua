@@ -65,7 +65,7 @@ test("many: a result a line, in order, blank lines passed over, bad ones told wi
   t.eq(#out.reported, 2)
   local sum = out.data.summary
   t.eq({ sum.ok, sum.failed, sum.invalid, sum.total }, { 3, 1, 1, 5 })
-  t.eq(#out.audit, 4)
+  t.eq(#out.audit, 5) -- that it starts, and a line a prompt that was sent
 end)
 
 test("as they come or in order, each line exactly once", { prompts = { ["*"] = { failure = 0.05, latency = 0.001 } } },

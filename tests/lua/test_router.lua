@@ -1,6 +1,9 @@
 -- The router as a module: chains, retries, deadlines, faults in what it is given.
 local errors = require "moongate.error"
 local fake = require "fake_gateway"
+local gateway = require "moongate.gateway"
+local http = require "moongate.http"
+local httpd = require "moongate.httpd"
 local json = require "moongate.json"
 local metrics = require "moongate.metrics"
 local router = require "moongate.router"
@@ -17,8 +20,8 @@ local function test(name, sim_options, fn)
   t.test(name, function()
     local server <close> = session.start(sim_options)
     fn(server, function(opts)
-      local gateway, audit = session.gateway(server)
-      local all = { gateway = gateway, model = "sim-small" }
+      local gw, audit = session.gateway(server)
+      local all = { gateway = gw, model = "sim-small" }
       for k, v in pairs(opts or {}) do all[k] = v end
       return router.open(all), audit
     end)
@@ -46,11 +49,13 @@ test("one prompt: body and headers as the contract has them, the audit event, th
     parameters = { temperature = 0.2, maxTokens = 2048, topP = 0.95 },
     metadata = { routingVersion = "1", dispatchSource = "moongate" },
   })
-  local event = audit.lines[1]
+  t.eq({ audit.lines[1].action, audit.lines[1].status, audit.lines[1].models }, { "prompt_routing", "started",
+    "sim-small, sim-large" })
+  local event = audit.lines[2]
   t.eq({ event.action, event.modelId, event.requestId, event.status, event.hitRate, event.safetyPassed },
     { "prompt_route", SMALL, answer.request_id, "ok", 1, true })
   t.ok(event.timestamp and event.latencyMs)
-  t.eq(#audit.lines, 1)
+  t.eq(#audit.lines, 2)
 end)
 
 test("5xx and violations go on to the next model, each once; others do not", {
@@ -82,7 +87,7 @@ test("a violation without another model is the prompt's failure, audited", {}, f
   local r, audit = open()
   local err = refused(r.route, r, "[violate]")
   t.eq({ err.status, err.gateway_code, err.result.status }, { 422, "policy.violation", "failed" })
-  t.eq({ audit.lines[1].status, audit.lines[1].safetyPassed, audit.lines[1].hitRate }, { "failed", false, 0 })
+  t.eq({ audit.lines[2].status, audit.lines[2].safetyPassed, audit.lines[2].hitRate }, { "failed", false, 0 })
 end)
 
 test("faults of the settings are told at once, before anything is asked", {}, function(server, open)
@@ -150,12 +155,101 @@ test("no more at once than the limit; one that waits leaves when its deadline pa
   t.ok(time.monotonic() - began < 0.9)
 end)
 
-test("an audit log that can't be written ends it", {}, function(server)
+test("an audit log that can't be written is found out before a prompt is sent", {}, function(server)
   local audit = fake.audit()
   audit.event = function() return nil, errors.new { code = "io", message = "the disk is full" } end
   local r = router.open { gateway = session.gateway(server, { audit = audit }), model = "sim-small" }
   local err = refused(r.route, r, "x")
-  t.ok(err.message:find "audit" and err.message:find "disk is full")
+  t.ok(err.message:find "no prompt was sent" and err.message:find "disk is full", err.message)
+  t.eq({ err.outcome, next(server:stats().prompts.models) }, { "not_sent" })
+end)
+
+test("an audit log that fails later: the answer is there all the same", {}, function(server)
+  local audit = fake.audit()
+  local write, n = audit.event, 0
+  audit.event = function(e)
+    n = n + 1
+    if n > 2 then return nil, errors.new { code = "io", message = "the disk is full" } end
+    return write(e)
+  end
+  local r = router.open { gateway = session.gateway(server, { audit = audit }), model = "sim-small" }
+  t.eq(r:route("x").status, "ok")
+  local err = refused(r.route, r, "x")
+  t.eq({ err.code, err.outcome, err.result.status }, { "io", "final", "ok" })
+end)
+
+-- A gateway whose models do what `answers` says: model id -> {status, body, headers} or a function(x).
+local function gateway_of(answers)
+  local asked = {}
+  local server = assert(httpd.serve { handler = function(req)
+    if req.path == "/api/v2/ai/models" then
+      local list = {}
+      for id in pairs(answers) do list[#list + 1] = { id = id, name = id } end
+      return { json = { entities = list } }
+    end
+    local id = json.decode(req.body).modelId
+    asked[#asked + 1] = id
+    local answer = answers[id]
+    if type(answer) == "function" then return answer() end
+    return { status = answer[1], json = answer[2], headers = answer[3] }
+  end })
+  local gw = gateway.open {
+    client = assert(http.client { base_url = server.url, deadline = 10 }), audit = fake.audit(), leases = false,
+    log = { error = function() end, warn = function() end, info = function() end, debug = function() end },
+  }
+  return server, gw, asked
+end
+
+local FINE = { 200, { output = "from the other" } }
+
+t.test("a busy model, one that is out of order, refuses or can't take the prompt hands it on", function()
+  local rows = {
+    { 429, { message = "slow down" }, { ["Retry-After"] = "3600", ["X-RateLimit-Remaining"] = "0" } },
+    { 503, { message = "overloaded" } },
+    { 529, { error = { type = "overloaded_error", message = "Overloaded" } } },
+    { 400, { error = { message = "This model's maximum context length is 8192 tokens, your messages are 9000.",
+      type = "invalid_request_error", code = "context_length_exceeded" } } },
+    { 400, { type = "error", error = { type = "invalid_request_error",
+      message = "prompt is too long: 208310 tokens > 200000 maximum" } } },
+    { 400, { error = { message = "The input token count (1048577) exceeds the maximum number of tokens" } } },
+    { 400, { code = "bad.request", message = "Input is too long for requested model." } },
+    { 413, { message = "payload too large" } },
+    { 422, { status = 422, message = "blocked by policy" } },
+    { 400, { error = { code = "content_filter", message = "The response was filtered", innererror = {
+      code = "ResponsibleAIPolicyViolation" } } } },
+    { 422, { code = "policy.violation", message = "no" } },
+  }
+  for i, row in ipairs(rows) do
+    local _ <close>, gw, asked = gateway_of { a = row, b = FINE }
+    local r = router.open { gateway = gw, model = "a", fallback = { "b" }, deadline = 10 }
+    local began = time.monotonic()
+    local ok, answer = pcall(r.route, r, "x")
+    t.ok(ok, ("row %d: %s"):format(i, tostring(answer)))
+    t.eq({ answer.output, asked[1], asked[2], #asked }, { "from the other", "a", "b", 2 })
+    t.ok(time.monotonic() - began < 3)
+  end
+  for _, row in ipairs {
+    { 400, { message = "temperature must be at most 2" } }, { 404, { message = "no such path" } },
+    { 403, { message = "missing scope ai:prompt:execute" } },
+  } do
+    local _ <close>, gw, asked = gateway_of { a = row, b = FINE }
+    local r = router.open { gateway = gw, model = "a", fallback = { "b" }, deadline = 10 }
+    t.ok(not pcall(r.route, r, "x"))
+    t.eq(#asked, 1)
+  end
+end)
+
+t.test("a model that hangs has its share of the deadline, and the next one answers", function()
+  local function hang()
+    task.sleep(5)
+    return { status = 500 }
+  end
+  local _ <close>, gw, asked = gateway_of { a = hang, b = hang, c = FINE }
+  local r = router.open { gateway = gw, model = "a", fallback = { "b", "c" }, deadline = 1.5 }
+  local began = time.monotonic()
+  t.eq(r:route("x").output, "from the other")
+  t.eq(asked, { "a", "b", "c" })
+  t.ok(time.monotonic() - began < 1.5)
 end)
 
 test("what was counted, as metrics and as a table", {}, function(_, open)

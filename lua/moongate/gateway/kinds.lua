@@ -30,6 +30,9 @@ local FIELDS = {
   job = "table",          -- what a create begins instead of doing it at once, see JOB_FIELDS
   hints = "table",        -- what to do about refusals: list of {status =, pattern = Lua pattern for the lower-case
                           -- reason, hint =}
+  refused = "table",      -- a prompt that a policy refuses: list of {status = number or list of them, code = text,
+                          -- pattern = Lua pattern for the lower-case reason}; what a rule names has to be so
+  too_long = "table",     -- a prompt that does not fit the model: a list of such rules
   busy = "string",        -- Lua pattern for the error code of a 409 that passes by itself; default "busy"
 }
 
@@ -81,8 +84,23 @@ local function check_job(name, job)
   check_paths(name, job, { "path" })
 end
 
+local RULE_FIELDS = { status = "any", code = "string", pattern = "string" }
+
+-- Rules that recognise a failure. A pattern that is none is found now, not with the first failure.
+local function check_rules(name, key, rules)
+  for _, rule in ipairs(rules) do
+    if type(rule) ~= "table" then reject("kind %q: a rule of %s is not a table", name, key) end
+    check_fields(name, rule, RULE_FIELDS)
+    if next(rule) == nil then reject("kind %q: a rule of %s is empty", name, key) end
+    if rule.pattern and not pcall(string.find, "", rule.pattern) then
+      reject("kind %q: %q is not a Lua pattern", name, rule.pattern)
+    end
+  end
+end
+
 local function check(name, kind)
   check_fields(name, kind, FIELDS)
+  for _, key in ipairs { "refused", "too_long" } do check_rules(name, key, kind[key] or {}) end
   for key, value in pairs(kind) do
     if CHOICES[key] and not CHOICES[key][value] then reject("kind %q: %s = %q is not known", name, key, value) end
   end
@@ -188,6 +206,31 @@ function M.hint(kind, err)
       return rule.hint
     end
   end
+end
+
+local function has_status(rule, status)
+  if type(rule.status) ~= "table" then return rule.status == nil or rule.status == status end
+  for _, one in ipairs(rule.status) do
+    if one == status then return true end
+  end
+  return false
+end
+
+-- M.matches(rules | nil, err) -> whether the failure is what one of a kind's rules describes. Only an answer is.
+function M.matches(rules, err)
+  if not err.status then return false end
+  local words
+  for _, rule in ipairs(rules or {}) do
+    if has_status(rule, err.status) and (rule.code == nil or rule.code == err.gateway_code) then
+      if not rule.pattern then return true end
+      if not words then
+        words = words_of(err)
+        if type(err.body) == "string" then words = words .. " " .. err.body:lower() end
+      end
+      if words:find(rule.pattern) then return true end
+    end
+  end
+  return false
 end
 
 local RIGHTS = {

@@ -6,9 +6,8 @@
 
 local errors = require "moongate.error"
 local gen_ai = require "moongate.trace.gen_ai"
-local http = require "moongate.http"
 local json = require "moongate.json"
-local task = require "moongate.task"
+local kinds = require "moongate.gateway.kinds"
 local time = require "moongate.time"
 local trace = require "moongate.trace"
 local uuid = require "moongate.uuid"
@@ -33,7 +32,9 @@ M.as_result = json.record {
 local PASSING = {
   connect = true, network = true, timeout = true, unknown_outcome = true, breaker_open = true, retry_budget = true,
 }
-local POLICY = "policy.violation"
+
+-- A lost connection: the one request of a worker's turn is worth another to the same model.
+local LOST = { connect = true, network = true, unknown_outcome = true }
 
 -- M.worker(r) -> what one task sends with, again and again: the tables of a request, and the result of the last prompt.
 function M.worker(r)
@@ -62,26 +63,25 @@ local function read_answer(w, response)
   return answer
 end
 
-local function is_violation(err)
-  return err.status == 422 and err.gateway_code == POLICY
+-- The model, or the gateway before it, refuses the prompt for a policy: by the rules of the dialect.
+local function is_violation(r, err)
+  return kinds.matches(r.kind.refused, err)
 end
 
-local function goes_on(err)
-  return (err.status ~= nil and err.status >= 500) or is_violation(err) or err.code == "breaker_open"
+-- Whether another model may do better: this one is busy, out of order, does not answer, refuses the prompt, or can't
+-- take one of that length.
+local function goes_on(r, err)
+  local status = err.status
+  if status then
+    return status >= 500 or status == 429 or status == 408 or is_violation(r, err)
+      or kinds.matches(r.kind.too_long, err)
+  end
+  return PASSING[err.code] == true
 end
 
--- The breaker is open and there is no other model: waits for it -> whether there is time for another try.
-local function wait_for_breaker(r, model, left)
-  local wait = http.breaker(r._client.base_url, model.family).retry_in or 0
-  wait = wait + 0.05 + 0.2 * math.random()
-  if wait >= left then return false end
-  task.sleep(wait)
-  return true
-end
-
-local function note_failure(model, err)
+local function note_failure(r, model, err)
   if err.attempts and err.attempts > 0 then model.requests = model.requests + 1 end
-  if is_violation(err) then
+  if is_violation(r, err) then
     model.violations = model.violations + 1
   elseif err.attempts and err.attempts > 0 then
     model.failures = model.failures + 1
@@ -141,6 +141,7 @@ local function milliseconds(seconds)
   return ms // 1 == ms and floor(ms) or ms
 end
 
+-- -> nil, or why it could not be written.
 local function write_audit(r, w, result, model)
   local event, safety = w.event, result.safety
   event.timestamp, event.modelId, event.requestId = iso(), result.model, result.request_id
@@ -151,15 +152,37 @@ local function write_audit(r, w, result, model)
   event.attempts, event.fallbacks = result.attempts, result.fallbacks and #result.fallbacks or 0
   local err = result.error
   event.error_code, event.http_status = err and err.code or nil, err and err.status or nil
-  if err and is_violation(err) then event.safetyPassed = false end
+  if err and is_violation(r, err) then event.safetyPassed = false end
   local seq, why = r.audit.event(event)
   if seq then return end
-  error(errors.new {
+  return errors.new {
     code = why and why.code or "io", outcome = result.status == "ok" and "final" or "unknown",
     message = ("a prompt was routed, but that could not be written to the audit log: %s"):format(
       why and why.message or "?"),
-    hint = "see to the audit log (moongate doctor) before routing more",
-  }, 0)
+    hint = "Check the audit log with `moongate doctor`.",
+  }
+end
+
+-- M.begin(r): the audit log can be written, which is found out before the first prompt is sent. Raises.
+function M.begin(r)
+  if r.begun then return end
+  r.begin_lock:with(function()
+    if r.begun then return end
+    local labels = {}
+    for i, model in ipairs(r.chain or {}) do labels[i] = model.label end
+    local seq, why = r.audit.event {
+      action = "prompt_routing", status = "started", models = #labels > 0 and table.concat(labels, ", ") or nil,
+      concurrency = r.concurrency,
+    }
+    if not seq then
+      error(errors.new {
+        code = why and why.code or "io", outcome = "not_sent",
+        message = ("no prompt was sent, because it can't be audited: %s"):format(why and why.message or "?"),
+        hint = "Check the audit log with `moongate doctor`.",
+      }, 0)
+    end
+    r.begun = true
+  end)
 end
 
 -- The request id of a prompt for the ith model of its chain. A prompt whose first is known, because it may be sent
@@ -207,15 +230,15 @@ local function finish(r, w, item, model, answer, err, id, correlation, tries, fa
     if type(answer.modelId) == "string" then result.model = answer.modelId end
   else
     if err.status == 403 and r._scope then err.hint = "the OAuth client needs the scopes " .. r._scope end
-    if is_violation(err) then err.hint = "change the prompt, or name models to go on to (fallback)" end
+    if is_violation(r, err) then err.hint = "change the prompt, or name models to go on to (fallback)" end
   end
-  write_audit(r, w, result, model)
-  return result
+  return result, write_audit(r, w, result, model)
 end
 
--- M.route(r, item, w, left = seconds) -> result, which is w's, its field error set when no model has answered. Raises
--- when it can't be audited.
+-- M.route(r, item, w, left = seconds) -> result, which is w's, its field error set when no model has answered; and why
+-- it could not be audited, or nil. Raises when nothing could be.
 function M.route(r, item, w, left)
+  if not r.begun then M.begin(r) end
   local chain = item.chain
   local asked = trace.on() and ask_traced or ask
   local began = monotonic()
@@ -227,20 +250,16 @@ function M.route(r, item, w, left)
   while true do
     model = choose(w, item, i, id, i == last)
     local n
-    answer, err, n = asked(r, w, model, left)
+    answer, err, n = asked(r, w, model, left / (last - i + 1)) -- those behind it have their share of the time, too
     tries = tries + n
     if answer then break end
-    note_failure(model, err)
+    note_failure(r, model, err)
     left = ending - monotonic()
-    if i < last and goes_on(err) and left > 0 then
-      fallbacks = fallbacks or json.array {}
-      fallbacks[i] = fallen(model, err, id)
-      i = i + 1
-      id = request_id(item, i)
-    elseif not (err.code == "breaker_open" and wait_for_breaker(r, model, left)) then
-      break
-    end
-    left = math.max(ending - monotonic(), 0.001)
+    if i == last or left <= 0 or not goes_on(r, err) then break end
+    fallbacks = fallbacks or json.array {}
+    fallbacks[i] = fallen(model, err, id)
+    i = i + 1
+    id = request_id(item, i)
   end
   return finish(r, w, item, model, answer, err, id, correlation, tries, fallbacks, monotonic() - began)
 end
@@ -252,10 +271,17 @@ local function is_passing(err)
   return PASSING[err.code] == true
 end
 
+-- The result; raises where it could not be audited: the prompt stays in its queue.
+local function audited(result, fault)
+  if fault then error(fault, 0) end
+  return result
+end
+
 -- M.once(r, item, w, left, facts) -> "done", result; "next", err: the next model of the chain is to be asked; "again",
 -- err: the same one, later. One request, to the model at facts.at; facts ({at = 1} before the first) is kept with the
 -- prompt. Raises when it can't be audited, and what no prompt can help: credentials that are not accepted.
 function M.once(r, item, w, left, facts)
+  if not r.begun then M.begin(r) end
   local first, i = request_id(item, 1), facts.at
   local id = request_id(item, i)
   facts.id, facts.correlation = id, address(w, item, first)
@@ -264,9 +290,10 @@ function M.once(r, item, w, left, facts)
   local answer, err, n = (trace.on() and ask_traced or ask)(r, w, model, left)
   facts.tries, facts.seconds = (facts.tries or 0) + n, (facts.seconds or 0) + monotonic() - began
   if not answer then
-    note_failure(model, err)
+    note_failure(r, model, err)
     if err.code == "unauthorized" or err.status == 401 then error(err, 0) end
-    if i < #item.chain and goes_on(err) then
+    local lost = LOST[err.code] and not err.status -- the same model knows the request id
+    if i < #item.chain and not lost and goes_on(r, err) then
       facts.fallbacks = facts.fallbacks or json.array {}
       facts.fallbacks[i] = fallen(model, err, id)
       facts.at = i + 1
@@ -274,14 +301,14 @@ function M.once(r, item, w, left, facts)
     end
     if is_passing(err) then return "again", err end
   end
-  return "done", finish(r, w, item, model, answer, err, id, facts.correlation, facts.tries, facts.fallbacks,
-    facts.seconds)
+  return "done", audited(finish(r, w, item, model, answer, err, id, facts.correlation, facts.tries, facts.fallbacks,
+    facts.seconds))
 end
 
 -- M.give_up(r, item, w, err, facts) -> result, of a prompt whose last try failed with err.
 function M.give_up(r, item, w, err, facts)
-  return finish(r, w, item, item.chain[facts.at], nil, err, facts.id, facts.correlation, facts.tries, facts.fallbacks,
-    facts.seconds)
+  return audited(finish(r, w, item, item.chain[facts.at], nil, err, facts.id, facts.correlation, facts.tries,
+    facts.fallbacks, facts.seconds))
 end
 
 return M

@@ -157,8 +157,11 @@ function Stream:_route(line, number, w)
   item.line = number
   if self.id_of then item.request_id = self.id_of(number) end
   self.in_flight = self.in_flight + 1
-  local result = send.route(self.router, item, w, self.router.deadline)
+  local result, fault = send.route(self.router, item, w, self.router.deadline)
   self.in_flight = self.in_flight - 1
+  if fault and not self.fault then -- what was answered goes out all the same
+    self.fault, self.stopped = fault, "audit"
+  end
   if result.error then
     counts.failed = counts.failed + 1
     self:_failed(number, result.error)
@@ -291,6 +294,7 @@ function M.run(run, router, opts)
   self.bar.done()
   self.output:finish()
   if not ok then error(err, 0) end
+  if self.fault then error(self.fault, 0) end
   unfinished:finish()
   if self.checkpoint then self.checkpoint:finish() end
   return {
