@@ -85,6 +85,11 @@ int moon_audit_check_fields(const char *fields, size_t len, struct moon_err *err
 int moon_audit_redact(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out,
                       struct moon_err *err);
 
+/* Appends the event with the members of identity, an object in canonical form and of plain values. An event that has
+ * one of them is refused, but for "run": then its own counts. MOON_EINVAL, MOON_ENOMEM. */
+int moon_audit_merge(const char *fields, size_t len, const char *identity, size_t identity_len, struct moon_buf *out,
+                     struct moon_err *err);
+
 struct moon_audit_report {
     uint64_t lines;    /* good ones, from the first */
     uint64_t bad_line; /* number of the first bad line; 0: none */

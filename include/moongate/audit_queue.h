@@ -23,6 +23,12 @@ int moon_audit_queue_new(struct moon_audit_queue **out, struct moon_loop *loop, 
  * the file. NULL-safe. The loop must still be there: a batch on the pool is waited for by turning it. */
 void moon_audit_queue_free(struct moon_audit_queue *q);
 
+/* Members that each event gets from here on (moon_audit_merge); a JSON object, copied. NULL: none. MOON_ENOMEM. */
+int moon_audit_queue_identify(struct moon_audit_queue *q, const char *identity, struct moon_err *err);
+
+/* Nothing is written from here on: each event fails with code and "the audit log PATH WHY". */
+void moon_audit_queue_refuse(struct moon_audit_queue *q, int code, const char *why);
+
 /* seq: the line's number, or 0 with err set. Runs in loop context, never inside _submit. */
 typedef void moon_audit_done(void *ud, uint64_t seq, const struct moon_err *err);
 

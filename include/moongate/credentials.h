@@ -58,6 +58,7 @@ struct moon_cred_input {
     const char *profile;        /* the section; NULL: DEFAULT, which need not exist */
     const char *profile_path;   /* NULL: $HOME/.gc/config.toml, which need not exist; "": none */
     struct moon_redact *redact; /* may be NULL */
+    bool show_id;               /* the client id is not registered with it: for who reads the audit log */
 };
 
 /* An empty string in flag, environment or project counts as not set. Zeroed c; released by the caller, also after a

@@ -3,8 +3,9 @@
 ---The audit log: a file of JSON lines, each bound to the one before by a hash (include/moongate/audit_log.h has the form). What a
 ---thousand tasks write at once shares one sync. Secrets are replaced by `***` before anything is written.
 ---
----An event is a table with `action`, a string, and whatever else is worth keeping; `seq`, `time`, `phase`, `prev`, `hash` and `intent` are the
----log's own members and refused. All of these functions wait, so they work inside a task only.
+---An event is a table with `action`, a string, and whatever else is worth keeping. `seq`, `time`, `phase`, `prev`, `hash`, `intent`, and who
+---writes it (`gateway`, `client_id`, `user`, `host`, `simulated`) are the log's own members and refused; `run` is set where the event has none.
+---All of these functions wait, so they work inside a task only.
 ---
 ---Events of a script have `source = "script"`, an action that begins with `script.`, and the id of the script's own run; its intents and outcomes
 ---are such events, too. 4 MiB may be written at once, then 64 KiB per second, 64 MiB in total: the script waits, then fails with `too_large`.
@@ -23,6 +24,12 @@ local audit = {}
 ---@field intent? integer of an outcome: the seq of its intent
 ---@field prev string the hash of the line before
 ---@field hash string
+---@field gateway? string the gateway's host, and its port where that is not the scheme's
+---@field client_id? string of the client whose credential is used; absent with a token that was given
+---@field user string the operating system's user
+---@field host string this machine's name
+---@field run? string the run that it is of
+---@field simulated? true the gateway is the simulated one (--sim)
 
 ---Writes an event. It is in the file when this returns, though not necessarily synced to the disk. What has no JSON form is written as
 ---json.encode does leniently, integers beyond ±(2^53−1) as strings; an event that is too long for a line has its strings and lists cut.

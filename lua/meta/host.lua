@@ -149,6 +149,18 @@ function host.credentials() end
 ---@return moongate.error? err
 function host.use_gateway(url, client_id, client_secret) end
 
+---The run that audit events are of from here on; nil: none.
+---@param id? string
+---@return true?
+---@return moongate.error? err
+function host.audit_run(id) end
+
+---How a request to the URL leaves this machine: through which proxy, and why. `error`: a proxy setting can't be used, so that it would not.
+---@param url string
+---@return {proxy?: string, why: string, error?: moongate.error}?
+---@return moongate.error? err
+function host.route(url) end
+
 ---@param path string
 ---@return {mode: integer, writable: boolean, folder: boolean}? what is there; nil: nothing
 function host.access(path) end

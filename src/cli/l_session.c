@@ -230,9 +230,21 @@ static int l_credentials(lua_State *L) {
 /* host.use_gateway(url, client_id, client_secret) -> true | nil, err: the simulated gateway instead of the user's */
 static int l_use_gateway(lua_State *L) {
     struct moon_session *s = session_of(L);
+    struct moon_err err;
     moon_session_credentials(s, luaL_checkstring(L, 1), luaL_checkstring(L, 2), luaL_checkstring(L, 3));
     if (s->credentials_err.code)
         return moon_fail(L, &s->credentials_err);
+    if (moon_session_identify(s, s->run, &err) != 0)
+        return moon_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* host.audit_run(id | nil) -> true | nil, err: the run that audit events are of from here on */
+static int l_audit_run(lua_State *L) {
+    struct moon_err err;
+    if (moon_session_identify(session_of(L), luaL_optstring(L, 1, NULL), &err) != 0)
+        return moon_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -327,6 +339,7 @@ static int l_may_interrupt(lua_State *L) {
 }
 
 static const luaL_Reg funcs[] = {{"access", l_access},
+                                 {"audit_run", l_audit_run},
                                  {"chdir", l_chdir},
                                  {"check_project", l_check_project},
                                  {"credentials", l_credentials},

@@ -9,6 +9,8 @@
 #include "moongate/json.h"
 #include "moongate/modules.h"
 
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,22 +80,82 @@ static int guard_passwords(struct moon_session *s) {
     return rc;
 }
 
+/* ---- what is simulated is kept apart ---- */
+
+#define SIMULATED ".sim"
+
+/* Under --sim the state is another: a folder "sim" in the folder, FILE.sim beside the file, and memory where nobody has
+ * named one, or named a server. */
+static int simulated_state(struct moon_session *s, bool named) {
+    struct moon_buf *url = &s->store_url;
+    size_t folder = s->state.len;
+    int rc = moon_buf_puts(&s->state, "/sim");
+    bool in_folder = url->len > 7 + folder && strncmp(url->data + 7, s->state.data, folder) == 0 &&
+                     strcmp(url->data + 7 + folder, "/state.db") == 0;
+    bool file = named && url->len > 7 && strncmp(url->data, "sqlite:", 7) == 0 && !moon_store_in_memory(url->data);
+    if (rc != 0 || !file) {
+        if (url->data)
+            moon_wipe(url->data, url->len);
+        moon_buf_clear(url);
+        return rc == 0 ? moon_buf_puts(url, "sqlite::memory:") : rc;
+    }
+    if (!in_folder)
+        return moon_buf_puts(url, SIMULATED);
+    moon_buf_clear(url);
+    return moon_buf_printf(url, "sqlite:%s/state.db", s->state.data);
+}
+
+enum log_kind { LOG_NEW, LOG_REAL, LOG_SIMULATED };
+
+/* By its first line: a log is of one kind from its start. */
+static enum log_kind log_kind(const char *path) {
+    static const char mark[] = "\"simulated\":true";
+    char *line = NULL;
+    size_t size = 0;
+    FILE *f = fopen(path, "re");
+    ssize_t n = f ? getline(&line, &size, f) : -1;
+    enum log_kind kind = n <= 0 ? LOG_NEW : strstr(line, mark) ? LOG_SIMULATED : LOG_REAL;
+    free(line);
+    if (f)
+        fclose(f);
+    return kind;
+}
+
+/* A log that the command line names beside --sim is taken if it has no real event; else the simulated ones go to
+ * FILE.sim, which nothing real is ever written to. */
+static int find_audit_log(struct moon_session *s) {
+    const char *named = s->options->audit_log;
+    bool on_line = named && named != getenv("MOONGATE_AUDIT_LOG"); /* options.c keeps the environment's own string */
+    int rc = named ? moon_buf_puts(&s->audit_path, named)
+                   : moon_buf_printf(&s->audit_path, "%s/audit.jsonl", s->state.data ? s->state.data : ".");
+    if (rc == 0 && s->options->sim && named && !(on_line && log_kind(named) != LOG_REAL))
+        rc = moon_buf_puts(&s->audit_path, SIMULATED);
+    return rc;
+}
+
+static int open_audit(struct moon_session *s, struct moon_err *err) {
+    int rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err);
+    enum log_kind kind = rc == 0 ? log_kind(s->audit_path.data) : LOG_NEW;
+    if (kind == (s->options->sim ? LOG_REAL : LOG_SIMULATED))
+        moon_audit_queue_refuse(s->audit, MOON_EINVAL,
+                                s->options->sim
+                                    ? "has real events, and simulated ones must not be among them"
+                                    : "has events of a simulated gateway (--sim), and real ones must not be "
+                                      "among them; name another one with --audit-log");
+    return rc;
+}
+
 static int open_state(struct moon_session *s, struct moon_err *err) {
     const char *from_project = s->project ? moon_project_string(s->project, NULL, "state") : NULL;
     int rc = moon_paths_state(&s->state, &s->store_url, s->options->state, from_project,
                               s->project ? moon_project_dir(s->project) : NULL, &s->state_err);
     if (rc == 0)
         rc = guard_passwords(s);
-    if (rc == 0 && s->options->sim && !s->options->state && !from_project) { /* a private gateway's runs are private */
-        moon_buf_clear(&s->store_url);
-        rc = moon_buf_puts(&s->store_url, "sqlite::memory:");
-    }
+    if (rc == 0 && s->options->sim)
+        rc = simulated_state(s, s->options->state || from_project);
     if (rc == MOON_ENOMEM)
         return moon_err_set(err, rc, "out of memory");
-    if (s->options->audit_log)
-        rc = moon_buf_puts(&s->audit_path, s->options->audit_log);
-    else
-        rc = moon_buf_printf(&s->audit_path, "%s/audit.jsonl", s->state.data ? s->state.data : ".");
+    rc = find_audit_log(s);
     return rc == 0 ? 0 : moon_err_set(err, rc, "out of memory");
 }
 
@@ -135,7 +197,8 @@ static void from_project(struct moon_session *s, struct moon_cred_input *in) {
 void moon_session_credentials(struct moon_session *s, const char *gateway_url, const char *client_id,
                               const char *client_secret) {
     const struct moon_options *o = s->options;
-    struct moon_cred_input in = {.getenv = environment, .redact = s->redact};
+    bool reads_audit = o->argc > 1 && strcmp(o->argv[1], "audit") == 0; /* whose lines say which client it was */
+    struct moon_cred_input in = {.getenv = environment, .redact = s->redact, .show_id = reads_audit};
     s->simulated = o->sim || gateway_url;
     moon_credentials_release(&s->credentials);
     s->credentials_err.code = 0;
@@ -153,6 +216,55 @@ void moon_session_credentials(struct moon_session *s, const char *gateway_url, c
         from_project(s, &in);
     }
     moon_credentials_resolve(&s->credentials, &in, &s->credentials_err);
+}
+
+/* ---- who writes the audit log ---- */
+
+static int put_member(struct moon_buf *out, const char *before, const char *name, const char *value) {
+    int rc = moon_buf_printf(out, "%s\"%s\":", before, name);
+    return rc == 0 ? moon_json_put_string(out, value, strlen(value)) : rc;
+}
+
+static void put_user(char out[64]) {
+    struct passwd entry, *found = NULL;
+    char text[1024];
+    if (getpwuid_r(geteuid(), &entry, text, sizeof text, &found) == 0 && found)
+        snprintf(out, 64, "%s", found->pw_name);
+    else
+        snprintf(out, 64, "uid %ld", (long)geteuid());
+}
+
+/* Names in canonical order. */
+int moon_session_identify(struct moon_session *s, const char *run, struct moon_err *err) {
+    const struct moon_cred_value *id = &s->credentials.field[MOON_CRED_CLIENT_ID];
+    const char *gateway = strstr(s->credentials.endpoints.api, "://");
+    bool minted = moon_credentials_auth(&s->credentials) == MOON_AUTH_CLIENT;
+    char host[256] = "?", user[64], where[MOON_URL_SIZE];
+    struct moon_buf out = MOON_BUF_INIT;
+    if (run != s->run)
+        snprintf(s->run, sizeof s->run, "%s", run ? run : "");
+    if (gethostname(host, sizeof host) != 0 || !*host)
+        snprintf(host, sizeof host, "?");
+    host[sizeof host - 1] = '\0';
+    put_user(user);
+    gateway = gateway ? gateway + 3 : "";
+    snprintf(where, sizeof where, "%.*s", (int)strcspn(gateway, "/"), gateway);
+    int rc = minted ? put_member(&out, "{", "client_id", id->data) : moon_buf_putc(&out, '{');
+    if (rc == 0 && *where)
+        rc = put_member(&out, out.len > 1 ? "," : "", "gateway", where);
+    if (rc == 0)
+        rc = put_member(&out, out.len > 1 ? "," : "", "host", host);
+    if (rc == 0 && *s->run)
+        rc = put_member(&out, ",", "run", s->run);
+    if (rc == 0 && s->simulated)
+        rc = moon_buf_puts(&out, ",\"simulated\":true");
+    if (rc == 0)
+        rc = put_member(&out, ",", "user", user);
+    if (rc == 0)
+        rc = moon_buf_putc(&out, '}');
+    rc = rc == 0 ? moon_audit_queue_identify(s->audit, out.data, err) : moon_err_set(err, rc, "out of memory");
+    moon_buf_release(&out);
+    return rc;
 }
 
 /* The address that a URL's host has led to. */
@@ -290,9 +402,9 @@ int moon_session_open(struct moon_session *s, const struct moon_options *o, stru
     if ((rc = moon_proxies_read(&s->proxies, environment, s, s->redact, err)) != 0)
         return rc;
     if ((rc = moon_loop_new(&s->loop, &s->clock, s->clock.is_virtual ? &s->vclock : NULL, err)) != 0 ||
-        (rc = open_http(s, err)) != 0 ||
-        (rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err)) != 0 ||
-        (rc = moon_permissions_open(s, err)) != 0 || (rc = open_store(s, err)) != 0)
+        (rc = open_http(s, err)) != 0 || (rc = open_audit(s, err)) != 0 ||
+        (rc = moon_session_identify(s, NULL, err)) != 0 || (rc = moon_permissions_open(s, err)) != 0 ||
+        (rc = open_store(s, err)) != 0)
         return rc;
     return open_host(s, err);
 }

@@ -35,6 +35,7 @@ struct moon_session {
     struct moon_err state_err;         /* code 0, or what is wrong with --state */
     struct moon_credentials credentials;
     struct moon_err credentials_err; /* code 0, or why they can't be resolved */
+    char run[136];                   /* the run whose events are logged now; empty: none */
     bool simulated;                  /* the credentials are a simulated gateway's */
     struct moon_proxies proxies;     /* of the environment, for every call that leaves this machine */
     struct moon_http *http;
@@ -63,6 +64,9 @@ int moon_session_fail(const struct moon_session *s, const struct moon_err *err);
  * asked. Fills s->credentials or s->credentials_err. */
 void moon_session_credentials(struct moon_session *s, const char *gateway_url, const char *client_id,
                               const char *client_secret);
+
+/* Says in the audit log from here on who writes, at which gateway, and for which run (NULL: none). */
+int moon_session_identify(struct moon_session *s, const char *run, struct moon_err *err);
 
 /* l_session.c: adds the session's functions to the module "moongate.host". Protected by the caller. */
 int moon_session_extend(lua_State *L); /* 1: light userdata, the session */

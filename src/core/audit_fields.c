@@ -107,9 +107,8 @@ static bool is_own(const struct audit_field *f) {
     }
 }
 
-int audit_fields_split(const char *text, size_t len, struct audit_field fields[AUDIT_FIELDS_MAX]) {
+static int split(const char *text, size_t len, bool action, struct audit_field fields[AUDIT_FIELDS_MAX]) {
     const char *p = text + 1, *end = text + len;
-    bool action = false;
     int n = 0;
     if (len < 2 || text[0] != '{')
         return -1;
@@ -127,6 +126,14 @@ int audit_fields_split(const char *text, size_t len, struct audit_field fields[A
             return -1;
     }
     return -1;
+}
+
+int audit_fields_split(const char *text, size_t len, struct audit_field fields[AUDIT_FIELDS_MAX]) {
+    return split(text, len, false, fields);
+}
+
+int audit_fields_split_any(const char *text, size_t len, struct audit_field fields[AUDIT_FIELDS_MAX]) {
+    return split(text, len, true, fields);
 }
 
 /* ---- the line ---- */

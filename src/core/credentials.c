@@ -77,7 +77,7 @@ static int set(struct moon_credentials *c, const struct moon_cred_input *in, enu
     v->len = len;
     v->source = source;
     snprintf(v->origin, sizeof v->origin, "%s", origin);
-    bool hide = fields[f].secret || (f == MOON_CRED_CLIENT_ID && len >= SHORT_ID);
+    bool hide = fields[f].secret || (f == MOON_CRED_CLIENT_ID && len >= SHORT_ID && !in->show_id);
     if (hide && in->redact && moon_redact_add(in->redact, value, len) != 0)
         return no_memory(err);
     for (size_t i = 0; i < len; i++)

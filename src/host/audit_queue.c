@@ -25,6 +25,8 @@ struct moon_audit_queue {
     struct moon_loop *loop;
     const struct moon_redact *redact;
     char *path;
+    char *identity; /* NULL: none */
+    struct moon_err refused;
     struct moon_audit_ops ops;
     bool own_ops;
 
@@ -102,6 +104,11 @@ static int take_batch(struct moon_audit_queue *q) {
 /* On a pool thread. A log that could not be opened is tried again by the next batch; one that failed stays refused. */
 static void write_batch(void *ud) {
     struct moon_audit_queue *q = ud;
+    if (q->refused.code) {
+        q->err = q->refused;
+        q->rc = q->refused.code;
+        return;
+    }
     q->rc = q->log ? 0 : moon_audit_open(&q->log, q->path, q->own_ops ? &q->ops : NULL, &q->err);
     if (q->rc == 0)
         q->rc = moon_audit_append(q->log, q->records, q->nrecords, q->sync, &q->err);
@@ -193,6 +200,32 @@ static void start_batch(void *ud) {
 
 /* ---- what others call ---- */
 
+int moon_audit_queue_identify(struct moon_audit_queue *q, const char *identity, struct moon_err *err) {
+    char *copy = identity ? strdup(identity) : NULL;
+    if (identity && !copy)
+        return no_memory(err);
+    free(q->identity);
+    q->identity = copy;
+    return 0;
+}
+
+void moon_audit_queue_refuse(struct moon_audit_queue *q, int code, const char *why) {
+    moon_err_set(&q->refused, code, "the audit log %.300s %s", q->path, why);
+}
+
+/* After the redaction: the identity is what it is, the client's id too. */
+static int identify(const struct moon_audit_queue *q, struct moon_buf *text, struct moon_err *err) {
+    struct moon_buf with = MOON_BUF_INIT;
+    int rc = moon_buf_reserve(&with, text->len + strlen(q->identity)) != 0
+                 ? no_memory(err)
+                 : moon_audit_merge(text->data, text->len, q->identity, strlen(q->identity), &with, err);
+    struct moon_buf old = rc == 0 ? *text : with;
+    if (rc == 0)
+        *text = with;
+    moon_buf_release(&old);
+    return rc;
+}
+
 int moon_audit_submit(struct moon_audit_queue *q, enum moon_audit_phase phase, uint64_t intent, const char *fields,
                       size_t len, bool sync, moon_audit_done *done, void *ud, struct moon_audit_ticket **ticket,
                       struct moon_err *err) {
@@ -200,6 +233,8 @@ int moon_audit_submit(struct moon_audit_queue *q, enum moon_audit_phase phase, u
     if (!t)
         return no_memory(err);
     int rc = moon_audit_redact(q->redact, fields, len, &t->text, err);
+    if (rc == 0 && q->identity)
+        rc = identify(q, &t->text, err);
     if (rc != 0) {
         free_ticket(t);
         return rc;
@@ -245,6 +280,7 @@ void moon_audit_queue_free(struct moon_audit_queue *q) {
     }
     fail_waiting(q);
     moon_audit_close(q->log);
+    free(q->identity);
     free(q->path);
     free(q);
 }

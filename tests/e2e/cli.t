@@ -214,7 +214,7 @@ LUA
     is_deeply($shown->('--last', 1), [4]);
     is_deeply($shown->('--since', '1h', '--until', '2999'), [ 1, 2, 3, 4 ]);
     is_deeply($shown->('--until', '2001-01-01T00:00'), []);
-    like(moon('audit', 'show', 'a.jsonl')->{out}, qr/^\d{4}-\S+Z  3 outcome of 2  two  status=UPDATED$/m, 'for people');
+    like(moon('audit', 'show', 'a.jsonl')->{out}, qr/^\d{4}-\S+Z  3 outcome of 2  two  status=UPDATED gateway=\S+ user=\S+ host=\S+$/m, 'for people');
     is(moon('audit', 'show', 'a.jsonl', '--since', 'yesterday')->{status}, 2);
     my $log = read_file('a.jsonl');
     write_file('bad.jsonl', $log =~ s/"a b"/"a c"/r);

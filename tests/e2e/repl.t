@@ -236,11 +236,11 @@ SKIP: {
     $see->(qr/4711\n$prompt$/, 'lines are taken');
     $keys->('C-d');
     $see->(qr/ended: 0/, 'Ctrl-D ends the session');
-    my $history = read_file("$dir/repl-state/history");
+    my $history = read_file("$dir/repl-state/sim/history");
     like($history, qr/^remembered = 4711$/m, 'the history holds the lines');
     like($history, qr/^for i = 1, 2 do print\('round', i\) end$/m, 'one of several as one');
     unlike($history, qr/correct horse|tok-1234567890|abcdefghijklmnop/, 'and no secret');
-    is((stat "$dir/repl-state/history")[2] & 0777, 0600, 'only the user may read it');
+    is((stat "$dir/repl-state/sim/history")[2] & 0777, 0600, 'only the user may read it');
 
     # In a shell: Ctrl-Z and back, and the terminal as it was after a signal.
     { local $ENV{MOONGATE_STATE} = "$dir/shell-state"; $fresh->(); run(@tmux, 'new-session', '-d', '-s', 'm', '-x', 100, '-y', 30, "env PS1='shell> ' bash --norc --noprofile -i") }
@@ -279,7 +279,7 @@ SKIP: {
     $open->(MOONGATE_HISTORY => '');
     $type->("unseen = 1\n:quit\n");
     $see->(qr/ended: 0/, 'ended');
-    unlike(read_file("$dir/repl-state/history"), qr/unseen/, 'or turns it off');
+    unlike(read_file("$dir/repl-state/sim/history"), qr/unseen/, 'or turns it off');
 
     $open->(TERM => 'dumb');
     $type->("1 + 2\n");

@@ -64,7 +64,7 @@ subtest 'a file that is enqueued twice' => sub {
     my @args = ('--sim', '--state', 'sqlite:queue.db', 'route-prompts', 'prompts.jsonl', '--model', 'sim-small', '--enqueue', '--run-id');
     is(moon(@args, 'q-1')->{out}, "queue prompts: $n prompts added\n", 'once');
     moon(@args, 'q-1');
-    my $counts = sub { json(moon('--json', '--state', 'sqlite:queue.db', 'work', 'status')->{out})->{queues}[0]{counts} };
+    my $counts = sub { json(moon('--sim', '--json', '--state', 'sqlite:queue.db', 'work', 'status')->{out})->{queues}[0]{counts} };
     is($counts->()->{queued}, $n, 'the same run adds nothing twice');
     moon(@args, 'q-2');
     is($counts->()->{queued}, 2 * $n, 'another one does');

@@ -226,7 +226,7 @@ subtest 'another gateway is refused' => sub {
     my $r = moon({ env => { %{ $sim->{env} }, GENESYSCLOUD_REGION => 'http://127.0.0.1:1' } }, 'runs', 'resume', 'elsewhere');
     is($r->{status}, 5, 'exit status 5');
     like($r->{err}, qr/run elsewhere was begun against \Q$sim->{url}\E, not against/);
-    like(moon('--sim', '--state', "$dir/.moongate", 'runs', 'resume', 'elsewhere')->{err}, qr/was begun against/, 'nor a simulated one');
+    like(moon('--sim', '--state', "$dir/.moongate", 'runs', 'resume', 'elsewhere')->{err}, qr/there is no run elsewhere/, 'nor is it one of the simulated ones');
     fault();
 };
 

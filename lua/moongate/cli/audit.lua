@@ -62,13 +62,19 @@ local function moment(flag, s)
   return s
 end
 
+-- Who, where and for which run comes last, in this order.
+local IDENTITY = { "run", "gateway", "client_id", "user", "host", "simulated" }
 local OWN = { seq = true, time = true, phase = true, action = true, prev = true, hash = true, intent = true }
+for _, name in ipairs(IDENTITY) do OWN[name] = true end
 
 -- "2026-11-20T07:31:37.042Z  12 outcome of 11  index_update  indexId=orders status=UPDATED"
 function M.line(entry)
   local names, parts = {}, {}
   for name in pairs(entry) do if not OWN[name] then names[#names + 1] = name end end
   table.sort(names)
+  for _, name in ipairs(IDENTITY) do
+    if entry[name] ~= nil then names[#names + 1] = name end
+  end
   for i, name in ipairs(names) do
     local v = entry[name]
     parts[i] = name .. "=" .. (type(v) == "string" and not v:find("[%s\"]") and v or require("moongate.json").encode(v))
@@ -90,7 +96,7 @@ local function matching(path, args)
   local entries, err = audit.read(path, {
     since = moment("since", args.since), ["until"] = moment("until", args["until"]),
     action = single and args.action[1] or nil, outcome = single and args.outcome[1] or nil,
-    last = single and args.last or nil,
+    run = args.run, last = single and args.last or nil,
   })
   if not entries then error(err, 0) end
   if single then return entries end

@@ -175,12 +175,15 @@ local audit = {
       flags = {
         { "action", "only this action", value = "ACTION", repeated = true },
         { "outcome", "only this outcome", value = "OUTCOME", repeated = true },
+        { "run", "only this run", value = "ID" },
         { "since", "not before: a date, a time, or how long ago (2h)", value = "TIME" },
         { "until", "not after: a date, a time, or how long ago", value = "TIME" },
         { "last", "only the last so many", type = "integer", min = 1, value = "N" },
       },
       examples = {
         { "moongate audit show --last 20" },
+        { "moongate audit show --run 20261120-103908-3k9fq2" },
+        { "moongate --sim audit show" },
         { "moongate audit show --action index_update --since 24h --json" },
       },
     },

@@ -169,6 +169,7 @@ end
 
 -- M.live(ctx, db, journal, execute(journal) -> outcome) -> outcome. Raises what it raises, and "interrupted".
 function M.live(ctx, db, j, execute)
+  assert(host.audit_run(j.id))
   local job = task.spawn(function()
     scope.stoppable "run"
     return j:within(function() return execute(j) end)

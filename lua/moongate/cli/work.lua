@@ -30,6 +30,7 @@ local function definition(args)
       -- One request a prompt and turn: every try is counted where all workers' are.
       run:client { concurrency = args.concurrency, retry = { max = 1 } }
       local queue = work_queue.open(open(), args.queue_name)
+      assert(host.audit_run(args.queue_name))
       queue:check_gateway(work_queue.gateway_of(run))
       local r = router.open { gateway = run.gateway, concurrency = args.concurrency, metrics = run.metrics,
         deadline = run.deadline, limits = run.limits }
