@@ -36,6 +36,13 @@ function host.embedded_list(prefix) end
 ---@return moongate.error? err io: a full disk, a closed pipe
 function host.write(text) end
 
+---Text as it may be printed: controls that steer a terminal or turn the direction of what follows are escapes (`\x1b`, `\u009b`), and it is
+---valid UTF-8. Line feeds stay, unless one_line.
+---@param text string
+---@param one_line? boolean
+---@return string
+function host.visible(text, one_line) end
+
 ---As `write`, to standard error.
 ---@param text string
 ---@return true?

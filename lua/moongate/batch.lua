@@ -5,6 +5,7 @@
 local closing = require "moongate.closing"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
+local host = require "moongate.host"
 local json = require "moongate.json"
 local task = require "moongate.task"
 local time = require "moongate.time"
@@ -132,19 +133,25 @@ local function summary_line(summary, order, noun)
   return ("%d %s: %s"):format(summary.total, noun, table.concat(parts, ", "))
 end
 
+-- What a gateway says of a thing may be of any type.
+local function told(value)
+  if type(value) == "table" or type(value) == "userdata" then return diff.show(value) end
+  return type(value) == "boolean" and tostring(value) or value
+end
+
 -- batch.line(entry, name) -> add, done: a line of the result for people. add(format, value) adds a part where value is
 -- something; done() is the line. A failed entry's begins with what failed.
 function M.line(entry, name)
   local parts = { ("%s: %s"):format(name, (entry.status:gsub("_", " "))) }
   local function add(fmt, value)
-    if value ~= nil and value ~= json.null then parts[#parts + 1] = fmt:format(value) end
+    if value ~= nil and value ~= json.null then parts[#parts + 1] = fmt:format(told(value)) end
   end
   if entry.failure then
     parts[1] = parts[1] .. ": " .. entry.failure.message
     add("status %s", entry.failure.status)
     add("(it was %s before that)", entry.written)
   end
-  return add, function() return table.concat(parts, "  ") end
+  return add, function() return host.visible(table.concat(parts, "  "), true) end -- a line is one line
 end
 
 -- M.changes(entry, name) -> the lines of what changes, below a title; none where nothing does.

@@ -71,7 +71,10 @@ local function default_session(run_of)
     gateway = function(options) return require("moongate.workflow.session").gateway(run_of(), options) end,
     step = plain_step,
     progress = no_bar,
-    note = function(line) require("moongate.host").write_err(line .. "\n") end,
+    note = function(line)
+      local host = require "moongate.host"
+      host.write_err(host.visible(line) .. "\n")
+    end,
     stream = function(text) return require("moongate.host").write_out(text) end,
     report = function(err, what)
       require("moongate.log").error("%s%s", what and what .. ": " or "", tostring(err))

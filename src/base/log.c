@@ -4,6 +4,7 @@
 
 #include "moongate/buf.h"
 #include "moongate/err.h"
+#include "moongate/visible.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -34,15 +35,14 @@ void moon_log_init(struct moon_log *log, int fd, enum moon_log_level level) {
 }
 
 /* A peer's text can't forge a line or move the cursor. */
-static int append_escaped(struct moon_buf *b, const char *s, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        int rc = c == '\n'                              ? moon_buf_puts(b, "\\n")
-                 : (c < 0x20 && c != '\t') || c == 0x7F ? moon_buf_printf(b, "\\x%02x", c)
-                                                        : moon_buf_putc(b, (char)c);
-        if (rc != 0)
-            return rc;
-    }
+static int append_visible(struct moon_buf *line, const struct moon_buf *text) {
+    if (text->len == 0)
+        return 0;
+    size_t n = moon_visible(text->data, text->len, false, NULL);
+    if (moon_buf_reserve(line, n + 1) != 0)
+        return MOON_ENOMEM;
+    line->len += moon_visible(text->data, text->len, false, line->data + line->len);
+    line->data[line->len] = '\0';
     return 0;
 }
 
@@ -69,8 +69,8 @@ void moon_log_text(struct moon_log *log, enum moon_log_level level, const char *
             goto out;
     }
     if (moon_redact_append(log->redact, &clean, text, len) != 0 ||
-        moon_buf_printf(&line, "%s: ", moon_log_level_name(level)) != 0 ||
-        append_escaped(&line, clean.data ? clean.data : "", clean.len) != 0 || moon_buf_putc(&line, '\n') != 0)
+        moon_buf_printf(&line, "%s: ", moon_log_level_name(level)) != 0 || append_visible(&line, &clean) != 0 ||
+        moon_buf_putc(&line, '\n') != 0)
         goto out; /* out of memory: an unredacted line is worse than none */
     if (log->before_line)
         log->before_line(log->ud);

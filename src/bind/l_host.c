@@ -9,6 +9,7 @@
 #include "moongate/loop.h"
 #include "moongate/redact.h"
 #include "moongate/screen.h"
+#include "moongate/visible.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -164,6 +165,20 @@ static int l_write_err(lua_State *L) {
     return write_redacted(L, STDERR_FILENO);
 }
 
+/* host.visible(text [, one_line]) -> text as it may be printed, see moongate/visible.h */
+static int l_visible(lua_State *L) {
+    size_t len;
+    const char *s = luaL_checklstring(L, 1, &len);
+    bool lines = !lua_toboolean(L, 2);
+    size_t n = moon_visible(s, len, lines, NULL);
+    lua_settop(L, 1);
+    if (n == len) /* an escape is longer than what it stands for: there is none */
+        return 1;
+    char *out = lua_newuserdatauv(L, n, 0);
+    lua_pushlstring(L, out, moon_visible(s, len, lines, out));
+    return 1;
+}
+
 /* host.isatty(fd) -> boolean */
 static int l_isatty(lua_State *L) {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
@@ -248,6 +263,7 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"shared", l_host_shared},
                                  {"shared_changes", l_host_shared_changes},
                                  {"adopt", l_host_adopt},
+                                 {"visible", l_visible},
                                  {"isatty", l_isatty},
                                  {"width", l_width},
                                  {"stats", l_stats},

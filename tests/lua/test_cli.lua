@@ -116,7 +116,13 @@ t.test("a failed call: what, where, why, what next", function()
 end)
 
 t.test("a gateway's words are shown as text", function()
-  t.eq(report.lines(CTX, { code = "http", message = "a\27[2Jb\r\nc" })[1], "moongate: error: a\\x1b[2Jb\\x0d\nc")
+  t.eq(report.lines(CTX, { code = "http", message = "a\27[2Jb\r\nc" })[1], "moongate: error: a\\x1b[2Jb\\x0d\n    c")
+  local host = require "moongate.host"
+  for given, shown in pairs {
+    ["a\tb\nc é 😀"] = "a\tb\nc é 😀", ["\7\0"] = "\\x07\\x00", ["\127\194\155"] = "\\u007f\\u009b",
+    ["\u{202e}x\u{2066}"] = "\\u202ex\\u2066", ["\155\255é"] = "\\x9b\\xffé", ["\237\160\128"] = "\\xed\\xa0\\x80",
+  } do t.eq(host.visible(given), shown) end
+  t.eq(host.visible("a\nb\r", true), "a\\nb\\x0d")
 end)
 
 t.test("a script's error has its place, ours is a bug, neither a traceback", function()

@@ -7,6 +7,7 @@
 #include "moongate/file.h"
 #include "moongate/rng.h"
 #include "moongate/text.h"
+#include "moongate/visible.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -242,6 +243,20 @@ static void foreign_texts_are_known(void **state) {
     assert_string_equal(moon_text_foreign("\xff\xfe\0\0", 4), "UTF-32");
 }
 
+static void steering_is_shown(void **state) {
+    static const char text[] = "a\tb\n\x1b[2J\r\x7f\xc2\x9b\xe2\x80\xae\xc3\xa9\xff\xf0\x9f\x98\x80";
+    static const char shown[] = "a\tb\n\\x1b[2J\\x0d\\u007f\\u009b\\u202e\xc3\xa9\\xff\xf0\x9f\x98\x80";
+    char out[128];
+    (void)state;
+    assert_int_equal(moon_visible(text, sizeof text - 1, true, NULL), sizeof shown - 1);
+    assert_int_equal(moon_visible(text, sizeof text - 1, true, out), sizeof shown - 1);
+    assert_memory_equal(out, shown, sizeof shown - 1);
+    assert_int_equal(moon_visible("a\n", 2, false, out), 3);
+    assert_memory_equal(out, "a\\n", 3);
+    assert_int_equal(moon_visible("\xe2\x80", 2, true, NULL), 8); /* cut short */
+    assert_int_equal(moon_visible("", 0, true, NULL), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_have_names),           cmocka_unit_test(long_messages_end_at_a_character),
@@ -249,7 +264,7 @@ int main(void) {
         cmocka_unit_test(time_is_formatted),          cmocka_unit_test(time_is_formatted_as_by_libc),
         cmocka_unit_test(virtual_clock_stands_still), cmocka_unit_test(seeds_reproduce),
         cmocka_unit_test(files_are_replaced_whole),   cmocka_unit_test(what_is_no_regular_file_stays),
-        cmocka_unit_test(foreign_texts_are_known),
+        cmocka_unit_test(foreign_texts_are_known),    cmocka_unit_test(steering_is_shown),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

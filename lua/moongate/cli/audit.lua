@@ -44,7 +44,7 @@ function M.verify(ctx, args)
     hint = r.torn and "a crash cut the last line short; the next event sets it aside and goes on"
       or "keep a copy of the file; nothing more is written to it until it is moved away",
   }
-  host.write_err(table.concat(report.lines(ctx, failure), "\n") .. "\n")
+  report.tell(ctx, failure)
   local document = report.document(failure, exit_status.VERIFY)
   document.lines, document.first_bad, document.torn, document.path = r.lines, r.first_bad, r.torn, path
   ctx:result(document, "")

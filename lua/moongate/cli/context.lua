@@ -55,13 +55,13 @@ function Context:stream(text)
     self.streaming = true
     text = '{"results":[\n' .. text
   end
-  return host.write_out(text)
+  return host.write_out(self.json and host.visible(text) or text)
 end
 
 -- The document that ends the output: what was streamed is its first member.
 function Context:document(text)
   if self.streaming then text = "\n]" .. (text == "{}" and "" or ",") .. text:sub(2) end
-  return host.write(text .. "\n")
+  return host.write(host.visible(text) .. "\n")
 end
 
 -- Turns what was kept into what is written: a result that has no JSON form is found while a failure can still be the
@@ -80,20 +80,37 @@ end
 -- Writes what was settled. true, or nil and the error (a closed pipe, a full disk).
 function Context:flush()
   if self.json then return self:document(self.encoded) end
-  if self.shown and self.shown ~= "" then return host.write(self.shown .. "\n") end
+  if self.shown and self.shown ~= "" then return host.write(M.safe(self.shown) .. "\n") end
   return true
 end
 
 -- A line for people, on standard error; kept back by --quiet.
 function Context:note(format, ...)
-  if not self.opts.quiet then host.write_err(format:format(...) .. "\n") end
+  if not self.opts.quiet then self:tell(format:format(...)) end
+end
+
+-- Text for people, on standard error.
+function Context.tell(_, text)
+  return host.write_err(M.safe(text) .. "\n")
+end
+
+-- Colours are put in behind everything else: no text from outside can hold one, or any other sequence.
+local colour_mark -- drawn when the first colour is
+
+-- Text as it may be printed: what others have put into it moves no cursor.
+function M.safe(text)
+  text = host.visible(text)
+  if not colour_mark then return text end
+  return (text:gsub("\\x01" .. colour_mark .. "(%d+)m", "\27[%1m"))
 end
 
 local CODES = { red = 31, green = 32, yellow = 33, bold = 1, dim = 2 }
 
 function Context:paint(fd, name, s)
   local wanted = fd == 1 and self.color_out or fd == 2 and self.color_err
-  return wanted and ("\27[%dm%s\27[0m"):format(CODES[name], s) or s
+  if not wanted then return s end
+  colour_mark = colour_mark or (require("moongate.uuid").v4():gsub("%X", ""))
+  return ("\1%s%dm%s\1%s0m"):format(colour_mark, CODES[name], s, colour_mark)
 end
 
 local SIGNS = { ["+"] = "green", ["-"] = "red", ["~"] = "yellow" }

@@ -34,7 +34,7 @@ local function tell(ctx, registry, status, name)
     if ctx.json then
       ctx.metrics = registry:data()
     else
-      host.write_err(table.concat(registry:lines(), "\n") .. "\n")
+      ctx:tell(table.concat(registry:lines(), "\n"))
     end
   end
   local file = ctx.opts.metrics_file
@@ -42,7 +42,7 @@ local function tell(ctx, registry, status, name)
   local ok, err = M.write(file, registry, name)
   if ok then return status end
   err.message = ("the metrics could not be written to %s: %s"):format(file, err.message)
-  host.write_err(table.concat(report.lines(ctx, err), "\n") .. "\n")
+  report.tell(ctx, err)
   return status == exit_status.DONE and exit_status.FAILED or status
 end
 

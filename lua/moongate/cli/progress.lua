@@ -58,7 +58,8 @@ function Bar:advance(n, what)
   local wait = last and (self.tty and TERMINAL_EVERY or PLAIN_EVERY) or FIRST
   if now - (last or self.begun) < wait then return end
   self.shown_at = now
-  local line = self:line(now):gsub("%c", "?")
+  local line = self:line(now)
+  line = host.visible(line, true)
   self.say(self.tty and M.cut(line, self.width) or line)
 end
 

@@ -17,7 +17,7 @@ function Repl:tell(err, what)
   err = report.normal(err)
   local lines = report.lines(self.ctx, err)
   if what then lines[1] = lines[1]:gsub("^moongate: ", "moongate: " .. what .. ": ") end
-  host.write_err(table.concat(lines, "\n") .. "\n")
+  self.ctx:tell(table.concat(lines, "\n"))
 end
 
 function Repl:prompt(more)

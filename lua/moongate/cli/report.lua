@@ -27,9 +27,9 @@ function M.normal(err)
   return err
 end
 
--- A gateway's words can't move the cursor or forge a prompt.
+-- A gateway's words can't move the cursor or forge a prompt; and no line of them begins where one of ours does.
 local function visible(s)
-  return (s:gsub("[%c\127]", function(c) return c:find("[\n\t]") and c or ("\\x%02x"):format(c:byte()) end))
+  return (host.visible(s):gsub("\n", "\n    "))
 end
 
 local function request_line(err)
@@ -49,7 +49,7 @@ local BODY_SHOWN = 4096
 local function add_body(lines, body)
   if type(body) ~= "string" then return end
   lines[#lines + 1] = "  body:"
-  for line in (visible(body:sub(1, BODY_SHOWN)) .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = "    " .. line end
+  for line in (host.visible(body:sub(1, BODY_SHOWN)) .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = "    " .. line end
   if #body > BODY_SHOWN then lines[#lines + 1] = ("    … (%d bytes)"):format(#body) end
 end
 
@@ -87,6 +87,11 @@ function M.lines(ctx, err)
   return lines
 end
 
+-- Tells people of it.
+function M.tell(ctx, err)
+  return ctx:tell(table.concat(M.lines(ctx, err), "\n"))
+end
+
 -- The document of a failure.
 function M.document(err, status)
   local json = require "moongate.json"
@@ -104,7 +109,7 @@ end
 function M.failure(ctx, raised)
   local err = M.normal(raised)
   local status = exit_status.of(err)
-  host.write_err(table.concat(M.lines(ctx, err), "\n") .. "\n")
+  M.tell(ctx, err)
   if ctx.json then
     local document = M.document(err, status)
     document.metrics = ctx.metrics

@@ -80,7 +80,7 @@ function M.session(ctx, registry)
     note = function(line) ctx:note("%s", line) end,
     stream = function(text) return ctx:stream(text) end,
     store = function() return require("moongate.store").session() end,
-    report = function(err) host.write_err(table.concat(report.lines(ctx, report.normal(err)), "\n") .. "\n") end,
+    report = function(err) report.tell(ctx, report.normal(err)) end,
   }
 end
 

@@ -1,6 +1,7 @@
 -- test.lua - `moongate test [PATHS]`: finds the files, runs each in a process of its own (cli/test/worker.lua), several
 -- at once, and reports what became of their tests, in the files' order.
 local child = require "moongate.child"
+local context = require "moongate.cli.context"
 local coverage = require "moongate.cli.test.coverage"
 local errors = require "moongate.error"
 local files = require "moongate.cli.test.files"
@@ -170,7 +171,7 @@ end
 local function writer(ctx)
   local write = ctx.json and host.write_err or host.write
   return function(s)
-    local ok, err = write(s)
+    local ok, err = write(context.safe(s))
     if not ok then error(err, 0) end
   end
 end

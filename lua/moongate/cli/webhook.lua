@@ -44,7 +44,7 @@ end
 
 -- A sender's words can't move the cursor or forge a line, and are valid UTF-8.
 local function visible(text)
-  return (safe.text(tostring(text)):gsub("[%c\127]", function(c) return ("\\x%02x"):format(c:byte()) end))
+  return host.visible(tostring(text), true)
 end
 
 -- ---- send ----

@@ -1,6 +1,7 @@
 -- output.lua - results on their way out: in the order of the prompts or as they come, gathered into pieces, written
 -- without holding anybody up, in bounded memory. For router/stream.lua only.
 
+local host = require "moongate.host"
 local scope = require "moongate.scope"
 local task = require "moongate.task"
 
@@ -48,7 +49,7 @@ function Output:_flush()
   end
   self.written = self.written + n
   local shield = scope.shield(1) -- a line that was begun is ended
-  local ok, err = self.write(text)
+  local ok, err = self.write(host.visible(text))
   if ok and not self.rest then self.out = self.out + n end
   if not ok then self.failure = err end
   scope.shield(shield)

@@ -1,6 +1,7 @@
 -- results.lua - what has come of a queue's prompts, as JSON lines in the order of the input, in memory that does not
 -- grow. For cli/work.lua.
 
+local host = require "moongate.host"
 local plain = require "moongate.plain"
 local task = require "moongate.task"
 
@@ -40,7 +41,7 @@ function M.write(queue, write, opts)
     if #parts > 0 then
       local piece = table.concat(parts, opts.json and ",\n" or "\n")
       if opts.json then piece = (results > 0 and ",\n" or "") .. piece else piece = piece .. "\n" end
-      assert(write(piece))
+      assert(write(host.visible(piece)))
       results = results + #parts
     end
     if waiting then
