@@ -4,6 +4,7 @@
 --
 -- A fault is {file, line, column, pointer, field, message, where}.
 
+local argument = require "moongate.argument"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
@@ -190,6 +191,7 @@ end
 
 -- M.read(path, {what, max_bytes}, faults) -> text without a byte order mark; or nil, and a fault. "-": standard input.
 function M.read(path, opts, faults)
+  argument.check(1, "load", path, "string", 2)
   local info = path ~= "-" and fs.stat(path)
   if info and info.type == "directory" then
     return M.add(faults, path, nil, ("is a folder; %s is a file"):format(opts.what))
@@ -233,6 +235,8 @@ local function is_json(name) return name:find("%.json$") ~= nil end
 -- M.expand(paths, faults [, wanted = function(name), expected = ".json"]) -> files. A folder stands for the files in
 -- it that are wanted, by name.
 function M.expand(paths, faults, wanted, expected)
+  argument.check(1, "load_all", paths, "table", 2)
+  for i, path in ipairs(paths) do argument.check(i, "load", path, "string", 2) end
   local files = {}
   for _, path in ipairs(paths) do
     local info = path ~= "" and path ~= "-" and fs.stat(path)

@@ -6,6 +6,7 @@
 -- A resource is {kind, args, content, etag, status, body, correlation_id, stale, age}: content is what a PUT takes
 -- and may be changed in place; the state that was read is kept apart, so that a write knows what was changed.
 
+local argument = require "moongate.argument"
 local confirm = require "moongate.gateway.confirm"
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
@@ -21,6 +22,7 @@ local queue_stage = require "moongate.gateway.queue_stage"
 local scope = require "moongate.scope"
 local script_audit = require "moongate.script_audit"
 local sealed = require "moongate.sealed"
+local suggest = require "moongate.suggest"
 local write = require "moongate.gateway.write"
 
 local M = {}
@@ -72,6 +74,7 @@ local POLICIES = { fail = true, rebase = true, overwrite = true }
 -- metrics: a registry that counts the writes; nil for none. audit, log, cache and clock (sleep, monotonic, random)
 -- have the session's for default; tests pass their own.
 function M.open(opts)
+  argument.check(1, "gateway.open", opts, "table")
   for key in pairs(opts) do
     if not OPTIONS[key] then error(("gateway.open: unknown option '%s'"):format(tostring(key)), 2) end
   end
@@ -103,6 +106,7 @@ local FOR_TESTS = { audit = true, leases = true, journal = true, store = true, c
 
 -- gateway.open as a script has it.
 function M.open_for_script(opts)
+  argument.check(1, "gateway.open", opts, "table")
   for key in pairs(opts) do
     if FOR_TESTS[key] then
       error(("gateway.open: option '%s' is for tests (moongate test)"):format(tostring(key)), 2)
@@ -114,8 +118,13 @@ end
 -- gw:kind(name) -> the declaration; raises for one that the dialect does not have.
 function Gateway:kind(name)
   if type(name) == "table" then return name end
-  return self._kinds[name]
-    or error(errors.new { code = "invalid", message = ("the dialect has no kind %q"):format(tostring(name)) }, 0)
+  if self._kinds[name] then return self._kinds[name] end
+  local names = kinds.names(self._kinds)
+  error(errors.new {
+    code = "invalid", outcome = "not_sent",
+    message = ("the dialect has no kind %q%s"):format(tostring(name), suggest.hint(tostring(name), names)),
+    hint = "kinds: " .. table.concat(names, ", "),
+  }, 0)
 end
 
 -- ---- sending ----

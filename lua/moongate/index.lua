@@ -1,6 +1,7 @@
 -- index.lua - vector-store indexes: configuration files read and checked, one index put, read back and compared.
 
 local answer = require "moongate.gateway.answer"
+local argument = require "moongate.argument"
 local diff = require "moongate.diff"
 local documents = require "moongate.documents"
 
@@ -89,6 +90,7 @@ end
 local OPTIONS = { precision = true, limits = true }
 
 local function check_options(what, opts)
+  argument.check(2, what, opts, "table?", 2)
   for key in pairs(opts or {}) do
     if not OPTIONS[key] then error(("%s: unknown option '%s'"):format(what, tostring(key)), 3) end
   end

@@ -210,17 +210,31 @@ local function folder_of(path)
   return path:match "^(.*)/[^/]*$" or "."
 end
 
+-- Whether code of the user's own runs in this process: what goes wrong may be its mistake.
+M.user_code = false
+
 -- path -> function in an environment of its own | nil, err. From here on the permissions hold, for all code.
 function M.load_script(path, globals)
+  M.user_code = true
   if path:find "^moongate/" then path = "./" .. path end -- a chunk called moongate/… is the program's own
   host.restrict(folder_of(path))
   return M.load_file(path, M.new(folder_of(path), globals))
 end
 
--- text -> function | nil, err; name as for load(). folder: for its own modules, default none
-function M.load_chunk(text, name, folder, globals)
+-- text -> function | nil, err; name as for load(). folder: for its own modules, default none. lazy: name -> function
+-- that makes the global when it is first used.
+function M.load_chunk(text, name, folder, globals, lazy)
+  M.user_code = true
   host.restrict(folder)
-  return host.load_chunk(text, name, M.new(folder, globals))
+  local env = M.new(folder, globals)
+  if lazy then
+    host.raw_setmetatable(env, { __metatable = false, __index = function(_, key)
+      local value = lazy[key] and lazy[key]()
+      if value ~= nil then rawset(env, key, value) end
+      return value
+    end })
+  end
+  return host.load_chunk(text, name, env)
 end
 
 -- The same of a script that is the program's own: what it does is what the user has asked for.

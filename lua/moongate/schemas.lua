@@ -1,6 +1,7 @@
 -- schemas.lua - the JSON Schemas that ship with the program (moongate/schemas/*.json), compiled with a project's
 -- limits in place.
 
+local argument = require "moongate.argument"
 local errors = require "moongate.error"
 local host = require "moongate.host"
 local json = require "moongate.json"
@@ -13,6 +14,7 @@ local loaded = {}
 -- M.table(schema) -> the schema as a fresh table. schema: a shipped name, or a table (returned as it is).
 function M.table(schema)
   if type(schema) == "table" then return schema end
+  argument.check(1, "schemas.table", schema, "string")
   local text = loaded[schema]
   if not text then
     text = host.embedded("moongate/schemas/" .. schema .. ".json")

@@ -3,6 +3,7 @@
 -- it. Private: whoever can require this module can open everything.
 
 local host = require "moongate.host"
+local suggest = require "moongate.suggest"
 
 local M = {}
 
@@ -27,6 +28,17 @@ local function from_outside(name, methods, mine)
   return out
 end
 
+-- A name that a handle does not have: nil, as of any table, unless it is a misspelt one.
+local function unknown(class, key, methods, fields)
+  if type(key) ~= "string" or key:find "^__" then return nil end
+  local names = {}
+  for name in pairs(methods) do names[#names + 1] = name end
+  for name in pairs(fields) do names[#names + 1] = name end
+  local near = suggest.near(key, names)
+  if not near then return nil end
+  error(("%s has no '%s' (did you mean '%s'?)"):format(class:match "[^.]+%.([^.]+)" or class, key, near), 3)
+end
+
 -- sealed.class(name, methods, fields [, close]) -> seal(object) -> its handle, always the same. fields: name -> true
 -- for a plain value, which is read anew each time; or function(object) -> value, which is asked once. What a script
 -- sets in a handle, only it sees.
@@ -38,7 +50,7 @@ function M.class(name, methods, fields, close)
     local method = outside[key]
     if method then return method end
     local field = fields[key]
-    if field == nil then return nil end
+    if field == nil then return unknown(name, key, outside, fields) end
     if field == true then return mine[handle][key] end
     local value = field(mine[handle])
     rawset(handle, key, value)

@@ -1,6 +1,7 @@
 -- template.lua - prompt templates: files read and checked, rendered, promoted to a new version, rolled back; and which
 -- variant of an experiment a subject gets.
 
+local argument = require "moongate.argument"
 local assignment = require "moongate.template.assignment"
 local check = require "moongate.template.check"
 local diff = require "moongate.diff"
@@ -28,6 +29,7 @@ M.LIMITS, M.estimate = check.LIMITS, check.estimate
 local CHECK = { limits = true, model_window = true, split = true, variant = true }
 
 local function check_options(what, opts)
+  argument.check(2, what, opts, "table?", 2)
   for key in pairs(opts or {}) do
     if not CHECK[key] then error(("%s: unknown option '%s'"):format(what, tostring(key)), 3) end
   end

@@ -2,6 +2,7 @@
 -- The receiver knows a repeated delivery by its id. A run uses run:webhook; this module is what it stands on, and for
 -- scripts that have no run.
 
+local argument = require "moongate.argument"
 local http = require "moongate.http"
 local clock = require "moongate.gateway.clock"
 local attempts = require "moongate.webhooks.attempts"
@@ -25,6 +26,7 @@ local tools = {
 }
 
 local function check(opts)
+  argument.check(1, "webhooks.send", opts, "table", 2)
   for key in pairs(opts) do
     if not OPTIONS[key] then
       local names = {}

@@ -11,6 +11,7 @@
 --
 -- A failure is raised: an error object, see docs/scripting.md.
 
+local checked = require("moongate.outcome").checked
 local definition_of = require "moongate.workflow.definition"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
@@ -212,7 +213,7 @@ function M.execute(definition, values, session)
   for _, part in ipairs { run.flags, run.args } do
     for k, v in pairs(part) do given[k] = v end
   end
-  local ok, returned = pcall(definition.run, runs.seal(run), given)
+  local ok, returned = pcall(function() return (checked(definition.run(runs.seal(run), given))) end)
   if run._scope then require("moongate.workflow.hold").release(run) end
   if not ok then error(returned, 0) end
   local outcome = outcome_of(run, definition, returned)

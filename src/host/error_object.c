@@ -162,7 +162,11 @@ static void convert_string(lua_State *L, const char *where) {
         size_t skip = pos ? pos + 2 : 0;
         moon_error_new(L, moon_code_name(MOON_ESCRIPT), s + skip, len - skip);
     }
-    if (pos)
+    static const char own[] = "moongate/";
+    if (pos && strncmp(s, own, sizeof own - 1) == 0 && where[0] && strncmp(where, own, sizeof own - 1) != 0) {
+        set_if_absent(L, "where", where, strlen(where)); /* a script called it: its line is what has to change */
+        set_if_absent(L, "raised_at", s, pos);
+    } else if (pos)
         set_if_absent(L, "where", s, pos);
     else
         set_if_absent(L, "where", where, strlen(where));

@@ -131,6 +131,11 @@ local function complete(name, kind, limits)
   return kind
 end
 
+local names_of = setmetatable({}, { __mode = "k" })
+
+-- M.names(kinds that M.load gave) -> their names, sorted.
+function M.names(loaded) return names_of[loaded] end
+
 -- M.load(dialect, overrides, limits) -> name -> kind. dialect: a name or a table; overrides: as `gateway.kinds` of a
 -- project file.
 function M.load(dialect, overrides, limits)
@@ -150,7 +155,11 @@ function M.load(dialect, overrides, limits)
     -- Schemas are compiled when a kind is first used: a start must not pay for every kind there is.
     all[name] = setmetatable({}, { __call = function() return complete(name, kind, limits) end })
   end
-  return setmetatable({}, { __index = function(t, name)
+  local kinds, names = {}, {}
+  for name in pairs(all) do names[#names + 1] = name end
+  table.sort(names)
+  names_of[kinds] = names
+  return setmetatable(kinds, { __index = function(t, name)
     local lazy = all[name]
     if lazy then
       t[name] = lazy()

@@ -2,6 +2,7 @@
 -- (camelCase), the model looked for, submitted, and its health checked. Reached through moongate.model.
 
 local answer = require "moongate.gateway.answer"
+local argument = require "moongate.argument"
 local documents = require "moongate.documents"
 local errors = require "moongate.error"
 local json = require "moongate.json"
@@ -113,6 +114,7 @@ local function load_one(path, opts, faults)
 end
 
 local function check_options(what, opts)
+  argument.check(2, what, opts, "table?", 2)
   for key in pairs(opts or {}) do
     if key ~= "limits" then error(("%s: unknown option '%s'"):format(what, tostring(key)), 3) end
   end

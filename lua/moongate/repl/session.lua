@@ -43,6 +43,7 @@ function M.new(opts)
     run = opts.run, report = opts.report, modules = module_names(), spawned = {}, renamed = {}, entries = {},
     interruptible = opts.interruptible,
   }, Session)
+  sandbox.user_code = true
   host.restrict() -- a line is a script, and so is what :load and -i take
   local env = sandbox.new(".", opts.globals)
   self.env = env

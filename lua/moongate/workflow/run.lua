@@ -11,6 +11,7 @@
 --
 -- It gets a handle (moongate.sealed): the session, the journal and the store are not in a script's reach.
 
+local checked = require("moongate.outcome").checked
 local diff = require "moongate.diff"
 local gen_ai = require "moongate.trace.gen_ai"
 local script_audit = require "moongate.script_audit"
@@ -86,8 +87,9 @@ function Run:step(name, fn, opts)
   check(type(fn) == "function", 2, "step", "function", fn)
   local n = (self._steps[name] or 0) + 1
   self._steps[name] = n
+  local function work(...) return checked(fn(...)) end
   return trace.span("step " .. name:match "^%S*", { ["moongate.step.name"] = name, ["moongate.step.number"] = n },
-    function() return self._session.step(self, name, n, fn, opts) end)
+    function() return self._session.step(self, name, n, work, opts) end)
 end
 
 -- run:read(name, fn) -> what fn returns, plain data: a look at what is there, for what is told of it later. A run that
@@ -95,8 +97,9 @@ end
 function Run:read(name, fn)
   check(type(name) == "string", 1, "read", "string", name)
   check(type(fn) == "function", 2, "read", "function", fn)
-  if not self.journal then return fn() end
-  return require("moongate.journal.steps").read(self, name, fn)
+  local function look() return checked(fn()) end
+  if not self.journal then return look() end
+  return require("moongate.journal.steps").read(self, name, look)
 end
 
 -- run:sleep(seconds): until a time that is kept: a run that is taken up again sleeps what is left of it.
