@@ -162,6 +162,11 @@ function host.use_gateway(url, client_id, client_secret) end
 ---@return moongate.error? err
 function host.audit_run(id) end
 
+---Whether the URL is plain HTTP to another machine, which neither `--allow-http` nor the project file allows.
+---@param url string
+---@return boolean
+function host.plain_http(url) end
+
 ---How a request to the URL leaves this machine: through which proxy, and why. `error`: a proxy setting can't be used, so that it would not.
 ---@param url string
 ---@return {proxy?: string, why: string, error?: moongate.error}?

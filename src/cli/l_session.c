@@ -273,6 +273,12 @@ static int l_route(lua_State *L) {
     return 1;
 }
 
+/* host.plain_http(url) -> whether it is plain HTTP to another machine, which nobody has allowed */
+static int l_plain_http(lua_State *L) {
+    lua_pushboolean(L, moon_session_plain_http(session_of(L), luaL_checkstring(L, 1)));
+    return 1;
+}
+
 /* ---- the rest ---- */
 
 /* host.cwd() -> the working directory | nil */
@@ -347,6 +353,7 @@ static const luaL_Reg funcs[] = {{"access", l_access},
                                  {"getenv", l_getenv},
                                  {"may_interrupt", l_may_interrupt},
                                  {"options", l_options},
+                                 {"plain_http", l_plain_http},
                                  {"progress", l_progress},
                                  {"project", l_project},
                                  {"route", l_route},

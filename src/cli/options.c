@@ -44,6 +44,7 @@ const struct moon_option moon_options_table[] = {
     {"allow-read", 0, MOON_OPTION_LIST, AT(allow_read), "MOONGATE_ALLOW_READ"},
     {"allow-write", 0, MOON_OPTION_LIST, AT(allow_write), "MOONGATE_ALLOW_WRITE"},
     {"allow-env", 0, MOON_OPTION_LIST, AT(allow_env), "MOONGATE_ALLOW_ENV"},
+    {"allow-http", 0, MOON_OPTION_LIST, AT(allow_http), "MOONGATE_ALLOW_HTTP"},
     {"allow-all", 0, MOON_OPTION_BOOL, AT(allow_all), "MOONGATE_ALLOW_ALL"},
     {"permission-log", 0, MOON_OPTION_STRING, AT(permission_log), "MOONGATE_PERMISSION_LOG"},
     {"max-time", 0, MOON_OPTION_DURATION, AT(max_time), "MOONGATE_MAX_TIME"},

@@ -194,6 +194,25 @@ static void from_project(struct moon_session *s, struct moon_cred_input *in) {
         in->profile = moon_project_string(s->project, "gateway", "profile");
 }
 
+/* The secret and the token are never sent in the clear by mistake: one "s" is easily left out. */
+static void refuse_plain_http(struct moon_session *s) {
+    const struct moon_credentials *c = &s->credentials;
+    const char *urls[] = {c->endpoints.api, c->endpoints.login};
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        enum moon_cred_field f = i == 1 && c->field[MOON_CRED_LOGIN_URL].data ? MOON_CRED_LOGIN_URL : MOON_CRED_REGION;
+        const char *host = strstr(urls[i], "://");
+        if (!moon_session_plain_http(s, urls[i]))
+            continue;
+        host = host ? host + 3 : urls[i];
+        moon_err_set(&s->credentials_err, MOON_EDENIED,
+                     "%.150s (from %.100s): plain HTTP would show the client secret and the token to the network; use "
+                     "https://, or --allow-http=%.*s for a network that you trust",
+                     urls[i], c->field[f].origin, (int)strcspn(host, "/"), host);
+        moon_credentials_release(&s->credentials); /* nor by a script that asks nobody */
+        return;
+    }
+}
+
 void moon_session_credentials(struct moon_session *s, const char *gateway_url, const char *client_id,
                               const char *client_secret) {
     const struct moon_options *o = s->options;
@@ -215,7 +234,8 @@ void moon_session_credentials(struct moon_session *s, const char *gateway_url, c
         in.profile = o->profile;
         from_project(s, &in);
     }
-    moon_credentials_resolve(&s->credentials, &in, &s->credentials_err);
+    if (moon_credentials_resolve(&s->credentials, &in, &s->credentials_err) == 0 && !s->simulated)
+        refuse_plain_http(s);
 }
 
 /* ---- who writes the audit log ---- */
@@ -403,8 +423,8 @@ int moon_session_open(struct moon_session *s, const struct moon_options *o, stru
         return rc;
     if ((rc = moon_loop_new(&s->loop, &s->clock, s->clock.is_virtual ? &s->vclock : NULL, err)) != 0 ||
         (rc = open_http(s, err)) != 0 || (rc = open_audit(s, err)) != 0 ||
-        (rc = moon_session_identify(s, NULL, err)) != 0 || (rc = moon_permissions_open(s, err)) != 0 ||
-        (rc = open_store(s, err)) != 0)
+        (rc = moon_session_identify(s, NULL, err)) != 0 || (rc = moon_session_check_plain_http(s, err)) != 0 ||
+        (rc = moon_permissions_open(s, err)) != 0 || (rc = open_store(s, err)) != 0)
         return rc;
     return open_host(s, err);
 }

@@ -65,6 +65,11 @@ int moon_session_fail(const struct moon_session *s, const struct moon_err *err);
 void moon_session_credentials(struct moon_session *s, const char *gateway_url, const char *client_id,
                               const char *client_secret);
 
+/* ---- plain_http.c ---- */
+/* Whether the URL is plain HTTP to another machine, and not allowed. */
+bool moon_session_plain_http(const struct moon_session *s, const char *url);
+int moon_session_check_plain_http(const struct moon_session *s, struct moon_err *err); /* MOON_EINVAL: a bad rule */
+
 /* Says in the audit log from here on who writes, at which gateway, and for which run (NULL: none). */
 int moon_session_identify(struct moon_session *s, const char *run, struct moon_err *err);
 

@@ -64,6 +64,8 @@ local globals = {
     env = "MOONGATE_ALLOW_WRITE" },
   { "allow-env", "variables of the environment that a script may use", value = "NAME", repeated = true,
     env = "MOONGATE_ALLOW_ENV" },
+  { "allow-http", "send credentials and webhooks unencrypted to HOST", value = "HOST", repeated = true,
+    env = "MOONGATE_ALLOW_HTTP" },
   { "allow-all", "allow a script everything", type = "boolean", env = "MOONGATE_ALLOW_ALL" },
   { "permission-log", "write every access to hosts, files and variables to this file, as JSON lines",
     value = "FILE", env = "MOONGATE_PERMISSION_LOG" },

@@ -170,7 +170,9 @@ local function hosts(found)
   if info.login_url ~= info.api_url then probe(found, "login host", info.login_url) end
   if date or at then clock(found, date, at) end
   if not host.options().sim then
-    for _, url in ipairs(receivers {}) do probe(found, "webhook host", url) end
+    for _, url in ipairs(receivers {}) do
+      if not host.plain_http(url) then probe(found, "webhook host", url) end
+    end
   end
 end
 
@@ -253,6 +255,8 @@ local function token(found)
   local got
   if gateway then got, err = auth.token(gateway) end
   if not got then
+    -- a connection that failed is what the login host's own line is about
+    if err.code ~= "tls" and err.code ~= "unauthorized" then err.hint = nil end
     return found:fail("token", err, err.code == "unauthorized"
       and "check the client and its secret, and that the region is theirs"
       or "see to the login host first: it was not reached, or could not answer")
@@ -275,8 +279,11 @@ local function look_at(name, hook)
     local headers, err = profile.headers(style, hook.secret, profile.new_id(style), 0, "")
     if not headers then faults[1] = ("webhooks.%s.secret: %s"):format(name, err.message) end
   end
-  if not hook.url:find "^https:" and not require("moongate.sim.webhooks").is_loopback(hook.url) then
-    warnings[#warnings + 1] = name .. " goes over plain http"
+  if host.plain_http(hook.url) then
+    faults[#faults + 1] = ("%s goes over plain HTTP to another machine, and nothing is sent so; use https://, or"
+      .. " --allow-http=HOST"):format(name)
+  elseif not hook.url:find "^https:" and not require("moongate.sim.webhooks").is_loopback(hook.url) then
+    warnings[#warnings + 1] = name .. " goes over plain HTTP"
   end
   return faults, warnings
 end
@@ -288,7 +295,7 @@ local function webhooks(found)
   for i, name in ipairs(names) do
     local faults, more = look_at(name, hooks[name])
     for _, message in ipairs(faults) do
-      found:fail("webhooks", { code = "invalid", message = message }, "set the variable, or mend the project file")
+      found:fail("webhooks", { code = "invalid", message = message }, "Set the variable, or correct the project file.")
       good = false
     end
     table.move(more, 1, #more, #warnings + 1, warnings)

@@ -82,7 +82,7 @@ function M.quoted(word)
 end
 
 local SAME_FLAGS = { "region", "login-url", "client-id", "profile", "config", "state", "audit-log", "allow-all",
-  "allow-net", "allow-read", "allow-write", "allow-env" }
+  "allow-net", "allow-read", "allow-write", "allow-env", "allow-http" }
 
 -- A flag as it was given, once or more often; nothing: none.
 local function add_flag(words, name, value)

@@ -36,7 +36,9 @@ local PROJECT = {
         content_characters = INTEGER, template_file_bytes = INTEGER,
       },
     },
-    permissions = { fields = { net = PATH_LIST, read = PATH_LIST, write = PATH_LIST, env = PATH_LIST } },
+    permissions = {
+      fields = { net = PATH_LIST, read = PATH_LIST, write = PATH_LIST, env = PATH_LIST, http = PATH_LIST },
+    },
   },
 }
 

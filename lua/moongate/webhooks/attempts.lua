@@ -5,6 +5,7 @@
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local hash = require "moongate.hash"
+local host = require "moongate.host"
 local profile = require "moongate.webhooks.profile"
 
 local M = {}
@@ -55,8 +56,20 @@ local function add_headers(headers, more)
   if not typed then headers["Content-Type"] = "application/json" end
 end
 
+-- A message in the clear can be read, and with a short key forged, by anybody on the way.
+local function plain(message)
+  if not host.plain_http(message.url) then return nil end
+  local origin = M.origin(message.url)
+  return errors.new {
+    code = "denied", outcome = "not_sent", message = origin .. ": plain HTTP to another machine is not allowed",
+    hint = ("Use https://, or --allow-http=%s for a network that you trust"):format(origin:match "//(.*)$"),
+  }
+end
+
 -- One request -> status | nil, err
 local function attempt(client, message, headers, deadline)
+  local refused = plain(message)
+  if refused then return nil, refused end
   local response, err = client:request {
     method = "POST", url = message.url, headers = headers, body = message.body, deadline = deadline,
     max_body = MAX_ANSWER, family = "webhook " .. hash.sha256(message.url):sub(1, 16),
