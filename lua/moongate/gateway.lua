@@ -17,6 +17,7 @@ local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
 local plain = require "moongate.plain"
+local plain = require "moongate.plain"
 local poll = require "moongate.gateway.poll"
 local queue_stage = require "moongate.gateway.queue_stage"
 local scope = require "moongate.scope"
@@ -229,6 +230,11 @@ function Gateway:_listed(kind, args, response)
   error(entity, 0)
 end
 
+-- A resource out of a listing's entity: it has no ETag.
+function Gateway:_entity(kind, args, entity)
+  return self:_resource(kind, args, { text = plain.write(entity), listed = true }, false)
+end
+
 function Gateway:_read(kind, args, opts)
   local path = kinds.readable(kind)
   local place = kinds.locate(kind, path, args)
@@ -253,7 +259,7 @@ function Gateway:_read(kind, args, opts)
   if response.status >= 400 then
     self._cache:put(place.path, nil)
     local entity = is_listed(kind) and self:_listed(kind, args, response)
-    return entity and self:_resource(kind, args, { text = plain.write(entity), listed = true }, false) or nil
+    return entity and self:_entity(kind, args, entity) or nil
   end
   answer.decoded(response, "GET", place.path)
   local entry = {
@@ -271,6 +277,11 @@ local READ_OPTIONS = { query = true, headers = true, deadline = true, fresh = tr
 function Gateway:get(name, args, opts)
   opts = answer.check_options("gateway:get", opts, READ_OPTIONS)
   return self:_read(self:kind(name), args, opts)
+end
+
+-- gw:from_listing(kind, args, entity) -> the resource that a listing's entity is, without a request.
+function Gateway:from_listing(name, args, entity)
+  return self:_entity(self:kind(name), args, entity)
 end
 
 -- gw:get_path(path [, {params =, …}]) -> resource, or nil. As get, on any path.
@@ -389,7 +400,7 @@ local METHODS = {
   kind = function(self, name) return sealed.copy(self:kind(name)) end,
 }
 for _, name in ipairs {
-  "get", "get_path", "request", "pages", "list", "find", "poll", "write", "confirm", "remove", "put_path", "post_path",
+  "get", "from_listing", "get_path", "request", "pages", "list", "find", "poll", "write", "confirm", "remove", "put_path", "post_path",
   "patch_path", "delete_path", "breaker",
 } do METHODS[name] = Gateway[name] end
 

@@ -568,7 +568,7 @@ static int read_clean(struct moon_reason *r, const char *type, size_t type_len, 
     if (i == len)
         return 0;
     if (len <= BODY_MAX && strchr("{[\"", s[i])) {
-        rc = moon_json_parse(&doc, s + i, len - i, NULL);
+        rc = moon_json_parse_lenient(&doc, s + i, len - i, NULL);
         if (rc == MOON_ENOMEM)
             return rc;
         if (rc == 0) {

@@ -42,6 +42,10 @@ return {
     model_health = { -- a check that the gateway makes; nothing is written
       title = "model health",
       path = "/api/v2/ai/llm-gateway/models/{modelId}/health-checks",
+      healthy = { "healthy", "ok", "up", "pass", "passed", "green", "success", "succeeded", "available", "ready" },
+      unhealthy = {
+        "unhealthy", "failed", "fail", "error", "down", "critical", "red", "degraded", "unavailable", "timeout",
+      },
       lock = "none",
       scopes = { read = "ai:llm-gateway:write" },
       family = "model",
@@ -51,6 +55,7 @@ return {
       path = "/api/v2/ai/prompt-templates/{templateId}/versions",
       item = "/api/v2/ai/prompt-templates/{templateId}/versions/{version}",
       list = "/api/v2/ai/prompt-templates/{templateId}/versions",
+      listed_by = { "version" },
       content = "*", -- GET answers what POST takes, and status, createdAt, …
       schema = "template",
       limits = { content_characters = "/properties/content/maxLength" },
@@ -58,7 +63,13 @@ return {
       create = "POST",
       holds = "/api/v2/ai/prompt-templates/{templateId}", -- one at a time changes what is live
       same = { "version" }, -- in the listing, where the version itself can't be read
-      scopes = { read = "ai:prompt-template:read", write = "ai:prompt-template:write" },
+      scopes = {
+        read = "ai:prompt-template:read", write = "ai:prompt-template:write, ai:llm-gateway:manage",
+      },
+      hints = {
+        { status = 409, pattern = "rollback",
+          hint = "End the rollback: moongate promote-template --id TEMPLATE --end-rollback" },
+      },
       family = "template",
     },
     template_rollback = {
@@ -73,6 +84,8 @@ return {
     registered_model = { -- what the gateway tells of a model, its capabilities among it
       title = "model",
       path = "/api/v2/ai/models/{modelId}",
+      list = "/api/v2/ai/models",
+      listed_by = { "id" },
       lock = "none",
       scopes = { read = "ai:models:read" },
       family = "model",

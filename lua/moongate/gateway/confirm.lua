@@ -9,7 +9,7 @@ local M = {}
 -- What of `content` is not so in `held`. Members that the gateway has added by itself are left alone.
 local function missing(kind, content, held)
   local details = {}
-  for _, c in ipairs(diff.compare(kinds.normal(kind, content), kinds.normal(kind, held))) do
+  for _, c in ipairs(diff.compare(kinds.comparable(kind, content, held), kinds.comparable(kind, held, content))) do
     if c.op ~= "add" then
       details[#details + 1] = {
         pointer = c.pointer, field = diff.path(c.pointer),

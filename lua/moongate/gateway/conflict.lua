@@ -2,6 +2,7 @@
 
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
+local kinds = require "moongate.gateway.kinds"
 
 local M = {}
 
@@ -29,14 +30,22 @@ local function who(theirs)
   return (type(name) == "string" and " by " .. name or "") .. (type(when) == "string" and " at " .. when or "")
 end
 
+-- base, theirs and ours as they are compared.
+local function sides(w, theirs)
+  local ours = w.content
+  return kinds.comparable(w.kind, w.base_content, ours), kinds.comparable(w.kind, theirs and theirs.content, ours), ours
+end
+
 -- The error of a conflict: what the base was, what they wrote, what we wanted; `lines` is that as a table for people.
 -- Notes in w what was found, for resolve.
 function M.error(w, theirs, cause)
   w.theirs, w.theirs_known = theirs, true
-  local base, content = w.base_content, theirs and theirs.content
+  local base, content = sides(w, theirs)
   local message
   if w.method == "DELETE" then
     message = ("%s has changed%s since it was read"):format(w.path, who(theirs))
+  elseif not theirs and not w.base then
+    message = ("%s can't be created (%s), and is not there when it is read"):format(w.path, tostring(cause.message))
   elseif not theirs then
     message = ("%s has been removed since it was read"):format(w.path)
   elseif not w.base then
@@ -59,7 +68,7 @@ local function rebase(w, err)
     err.hint = "--on-conflict=overwrite creates it again"
     error(err, 0)
   end
-  local merged, conflicts = diff.merge(w.base_content, w.theirs.content, w.content)
+  local merged, conflicts = diff.merge(sides(w, w.theirs))
   if not merged then
     local names = {}
     for i, c in ipairs(conflicts) do names[i] = diff.path(c.pointer) end

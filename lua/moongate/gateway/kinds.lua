@@ -2,6 +2,7 @@
 -- gateway.lua only.
 
 local errors = require "moongate.error"
+local json = require "moongate.json"
 local schemas = require "moongate.schemas"
 
 local M = {}
@@ -13,6 +14,12 @@ local FIELDS = {
   item = "string",        -- with create = "POST": template of what it creates, to read it and to look a lost answer up
   readable = "boolean",   -- false: there is nothing to read at the path
   list = "string",        -- template of the listing
+  listed_by = "table",    -- members by which an item is found in the listing, where its own path is not served
+  answer = "table",       -- JSON Pointers of a model's text in an answer; default: moongate.router.reply
+  healthy = "table",      -- words of a health check, in lower case, that say that all is well
+  unhealthy = "table",    -- … that it is not; any other word is "unknown"
+  computed = "table",     -- members that the gateway fills, by name or JSON Pointer ("*": each of a list): never
+                          -- compared, and sent back as they were read
   content = "string",     -- member of the GET answer that holds what a write takes; "*": its members that the schema
                           -- knows; default: the whole answer
   schema = "any",         -- a schema in moongate/schemas, or the schema itself (a table); default: no check
@@ -273,6 +280,74 @@ function M.normal(kind, content)
   local out = {}
   for k, v in pairs(kind.defaults) do out[k] = v end
   for k, v in pairs(content) do out[k] = v end
+  return out
+end
+
+-- ---- what the gateway fills itself ----
+
+local function drop(value, keys, n)
+  if type(value) ~= "table" then return end
+  local key = keys[n]
+  if key == "*" then
+    for _, item in pairs(value) do drop(item, keys, n + 1) end
+  elseif n == #keys then
+    value[key] = nil
+  else
+    drop(value[key], keys, n + 1)
+  end
+end
+
+local function keys_of(pointer)
+  if pointer:sub(1, 1) ~= "/" then return { pointer } end
+  local keys = {}
+  for key in pointer:gmatch "/([^/]+)" do keys[#keys + 1] = (key:gsub("~1", "/"):gsub("~0", "~")) end
+  return keys
+end
+
+-- A copy of value, without the members that a closed schema does not know and `other` does not have.
+local function pruned(value, other, schema)
+  if type(value) ~= "table" then return value end
+  other, schema = type(other) == "table" and other or {}, type(schema) == "table" and schema or {}
+  if json.is_array(value) or #value > 0 then
+    local out = json.array {}
+    for i, item in ipairs(value) do out[i] = pruned(item, other[i], schema.items) end
+    return out
+  end
+  local out, known = {}, type(schema.properties) == "table" and schema.properties or {}
+  for k, v in pairs(value) do
+    if known[k] ~= nil or schema.additionalProperties ~= false or other[k] ~= nil then
+      out[k] = pruned(v, other[k], known[k])
+    end
+  end
+  return out
+end
+
+-- M.comparable(kind, content, other) -> content as it is compared with other: defaults filled in, without what the
+-- gateway fills itself.
+function M.comparable(kind, content, other)
+  if type(content) ~= "table" then return content end
+  local out = pruned(M.normal(kind, content), other, kind.schema and schemas.table(kind.schema))
+  for _, pointer in ipairs(kind.computed or {}) do drop(out, keys_of(pointer), 1) end
+  return out
+end
+
+local function carry(to, from, keys, n)
+  if type(to) ~= "table" or type(from) ~= "table" then return end
+  local key = keys[n]
+  if key == "*" then
+    for i, item in pairs(to) do carry(item, from[i], keys, n + 1) end
+  elseif n == #keys then
+    if to[key] == nil then to[key] = from[key] end
+  else
+    carry(to[key], from[key], keys, n + 1)
+  end
+end
+
+-- M.sendable(kind, content, base) -> content with the computed members of base, the content that was read.
+function M.sendable(kind, content, base)
+  if not kind.computed or type(content) ~= "table" or type(base) ~= "table" then return content end
+  local out = pruned(content, content)
+  for _, pointer in ipairs(kind.computed) do carry(out, base, keys_of(pointer), 1) end
   return out
 end
 

@@ -29,7 +29,7 @@ function M.holds(w, theirs, content)
     return tells(theirs, content) and not (w.base and tells(theirs, w.base_content)) -- it must tell the two apart
   end
   return theirs ~= nil and content ~= nil
-    and diff.equal(kinds.normal(w.kind, theirs.content), kinds.normal(w.kind, content))
+    and diff.equal(kinds.comparable(w.kind, theirs.content, content), kinds.comparable(w.kind, content, theirs.content))
 end
 
 -- M.strong(etag) -> the form that If-Match takes. A proxy that compresses makes "1" of the gateway's into W/"1".

@@ -85,7 +85,8 @@ local function compared(w, next)
     }, 0)
   end
   if w.base and w.content ~= nil then -- a member that is absent is as good as one at its default
-    w.changes = diff.compare(kinds.normal(w.kind, w.base_content), kinds.normal(w.kind, w.content))
+    w.changes = diff.compare(kinds.comparable(w.kind, w.base_content, w.content),
+      kinds.comparable(w.kind, w.content, w.base_content))
   else
     w.changes = diff.compare(w.base_content, w.content)
   end
@@ -114,6 +115,11 @@ local function payload_hash(content)
   return hex
 end
 
+-- What goes out: the content, and what the gateway fills itself as it was read.
+local function sendable(w)
+  return kinds.sendable(w.kind, w.content, w.base_content)
+end
+
 local run_stages
 
 local function resolved(w, next)
@@ -123,7 +129,7 @@ local function resolved(w, next)
   if not (errors.is(err) and err.code == "conflict" and w.theirs_known) then error(err, 0) end
   if w.on_conflict == "fail" or w.round >= MAX_ROUNDS then error(err, 0) end
   conflict.resolve(w, err) -- sets base and content anew, or raises
-  w.payload_hash = payload_hash(w.content)
+  w.payload_hash = payload_hash(sendable(w))
   w.round = w.round + 1
   return run_stages(w)
 end
@@ -331,7 +337,7 @@ local function sent(w)
   precondition(w, headers)
   local left = w.deadline - w.gw.clock.monotonic()
   local response = w.gw:_send({
-    method = w.method, path = w.template, params = w.params, query = w.query, headers = headers, json = w.content,
+    method = w.method, path = w.template, params = w.params, query = w.query, headers = headers, json = sendable(w),
     family = w.kind.family, idempotency_key = w.idempotency_key, idempotent = w.idempotent,
     deadline = math.max(left, 0.001),
   }, w.kind, "write")
@@ -433,7 +439,7 @@ function M.run(gw, kind, args, opts)
     w.base_content = gw:_original(w.base)
     if w.content == nil and w.method ~= "DELETE" then w.content = w.base.content end
   end
-  w.payload_hash = payload_hash(w.content)
+  w.payload_hash = payload_hash(sendable(w))
   if kind.same and w.job.before and type(w.content) == "table" then
     job.note_before(w, find.ids((find.matches(gw, kind, args, w.content, w.job.before))))
   end

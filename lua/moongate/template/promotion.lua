@@ -12,32 +12,49 @@ local function place_of(template_id, version)
   return { templateId = template_id, version = version }
 end
 
--- template.versions(gateway, template id) -> what the gateway tells of each version, in its order; empty when there is
--- no such template.
+-- Statuses of a listing that is not there or not served; also of a template that has no version yet.
+local NOT_SERVED = { [404] = true, [405] = true, [501] = true }
+
+-- template.versions(gateway, template id) -> what the gateway tells of each version, in its order, empty when there is
+-- no such template; and whether the listing answered.
 function M.versions(gateway, template_id)
-  local list = json.array {}
+  local versions = json.array {}
   local ok, err = pcall(function()
     for page in gateway:list("template_version", { templateId = template_id }, { page_size = 100 }) do
       local entities = answer.entities(page)
-      table.move(entities, 1, #entities, #list + 1, list)
+      table.move(entities, 1, #entities, #versions + 1, versions)
     end
   end)
-  if not ok and not (errors.is(err) and err.status == 404) then error(err, 0) end
-  return list
+  if not ok and not (errors.is(err) and NOT_SERVED[err.status]) then error(err, 0) end
+  return versions, ok
+end
+
+-- The version as a resource: as the listing has it when that holds its content, else as its own path says.
+local function version_of(gateway, template_id, state)
+  local place = place_of(template_id, state.version)
+  if type(state.content) == "string" then return gateway:from_listing("template_version", place, state) end
+  return gateway:get("template_version", place)
 end
 
 -- template.look(gateway, template id, version | nil) -> {versions, live = resource | nil, rollback = whether a rollback
 -- is active, version = resource | nil}: what the gateway holds of a template.
 function M.look(gateway, template_id, version)
-  local seen = { versions = M.versions(gateway, template_id), rollback = false }
-  for _, state in ipairs(seen.versions) do
+  local versions, listed = M.versions(gateway, template_id)
+  local seen, there = { versions = versions, rollback = false }, nil
+  for _, state in ipairs(versions) do
     local status = type(state.status) == "string" and state.status:upper()
     if status == "LIVE" and type(state.version) == "string" then
-      seen.live = gateway:get("template_version", place_of(template_id, state.version))
+      seen.live = version_of(gateway, template_id, state)
       seen.rollback = state.rollbackDirective == true
     end
+    if version and state.version == version then there = state end
   end
-  seen.version = version and gateway:get("template_version", place_of(template_id, version)) or nil
+  if there then
+    seen.version = version_of(gateway, template_id, there)
+      or gateway:from_listing("template_version", place_of(template_id, version), there)
+  elseif version and not listed then
+    seen.version = gateway:get("template_version", place_of(template_id, version))
+  end
   return seen
 end
 
@@ -45,7 +62,9 @@ local function conflict(message, hint)
   error(errors.new { code = "conflict", outcome = "not_sent", message = message, hint = hint }, 0)
 end
 
-local ROLLED_BACK = "promotions are open again after promote-template --end-rollback"
+local function rolled_back(template_id)
+  return ("End the rollback first: moongate promote-template --id %s --end-rollback"):format(template_id)
+end
 
 -- Raises when what is there now forbids what is wanted.
 local function refuse_promotion(seen, document)
@@ -59,7 +78,7 @@ local function refuse_promotion(seen, document)
   end
   if seen.rollback then
     conflict(("%s is rolled back to %s: promotions are blocked"):format(document.templateId,
-      seen.live.content.version), ROLLED_BACK)
+      seen.live.content.version), rolled_back(document.templateId))
   end
 end
 
@@ -83,8 +102,8 @@ local function write(gateway, document, opts)
     })
   if not ok then
     if errors.is(result) and result.status == 409 and result.code == "conflict" then
-      local code = tostring(result.gateway_code):lower()
-      result.hint = code:find("rollback") and ROLLED_BACK
+      local said = (tostring(result.gateway_code) .. " " .. tostring(result.message)):lower()
+      result.hint = said:find "rollback" and rolled_back(document.templateId)
         or "look at what the gateway holds (--dry-run); a version that is there is never changed"
     end
     error(result, 0)
@@ -151,7 +170,7 @@ function M.rollback(gateway, document, seen, opts)
   if seen.rollback and seen.live.content.version == document.version then
     return { status = "unchanged", attempts = 0 }
   elseif seen.rollback then
-    conflict(("%s is rolled back to %s already"):format(document.templateId, seen.live.content.version), ROLLED_BACK)
+    conflict(("%s is rolled back to %s already"):format(document.templateId, seen.live.content.version), rolled_back(document.templateId))
   end
   return write(gateway, document, { audit_id = opts and opts.audit_id, base = seen.version })
 end
