@@ -28,13 +28,35 @@ end
 
 -- ---- capabilities ----
 
+-- The capabilities of an item's model: what the user gives, else what the gateway says. A gateway that says nothing of
+-- models is no obstacle: it checks the configuration itself.
+local function look_up(run, item, given)
+  if given then
+    item.capabilities = given(item.config.model_id) or {}
+    return
+  end
+  local ok, found, untold = pcall(configuration.capabilities, run.gateway, item.config.model_id)
+  if not ok and not errors.is(found) then error(found, 0) end
+  if untold then
+    run.log.warn("%s: the gateway does not tell the capabilities of model %s: they are not checked (--capabilities)",
+      item.name, item.config.model_id)
+    item.capabilities = {}
+  elseif ok then
+    item.capabilities = found or false
+  else
+    if found.status == 403 then
+      found.hint = (found.hint and found.hint .. " " or "") .. "Or give the capabilities: --capabilities FILE."
+    end
+    item.failure = found
+  end
+end
+
 -- Reads them for every item and checks all; raises all faults. What could not be read is that item's own failure.
-local function survey(run, items, concurrency)
+local function survey(run, items, args)
   local progress = run:progress(#items, "models")
-  assert(task.map(items, concurrency, function(item)
-    local ok, found = pcall(configuration.capabilities, run.gateway, item.config.model_id)
-    if not ok and not errors.is(found) then error(found, 0) end
-    if ok then item.capabilities = found or false else item.failure = found end
+  local given = args.capabilities and configuration.load_capabilities(args.capabilities)
+  assert(task.map(items, args.concurrency, function(item)
+    look_up(run, item, given)
     progress.advance(1, item.name .. ": capabilities")
     return true
   end))
@@ -50,20 +72,32 @@ local function confirm(run, config, entry, result)
     action = "configuration_confirm", fields = { audit_id = result.audit_id, model_id = entry.model_id },
     read = function() return configuration.confirm(run.gateway, config, result) end,
   })
-  if ok then return { etag = now.etag } end
+  if ok then return { etag = now.etag, unread = now.unread } end
   if not errors.is(now) then error(now, 0) end
   return workflow.error_data(now)
 end
 
+-- -> the live configuration or nil; and whether it is written without having been read.
+local function read_live(run, args, item)
+  if args.no_read then return nil, true end
+  local live, unserved = configuration.get(run.gateway, item.config)
+  if not unserved then return live, false end
+  if args.check then error(unserved, 0) end
+  run.log.warn("%s: the gateway does not serve configurations for reading (%s): it is written without comparing",
+    item.name, tostring(unserved.message))
+  return nil, true
+end
+
 local function apply(run, args, item, entry)
   if item.failure then error(item.failure, 0) end
-  local live = configuration.get(run.gateway, item.config)
+  local live, blind = read_live(run, args, item)
   local result, doubt = run:step("put " .. entry.name, function()
     local result = configuration.put(run.gateway, item.config, live, {
-      audit_id = item.audit_id, dry_run = args.check or nil,
+      audit_id = item.audit_id, dry_run = args.check or nil, unconditional = blind or nil,
     })
     batch.note(entry, result)
-    return result, CHANGED[result.status] and confirm(run, result.content, entry, result) or nil
+    if not CHANGED[result.status] then return result end
+    return result, blind and { unread = true } or confirm(run, result.content, entry, result)
   end, {
     -- It is in force, whatever reading it back says.
     webhook = function(result)
@@ -79,7 +113,7 @@ local function apply(run, args, item, entry)
   if not CHANGED[result.status] then return end
   entry.audit_id, entry.compliance_mode = result.audit_id, result.content.compliance_mode
   if doubt.code then error(errors.new(doubt), 0) end
-  entry.confirmed, entry.etag = true, doubt.etag or entry.etag
+  entry.confirmed, entry.etag = not doubt.unread, doubt.etag or entry.etag
 end
 
 -- ---- what is counted and recorded of it ----
@@ -202,6 +236,8 @@ return workflow.define {
   flags = {
     { "only", "the configurations of these names alone, separated by commas", repeated = true, value = "NAMES" },
     { "check", "compare and write nothing; exit status 8 when something differs", type = "boolean" },
+    { "capabilities", "what the models can do (JSON), instead of asking the gateway", value = "FILE" },
+    { "no-read", "write without reading what is live before or after", type = "boolean" },
     { "on-conflict", "what to do when somebody else wrote meanwhile", choices = { "fail", "rebase", "overwrite" },
       default = "fail" },
     { "concurrency", "configurations worked on at once", type = "integer", min = 1, max = 256, default = 4,
@@ -215,10 +251,13 @@ return workflow.define {
   },
   permissions = { read = { "." } },  -- and the files that the user names, wherever they are
   run = function(run, args)
+    if args.check and args.no_read then
+      error(errors.new { code = "usage", message = "--check compares with what is live: --no-read has no meaning" }, 0)
+    end
     local items = configuration.load_all(args.config, { only = names_in(args.only) })
     if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end
     if not args.check then run:hold(places(items)) end
-    survey(run, items, args.concurrency)
+    survey(run, items, args)
     local entries = batch.map(run, items, {
       noun = "configurations", concurrency = args.concurrency, changed = CHANGED,
       name = function(entry) return entry.name end,

@@ -30,11 +30,12 @@ local function confirm(run, entry, result)
     action = "index_confirm", fields = { indexId = entry.index_id, vector_store_id = entry.vector_store_id },
     read = function() return index.confirm(run.gateway, run.flags, result.content, result) end,
   })
-  return { status = now.status, updated_at = type(now.body) == "table" and now.body.updatedAt or nil, etag = now.etag }
+  local body = type(now.body) == "table" and now.body or {}
+  return { status = now.status, updated_at = body.updatedAt, etag = now.etag, unread = now.unread }
 end
 
 local function note_confirmed(entry, seen)
-  entry.confirmed, entry.etag = true, seen.etag or entry.etag
+  entry.confirmed, entry.etag = not seen.unread, seen.etag or entry.etag
   entry.index_status = seen.status or entry.index_status
   entry.last_update = seen.updated_at or entry.last_update
 end

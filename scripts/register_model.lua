@@ -96,15 +96,18 @@ local function check_health(m)
   local ok, health = pcall(model.check_health, m.run.gateway, m.entry.model_id)
   if not ok then
     if not errors.is(health) then error(health, 0) end
-    m.entry.health = { status = "UNKNOWN" }
+    m.entry.health = { status = "UNKNOWN", verdict = "unknown" }
     return health
   end
-  m.entry.health = { status = health.status, id = health.id }
+  m.entry.health = { status = health.status, id = health.id, verdict = health.verdict, message = health.message }
   if health.healthy then return end
-  m.state = m.state or "UNHEALTHY"
+  m.state = m.state or health.verdict == "unhealthy" and "UNHEALTHY" or "HEALTH_UNKNOWN"
   return errors.new {
-    code = "verify", message = ("the gateway's health check says %s"):format(health.status),
-    correlation_id = health.correlation_id,
+    code = "verify", correlation_id = health.correlation_id, message = ("the gateway's health check says %s%s"):format(
+      health.status == "UNKNOWN" and "nothing that is known" or health.status,
+      health.message and ": " .. health.message or ""),
+    hint = health.verdict == "unknown"
+      and "Name the words that mean healthy in the project file: gateway.kinds.model_health.healthy." or nil,
   }
 end
 
@@ -257,12 +260,16 @@ local function places(items)
   return list
 end
 
--- The models that are registered already; without a right to see them only where duplicates are allowed.
-local function listed(run, args)
+-- Answers of a gateway that does not let its models be listed.
+local UNLISTED = { [403] = true, [404] = true, [405] = true, [501] = true }
+
+-- The models that are registered already; none where they can't be listed: the gateway itself refuses duplicates, or
+-- takes them.
+local function listed(run)
   local ok, list = pcall(model.listed, run.gateway)
   if ok then return list end
-  if not (args.allow_duplicate_name and errors.is(list) and list.status == 403) then error(list, 0) end
-  run.log.warn("the models that are registered already can't be seen: %s", tostring(list.message))
+  if not (errors.is(list) and UNLISTED[list.status]) then error(list, 0) end
+  run.log.warn("the models can't be listed (%s): duplicates are not looked for", tostring(list.message))
   return {}
 end
 
@@ -309,7 +316,7 @@ return workflow.define {
     for i, item in ipairs(items) do urls[i] = item.registration.endpointUrl end
     local token_for = endpoint.tokens(run, args.synthetic and urls or {}, args.token_origin)
     run:hold(places(items))
-    args.listed = listed(run, args)
+    args.listed = listed(run)
     local entries = batch.map(run, items, {
       noun = "models", concurrency = args.concurrency, changed = CHANGED,
       name = function(entry) return entry.name end,

@@ -79,7 +79,14 @@ local function route_one(run, r, args)
   local webhooks = tell(run, r, summary)
   note_table(run, r)
   if not ok then error(result, 0) end
-  result.models, result.webhooks, result.text = r.models:data(), webhooks, result.output
+  if result.warning then
+    run:report(errors.new {
+      code = "protocol", warning = true, message = result.warning, method = "POST",
+      path = run.gateway:kind("prompt").path, correlation_id = result.correlation_id,
+    })
+  end
+  result.models, result.webhooks = r.models:data(), webhooks
+  result.text = result.output or type(result.raw) == "string" and result.raw or json.encode(result.raw) or ""
   return result
 end
 

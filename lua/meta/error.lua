@@ -57,6 +57,7 @@ local errors = {}
 ---@field outcome? "not_sent"|"refused"|"unknown"|"final"
 ---@field hint? string what to do next
 ---@field where? string "file:line" of the script, or a JSON Pointer
+---@field warning? boolean shown as a warning, not as an error (run:report)
 ---@field value? any what was raised, when it was neither a string nor an error object
 ---@field traceback? string with -v
 ---@field [string] any what else whoever made it has to say

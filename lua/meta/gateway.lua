@@ -74,7 +74,15 @@ function handle:kind(name) end
 ---@param args table what names it: {vectorStoreId = , indexId = }
 ---@param options? moongate.gateway.read_options
 ---@return moongate.gateway.resource? resource nil: there is none
+---@return boolean? unserved neither its path nor its listing is served
 function handle:get(kind, args, options) end
+
+---A resource out of what a listing holds of it, without a request. It has no ETag.
+---@param kind string
+---@param args table what names it
+---@param entity table as the listing has it
+---@return moongate.gateway.resource resource
+function handle:from_listing(kind, args, entity) end
 
 ---Reads from any path.
 ---@param path string

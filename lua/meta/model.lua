@@ -49,7 +49,8 @@ function model.register(gateway, registration, options) end
 
 ---@param gateway moongate.gateway.handle
 ---@param model_id string
----@return {status: string, id: string, healthy: boolean} health
+---@return {status: string, verdict: "healthy"|"unhealthy"|"unknown", healthy: boolean, id: string?, message: string?} health
+---  status: the gateway's word; healthy is what the dialect's kind model_health names so
 function model.check_health(gateway, model_id) end
 
 ---@class moongate.model.test_options
@@ -89,7 +90,12 @@ function configuration.load_all(paths, options) end
 ---@param gateway moongate.gateway.handle
 ---@param model_id string
 ---@return {name: string?, max_context_window: integer?, restricted_safety_filters: string[]?}? capabilities nil: no such model
+---@return boolean? untold the gateway tells nothing of models
 function configuration.capabilities(gateway, model_id) end
+
+---@param source string a file, or JSON: one object of capabilities for all models, one for each id, or a list of models
+---@return fun(model_id: string): table? lookup
+function configuration.load_capabilities(source) end
 
 ---@param config table
 ---@param capabilities table?

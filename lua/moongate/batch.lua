@@ -97,13 +97,14 @@ function M.confirm(run, entry, opts)
   if not ok and not errors.is(now) then error(now, 0) end
   local err = not ok and now or nil
   local event = {
-    action = opts.action, status = not err and "confirmed" or err.code == "verify" and "mismatch" or "failed",
+    action = opts.action,
+    status = not err and (now.unread and "unread" or "confirmed") or err.code == "verify" and "mismatch" or "failed",
     error_code = err and err.code or nil, error_message = err and err.message or nil,
   }
   for name, value in pairs(opts.fields) do event[name] = value end
   assert(run.audit.event(event))
   if err then error(err, 0) end
-  entry.confirmed, entry.etag = true, now.etag or entry.etag
+  entry.confirmed, entry.etag = not now.unread, now.etag or entry.etag
   return now
 end
 

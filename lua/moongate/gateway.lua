@@ -17,7 +17,6 @@ local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
 local plain = require "moongate.plain"
-local plain = require "moongate.plain"
 local poll = require "moongate.gateway.poll"
 local queue_stage = require "moongate.gateway.queue_stage"
 local scope = require "moongate.scope"
@@ -219,14 +218,14 @@ end
 local NO_ITEM = { 404, 405, 501 }
 
 local function is_listed(kind)
-  return kind.create == "POST" and kind.item ~= nil and kind.list ~= nil and kind.same ~= nil
+  return kind.list ~= nil and kind.listed_by ~= nil
 end
 
--- What the listing has of it, or nil. response: to the look at its own path.
+-- What the listing has of it, or nil; nil, true when it is not served either. response: to the look at its own path.
 function Gateway:_listed(kind, args, response)
   local ok, entity = pcall(find.one, self, kind, args)
   if ok then return entity end
-  if response.status == 404 and errors.is(entity) and entity.status == 404 then return nil end
+  if response.status == 404 and errors.is(entity) and entity.status == 404 then return nil, true end
   error(entity, 0)
 end
 
@@ -258,8 +257,9 @@ function Gateway:_read(kind, args, opts)
   self._unread[place.path] = nil
   if response.status >= 400 then
     self._cache:put(place.path, nil)
-    local entity = is_listed(kind) and self:_listed(kind, args, response)
-    return entity and self:_entity(kind, args, entity) or nil
+    if not is_listed(kind) then return nil end
+    local entity, unserved = self:_listed(kind, args, response)
+    return entity and self:_entity(kind, args, entity) or nil, unserved
   end
   answer.decoded(response, "GET", place.path)
   local entry = {
@@ -273,7 +273,8 @@ end
 local READ_OPTIONS = { query = true, headers = true, deadline = true, fresh = true, params = true, for_write = true }
 
 -- gw:get(kind, args [, {fresh = never from the cache, deadline, query, headers, for_write}]) -> resource, or nil when
--- there is none (404). for_write: a write is to build on it; with --queue, nil also when it can't be told.
+-- there is none (404); nil, true where its listing is not served either. for_write: a write is to build on it; with
+-- --queue, nil also when it can't be told.
 function Gateway:get(name, args, opts)
   opts = answer.check_options("gateway:get", opts, READ_OPTIONS)
   return self:_read(self:kind(name), args, opts)
@@ -400,8 +401,8 @@ local METHODS = {
   kind = function(self, name) return sealed.copy(self:kind(name)) end,
 }
 for _, name in ipairs {
-  "get", "from_listing", "get_path", "request", "pages", "list", "find", "poll", "write", "confirm", "remove", "put_path", "post_path",
-  "patch_path", "delete_path", "breaker",
+  "get", "from_listing", "get_path", "request", "pages", "list", "find", "poll", "write", "confirm", "remove",
+  "put_path", "post_path", "patch_path", "delete_path", "breaker",
 } do METHODS[name] = Gateway[name] end
 
 seal = sealed.class("moongate.gateway.handle", METHODS, {

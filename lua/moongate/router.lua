@@ -111,7 +111,7 @@ function M.open(opts)
     audit = opts.audit or sealed.open(gateway).audit,
     schema = prompt.schema(opts.limits), _client = sealed.open(gateway)._client,
     _send_by = sealed.open(gateway)._send_by,
-    _scope = kind.scopes and kind.scopes.write,
+    _scope = kind.scopes and kind.scopes.write, _answer = kind.answer,
   }, RouterMeta)
   for _, part in ipairs { OWN_METADATA, opts.metadata or {} } do
     for name, value in pairs(part) do self.metadata[name] = value end
@@ -159,6 +159,7 @@ end
 -- model's failure, with the result in err.result.
 function Router:route(given)
   local began = monotonic()
+  self._warned = true -- the caller has it in the result
   self:prepare()
   local document = given
   if type(given) == "table" then

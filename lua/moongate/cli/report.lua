@@ -87,7 +87,8 @@ function M.lines(ctx, err)
   local message = visible(tostring(err.message or err.code))
   local where = M.where(err)
   if where and not message:find(where, 1, true) then message = where .. ": " .. message end
-  local lines = { ("moongate: %s%s"):format(ctx:paint(2, "red", "error: "), message) }
+  local label = err.warning and ctx:paint(2, "yellow", "warning: ") or ctx:paint(2, "red", "error: ")
+  local lines = { ("moongate: %s%s"):format(label, message) }
   local request = request_line(err)
   if request then lines[#lines + 1] = "  " .. visible(request) end
   for _, detail in ipairs(type(err.details) == "table" and err.details or {}) do

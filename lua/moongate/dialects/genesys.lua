@@ -55,14 +55,14 @@ return {
       path = "/api/v2/ai/prompt-templates/{templateId}/versions",
       item = "/api/v2/ai/prompt-templates/{templateId}/versions/{version}",
       list = "/api/v2/ai/prompt-templates/{templateId}/versions",
-      listed_by = { "version" },
+      listed_by = { version = "version" },
       content = "*", -- GET answers what POST takes, and status, createdAt, …
       schema = "template",
       limits = { content_characters = "/properties/content/maxLength" },
       lock = "none",
       create = "POST",
       holds = "/api/v2/ai/prompt-templates/{templateId}", -- one at a time changes what is live
-      same = { "version" }, -- in the listing, where the version itself can't be read
+      same = { "version" },
       scopes = {
         read = "ai:prompt-template:read", write = "ai:prompt-template:write, ai:llm-gateway:manage",
       },
@@ -85,7 +85,7 @@ return {
       title = "model",
       path = "/api/v2/ai/models/{modelId}",
       list = "/api/v2/ai/models",
-      listed_by = { "id" },
+      listed_by = { id = "modelId" },
       lock = "none",
       scopes = { read = "ai:models:read" },
       family = "model",

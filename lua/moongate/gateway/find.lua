@@ -79,11 +79,18 @@ function M.ids(matches)
   return ids
 end
 
--- M.one(gw, kind, args) -> the listed resource that args name by their own members (the version of a template), or nil.
+local function is_named(kind, resource, args)
+  for member, argument in pairs(kind.listed_by) do
+    if tostring(resource[member]) ~= tostring(args[argument]) then return false end
+  end
+  return true
+end
+
+-- M.one(gw, kind, args) -> the listed resource that args name (the version of a template), or nil.
 function M.one(gw, kind, args)
   for page in gw:list(kind, args, { page_size = 100 }) do
     for _, resource in ipairs(answer.entities(page)) do
-      if named_alike(kind, resource, args) then return resource end
+      if is_named(kind, resource, args) then return resource end
     end
   end
 end

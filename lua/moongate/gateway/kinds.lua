@@ -14,7 +14,8 @@ local FIELDS = {
   item = "string",        -- with create = "POST": template of what it creates, to read it and to look a lost answer up
   readable = "boolean",   -- false: there is nothing to read at the path
   list = "string",        -- template of the listing
-  listed_by = "table",    -- members by which an item is found in the listing, where its own path is not served
+  listed_by = "table",    -- {member of a listed resource = parameter of the path}: finds one in the listing where its
+                          -- own path is not served
   answer = "table",       -- JSON Pointers of a model's text in an answer; default: moongate.router.reply
   healthy = "table",      -- words of a health check, in lower case, that say that all is well
   unhealthy = "table",    -- … that it is not; any other word is "unknown"
@@ -217,10 +218,8 @@ end
 
 -- M.hint(kind, err) -> the kind's hint for this refusal, or nil.
 function M.hint(kind, err)
-  for _, rule in ipairs(err.status and kind and kind.hints or {}) do
-    if (not rule.status or rule.status == err.status) and words_of(err):find(rule.pattern or "") then
-      return rule.hint
-    end
+  for _, rule in ipairs(kind and kind.hints or {}) do
+    if M.matches({ rule }, err) then return rule.hint end
   end
 end
 

@@ -64,17 +64,6 @@ function M.pages(gw, path, opts, kind)
   end
 end
 
--- M.entities(page) -> what a page lists: its member entities, or another of that sense, or the page itself.
-function M.entities(page)
-  if type(page) ~= "table" then return {} end
-  if json.is_array(page) then return page end
-  for _, name in ipairs { "entities", "items", "data", "results", "models", "versions" } do
-    local list = page[name]
-    if type(list) == "table" and (json.is_array(list) or #list > 0) then return list end
-  end
-  return {}
-end
-
 -- M.of_kind(gw, kind, args, opts) -> iterator over the pages of a kind's listing.
 function M.of_kind(gw, kind, args, opts)
   if not kind.list then error(("gateway:list: kind '%s' has no listing"):format(kind.name), 3) end

@@ -379,6 +379,7 @@ assert(STAGES[#STAGES - 3] == recorded)
 local function complete(w, result)
   result.changes, result.content, result.payload_hash = w.changes, w.content, w.payload_hash
   result.latency_ms, result.audit_seq, result.attempts = w.latency_ms or 0, w.audit_seq, result.attempts or 0
+  result.based = w.base ~= nil or nil
   result.rebased, result.overwrote, result.stale = w.rebased, w.overwrote, w.base and w.base.stale or nil
   return result
 end

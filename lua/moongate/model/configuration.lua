@@ -3,6 +3,7 @@
 
 local answer = require "moongate.gateway.answer"
 local documents = require "moongate.documents"
+local errors = require "moongate.error"
 local files = require "moongate.model.configuration_files"
 local hash = require "moongate.hash"
 local json = require "moongate.json"
@@ -30,18 +31,72 @@ end
 
 -- ---- what a model can do ----
 
--- M.capabilities(gateway, model_id) -> {name, max_context_window, restricted_safety_filters}, a field that the gateway
--- does not tell being nil; or nil when it does not know the model.
-function M.capabilities(gateway, model_id)
-  local found = gateway:get("registered_model", { modelId = model_id }, { fresh = not gateway.queue })
-  if not found then return nil end
-  local body = documents.is_object(found.body) and found.body or {}
+local function list_of(value)
+  return type(value) == "table" and (json.is_array(value) or #value > 0) and value or nil
+end
+
+-- What a document says of a model: in its member capabilities, or at its top level.
+local function capabilities_of(body)
+  body = documents.is_object(body) and body or {}
   local told = documents.is_object(body.capabilities) and body.capabilities or {}
+  local function get(name, other) return told[name] or told[other] or body[name] or body[other] end
+  local window = get("max_context_window", "maxContextWindow")
   return {
     name = type(body.name) == "string" and body.name or nil,
-    max_context_window = math.type(told.max_context_window) and math.tointeger(told.max_context_window) or nil,
-    restricted_safety_filters = json.is_array(told.restricted_safety_filters) and told.restricted_safety_filters or nil,
+    max_context_window = math.type(window) and math.tointeger(window) or nil,
+    restricted_safety_filters = list_of(get("restricted_safety_filters", "restrictedSafetyFilters")),
   }
+end
+
+-- Statuses of a path that the gateway does not serve.
+local NOT_SERVED = { [405] = true, [501] = true }
+
+-- M.capabilities(gateway, model_id) -> {name, max_context_window, restricted_safety_filters}, a field that the gateway
+-- does not tell being nil; nil when it does not know the model; nil, true when it tells nothing of models. Read from
+-- the model's own path, else from the listing.
+function M.capabilities(gateway, model_id)
+  local ok, found, unserved = pcall(gateway.get, gateway, "registered_model", { modelId = model_id },
+    { fresh = not gateway.queue })
+  if not ok then
+    local listing = errors.is(found) and found.path == gateway:kind("registered_model").list
+    if errors.is(found) and (NOT_SERVED[found.status] or found.status == 403 and listing) then return nil, true end
+    error(found, 0)
+  end
+  if not found then return nil, unserved end
+  return capabilities_of(found.body)
+end
+
+local function is_capabilities(value)
+  if not documents.is_object(value) then return false end
+  local c = capabilities_of(value)
+  return c.max_context_window ~= nil or c.restricted_safety_filters ~= nil
+end
+
+-- M.load_capabilities(path or JSON text) -> function(model_id) -> capabilities | nil. One object for all models, an
+-- object of one for each id, or a list of models with their ids. Raises "invalid".
+function M.load_capabilities(source)
+  local faults = {}
+  local inline = source:find "^%s*[{%[]"
+  local text = inline and source or documents.read(source, { what = "capabilities", max_bytes = 1 << 20 }, faults)
+  local shown = inline and "--capabilities" or source
+  local document = text and documents.decode(shown, text, faults)
+  if document == nil then documents.raise(faults) end
+  if is_capabilities(document) and not document.id then
+    local all = capabilities_of(document)
+    return function() return all end
+  end
+  local by_id = {}
+  local models = list_of(document) or documents.is_object(document) and list_of(document.entities)
+    or documents.is_object(document) and document.id and { document }
+  for key, value in pairs(models or documents.is_object(document) and document or {}) do
+    local id = models and documents.is_object(value) and value.id or key
+    if is_capabilities(value) then by_id[tostring(id):lower()] = capabilities_of(value) end
+  end
+  if next(by_id) == nil then
+    documents.add(faults, shown, nil, "holds no max_context_window or restricted_safety_filters, by id or for all")
+    documents.raise(faults)
+  end
+  return function(model_id) return by_id[model_id:lower()] end
 end
 
 -- M.cross_faults(config, capabilities | nil) -> list of {pointer, message}: what of config the model can't do.
@@ -110,9 +165,17 @@ function M.place(config)
   return { modelId = config.model_id }
 end
 
--- M.get(gateway, config) -> the live configuration as a resource, or nil when the model has none.
+-- M.get(gateway, config) -> the live configuration as a resource, or nil when the model has none; nil, and the error
+-- when the gateway does not serve it for reading (405, 501).
 function M.get(gateway, config)
-  return gateway:get("model_configuration", M.place(config), { fresh = not gateway.queue, for_write = true })
+  local ok, live = pcall(gateway.get, gateway, "model_configuration", M.place(config),
+    { fresh = not gateway.queue, for_write = true })
+  if ok then return live end
+  if errors.is(live) and NOT_SERVED[live.status] then return nil, live end
+  if errors.is(live) and live.status == 403 then
+    live.hint = (live.hint and live.hint .. " " or "") .. "Or write without reading: --no-read."
+  end
+  error(live, 0)
 end
 
 -- M.put(gateway, config, live [, opts of gateway:write, and audit_id]) -> the result of gateway:write, with audit_id

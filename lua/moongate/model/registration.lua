@@ -5,7 +5,9 @@ local answer = require "moongate.gateway.answer"
 local argument = require "moongate.argument"
 local documents = require "moongate.documents"
 local errors = require "moongate.error"
+local http = require "moongate.http"
 local json = require "moongate.json"
+local kinds = require "moongate.gateway.kinds"
 
 local M = {}
 
@@ -205,10 +207,32 @@ end
 
 -- ---- health ----
 
-local SICK = { unhealthy = true, failed = true, fail = true, error = true, down = true, critical = true }
+-- Members that may hold the word of a health check, or yes or no.
+local WORDS = { "status", "health", "state", "healthStatus", "result", "outcome", "healthy", "ok", "passed", "success" }
 
--- M.check_health(gateway, model_id) -> {status = the gateway's word, id, healthy = true | false}. Raises when there is
--- no answer. A check that has only begun counts as healthy so far.
+-- The gateway's word for the health: a text; "" where it has none.
+local function word_of(body, text)
+  if type(body) == "string" then return body end
+  if type(body) ~= "table" then return body == nil and text or "" end
+  for _, name in ipairs(WORDS) do
+    local word = body[name]
+    if type(word) == "table" then word = word.status or word.state end
+    if type(word) == "string" and word ~= "" then return word end
+    if type(word) == "boolean" then return word and "HEALTHY" or "UNHEALTHY" end
+  end
+  return ""
+end
+
+local function is_one_of(word, list)
+  for _, known in ipairs(list or {}) do
+    if word == known:lower() then return true end
+  end
+  return false
+end
+
+-- M.check_health(gateway, model_id) -> {status = the gateway's word or "UNKNOWN", verdict = "healthy" | "unhealthy" |
+-- "unknown", healthy = true | false, id, message}. Raises when there is no answer. Healthy is what the dialect's kind
+-- model_health names so, and nothing else: no answer's body, a check that has only begun and other words are unknown.
 function M.check_health(gateway, model_id)
   local kind = gateway:kind "model_health"
   local ok, response = pcall(gateway.request, gateway, {
@@ -216,16 +240,27 @@ function M.check_health(gateway, model_id)
     family = kind.family,
   })
   if not ok then
-    if errors.is(response) and response.status == 403 then
-      response.hint = ("the OAuth client needs the scope %s"):format(kind.scopes.read)
+    if errors.is(response) and response.status == 403 and kinds.is_scope(response) then
+      response.hint = ("The OAuth client needs the scope %s."):format(kind.scopes.read)
     end
     error(response, 0)
   end
-  local body = answer.object(response.body ~= "" and response:json() or nil)
-  local status = type(body.status) == "string" and body.status or json.null
+  local body = response.body ~= "" and response:json() or nil
+  if json.is_array(body) then body = answer.object(body) end
+  local word = word_of(body, response.body):match "^%s*(.-)%s*$"
+  local lower = word:lower()
+  local verdict = is_one_of(lower, kind.healthy) and "healthy" or is_one_of(lower, kind.unhealthy) and "unhealthy"
+    or "unknown"
+  local reason = verdict ~= "healthy" and http.reason(response.body, response.headers["content-type"]) or {}
+  local said = reason.message and reason.message ~= word and not (word ~= "" and reason.excerpt) and reason.message
+    or nil
+  if verdict ~= "healthy" and response.body == "" then
+    said = ("an empty answer (status %d)"):format(response.status)
+  end
   return {
-    status = status, id = body.id, correlation_id = response.correlation_id,
-    healthy = status == json.null or not SICK[status:lower()],
+    status = word ~= "" and #word <= 64 and word or "UNKNOWN", verdict = verdict, healthy = verdict == "healthy",
+    id = type(body) == "table" and body.id or nil, correlation_id = response.correlation_id,
+    message = said and answer.reason { message = said, details = reason.details } or nil,
   }
 end
 

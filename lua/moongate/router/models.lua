@@ -39,17 +39,30 @@ local function by_name(list)
   return ids, names
 end
 
--- models:load(): asks the gateway, once. Raises.
+-- Answers of a gateway that does not let its models be listed.
+local UNLISTED = { [403] = true, [404] = true, [405] = true, [501] = true }
+
+local function list_all(gateway)
+  local list = {}
+  for page in gateway:list("model", nil, { page_size = 100 }) do
+    for _, entity in ipairs(answer.entities(page)) do
+      local id = answer.id(entity.id or entity.modelId)
+      if id then list[#list + 1] = { id = id, name = answer.id(entity.name) } end
+    end
+  end
+  return list
+end
+
+-- models:load(): asks the gateway, once. Where the models can't be listed, every name is taken for an id. Raises.
 function Models:load()
   if self.ids then return end
   self.lock:with(function()
     if self.ids then return end
-    local list = {}
-    for page in self.gateway:list("model", nil, { page_size = 100 }) do
-      for _, entity in ipairs(answer.entities(page)) do
-        local id = answer.id(entity.id)
-        if id then list[#list + 1] = { id = id, name = answer.id(entity.name) } end
-      end
+    local ok, list = pcall(list_all, self.gateway)
+    if not ok then
+      if not (errors.is(list) and UNLISTED[list.status]) then error(list, 0) end
+      self.gateway.log.warn("the models can't be listed (%s): names of models are sent as ids", tostring(list.message))
+      self.unlisted, list = true, {}
     end
     self.ids, self.names = by_name(list)
   end)
@@ -59,6 +72,11 @@ end
 function Models:find(name)
   local model = self.ids[name] or self.names[name]
   if model then return model end
+  if self.unlisted then
+    model = { id = name }
+    self.ids[name] = model
+    return model
+  end
   if model == false then return nil, ("%q is the name of more than one model: give the id"):format(name) end
   local known = {}
   for other in pairs(self.names) do known[#known + 1] = other end

@@ -105,4 +105,23 @@ function M.usage(body)
     count(usage, "outputTokens", "output_tokens", "completion_tokens", "completionTokens", "candidatesTokenCount")
 end
 
+local WARNING = "the answer holds no text where one is expected; it is kept as it came (raw)"
+
+-- M.read(body, response [, pointers]) -> an answer in the form {output, finishReason, usage, safety, modelId,
+-- requestId, raw, warning}. body: what the response holds as JSON, nil when it is none. raw: the answer, where no text
+-- was found
+function M.read(body, response, pointers)
+  local text = M.text(body, pointers)
+  if body == nil and response.body ~= "" and (response.headers["content-type"] or ""):find "^%s*text/plain" then
+    text = response.body
+  end
+  local t = type(body) == "table" and body or {}
+  return {
+    output = text, finishReason = M.finish_reason(t), usage = (M.usage(t)), safety = t.safety, modelId = t.modelId,
+    requestId = t.requestId,
+    raw = text == nil and (body == nil and response.body or body) or nil,
+    warning = text == nil and WARNING or nil,
+  }
+end
+
 return M

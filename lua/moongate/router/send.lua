@@ -5,6 +5,8 @@
 -- request_id.
 
 local errors = require "moongate.error"
+local reason = require("moongate.gateway.answer").reason
+local reply = require "moongate.router.reply"
 local gen_ai = require "moongate.trace.gen_ai"
 local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
@@ -21,11 +23,11 @@ local M = {}
 local as_body = json.record { "fallbackModels", "metadata", "modelId", "parameters", "prompt", "safetyFilters" }
 local as_event = json.record {
   "action", "attempts", "correlationId", "error_code", "fallbacks", "hitRate", "http_status", "latencyMs", "modelId",
-  "requestId", "safetyPassed", "status", "timestamp",
+  "error_message", "requestId", "safetyPassed", "status", "timestamp",
 }
 M.as_result = json.record {
   "attempts", "correlation_id", "error", "fallbacks", "finish_reason", "id", "latency_ms", "line", "model", "output",
-  "request_id", "safety", "status", "usage",
+  "raw", "request_id", "safety", "status", "usage", "warning",
 }
 
 -- An unknown outcome is one of them: the request id makes sure that there is one effect.
@@ -45,22 +47,13 @@ function M.worker(r)
   }
 end
 
-local function failure_of(response, message)
-  return errors.new {
-    code = "protocol", status = response.status, method = "POST", outcome = "final", attempts = response.tries,
-    correlation_id = response.correlation_id, message = "the gateway's answer is of no use: " .. message,
-  }
-end
-
--- The answer -> it; or nil, err
-local function read_answer(w, response)
+-- The answer, in the form of the gateway's own: {output, usage, …}. One without a text anywhere is an answer, too: it
+-- was made, and paid for. It is kept as it came.
+local function read_answer(r, w, response)
   if not w.json then w.json, w.close = response.json, response.close end -- an answer's are those of all
-  local answer, err = w.json(response)
-  if answer == nil then return nil, failure_of(response, err.message) end
-  if type(answer) ~= "table" or type(answer.output) ~= "string" then
-    return nil, failure_of(response, "it has no output")
-  end
-  return answer
+  local answer = w.json(response)
+  if not r._answer and type(answer) == "table" and type(answer.output) == "string" then return answer end
+  return reply.read(answer, response, r._answer)
 end
 
 -- The model, or the gateway before it, refuses the prompt for a policy: by the rules of the dialect.
@@ -91,9 +84,9 @@ end
 local function note_hit(model, answer)
   model.requests, model.hits = model.requests + 1, model.hits + 1
   local usage = answer.usage
-  if type(usage) ~= "table" then return end
-  model.input_tokens = model.input_tokens + (tonumber(usage.inputTokens) or 0)
-  model.output_tokens = model.output_tokens + (tonumber(usage.outputTokens) or 0)
+  if usage == nil then return end
+  local _, input, output = reply.usage(answer)
+  model.input_tokens, model.output_tokens = model.input_tokens + (input or 0), model.output_tokens + (output or 0)
 end
 
 -- One prompt to one model -> answer, tries | nil, err, tries
@@ -104,7 +97,7 @@ local function ask(r, w, model, left)
   local response, err = w.send(r._client, request)
   local answer, tries
   if response then
-    answer, err = read_answer(w, response)
+    answer = read_answer(r, w, response)
     tries = response.tries
     w.close(response)
   end
@@ -123,12 +116,12 @@ local function ask_traced(r, w, model, left)
     call:prompt(w.body.prompt)
     local answer, err, tries = ask(r, w, model, left)
     if answer then
-      local usage = type(answer.usage) == "table" and answer.usage or {}
+      local _, input, output = reply.usage(answer)
       call:answered {
-        id = answer.requestId, model = answer.modelId, input_tokens = usage.inputTokens,
-        output_tokens = usage.outputTokens, finish_reasons = answer.finishReason and { answer.finishReason } or nil,
+        id = answer.requestId, model = answer.modelId, input_tokens = input, output_tokens = output,
+        finish_reasons = answer.finishReason and { answer.finishReason } or nil,
       }
-      call:completion(answer.output, answer.finishReason)
+      call:completion(answer.output or "", answer.finishReason)
     else
       call:failed(err.status or err.code)
     end
@@ -152,6 +145,7 @@ local function write_audit(r, w, result, model)
   event.attempts, event.fallbacks = result.attempts, result.fallbacks and #result.fallbacks or 0
   local err = result.error
   event.error_code, event.http_status = err and err.code or nil, err and err.status or nil
+  event.error_message = err and reason(err) or nil
   if err and is_violation(r, err) then event.safetyPassed = false end
   local seq, why = r.audit.event(event)
   if seq then return end
@@ -223,13 +217,21 @@ local function finish(r, w, item, model, answer, err, id, correlation, tries, fa
   result.status, result.attempts, result.fallbacks = answer and "ok" or "failed", tries, fallbacks
   result.latency_ms, result.error = milliseconds(seconds), err
   result.output, result.finish_reason, result.usage, result.safety = nil, nil, nil, nil
+  result.raw, result.warning = nil, nil
   if answer then
     result.output, result.finish_reason, result.usage, result.safety =
       answer.output, answer.finishReason, answer.usage, answer.safety
+    result.raw, result.warning = answer.raw, answer.warning
+    if answer.warning and not r._warned then
+      r._warned = true
+      r.gateway.log.warn("%s %s: %s (said once)", w.request.method, r.path, answer.warning)
+    end
     note_hit(model, answer)
     if type(answer.modelId) == "string" then result.model = answer.modelId end
   else
-    if err.status == 403 and r._scope then err.hint = "the OAuth client needs the scopes " .. r._scope end
+    if err.status == 403 and r._scope and kinds.is_scope(err) then
+      err.hint = ("The OAuth client needs the scopes %s."):format(r._scope)
+    end
     if is_violation(r, err) then err.hint = "change the prompt, or name models to go on to (fallback)" end
   end
   return result, write_audit(r, w, result, model)

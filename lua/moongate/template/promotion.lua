@@ -170,7 +170,8 @@ function M.rollback(gateway, document, seen, opts)
   if seen.rollback and seen.live.content.version == document.version then
     return { status = "unchanged", attempts = 0 }
   elseif seen.rollback then
-    conflict(("%s is rolled back to %s already"):format(document.templateId, seen.live.content.version), rolled_back(document.templateId))
+    conflict(("%s is rolled back to %s already"):format(document.templateId, seen.live.content.version),
+      rolled_back(document.templateId))
   end
   return write(gateway, document, { audit_id = opts and opts.audit_id, base = seen.version })
 end
