@@ -19,6 +19,10 @@ int moon_store_queue_new(struct moon_store_queue **out, struct moon_loop *loop, 
  * unless the answer is false: it has ended already. */
 bool moon_store_queue_free(struct moon_store_queue *q, void (*done)(void *ud), void *ud);
 
+/* Whatever waits for the store (an answer, a lock, a server that is away) gets a moment more and then fails: an
+ * interrupt. From a signal handler or any thread. NULL-safe. */
+void moon_store_queue_hurry(struct moon_store_queue *q);
+
 const char *moon_store_queue_url(const struct moon_store_queue *q); /* without a password */
 /* Whose transaction it is that has the store now (moon_store_tx_begin), or NULL. */
 const void *moon_store_queue_holder(const struct moon_store_queue *q);

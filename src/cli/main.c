@@ -33,6 +33,7 @@ static void on_signal(int sig) {
         return;
     if (seen++ || (sig == SIGINT && moon_host_has_prompt(signalled->host))) /* a line that two did not end */
         _exit(130);
+    moon_store_queue_hurry(signalled->store);
     enum moon_stop_kind stops = moon_host_stop(signalled->host);
     if (stops == MOON_STOP_NONE)
         moon_host_interrupt(signalled->host);
@@ -44,6 +45,7 @@ static void on_signal(int sig) {
 /* --max-time is over: the watchdog says so, and hooks can be set by this thread only. */
 static void on_time_up(int sig) {
     (void)sig;
+    moon_store_queue_hurry(signalled->store);
     moon_host_time_up(signalled->host);
 }
 

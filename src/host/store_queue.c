@@ -216,6 +216,11 @@ bool moon_store_queue_free(struct moon_store_queue *q, void (*done)(void *ud), v
     return true;
 }
 
+void moon_store_queue_hurry(struct moon_store_queue *q) {
+    if (q)
+        atomic_store(&q->stop, true);
+}
+
 const char *moon_store_queue_url(const struct moon_store_queue *q) {
     return q->shown.data;
 }

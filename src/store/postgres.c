@@ -17,10 +17,33 @@ static struct pg_store *of(struct moon_store *s) {
 
 /* ---- what has failed ---- */
 
+/* The server ends a transaction of a process that stands still (idle_in_transaction_session_timeout) before those who
+ * wait for its locks give up (lock_timeout), and answers these before they take it for dead. A commit must be on the
+ * disk. */
+const char *const pg_begin[2] = {
+    "BEGIN ISOLATION LEVEL READ COMMITTED",
+    "SELECT set_config('idle_in_transaction_session_timeout', '10s', true), set_config('lock_timeout', '15s', true), "
+    "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE "
+    "current_setting('synchronous_commit') END, true)",
+};
+
+/* One that stood still in the middle of what it sends is not idle for the server, and has no limit there. */
+void pg_evict(struct pg_store *s) {
+    static const char sql[] =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = "
+        "current_user AND application_name = current_setting('application_name') AND wait_event_type = 'Client' AND "
+        "pid <> pg_backend_pid() AND xact_start < now() - interval '10s' AND query_start < now() - interval '10s'";
+    struct moon_err ignored;
+    s->evict = false;
+    pg_ask(s, (const char *const[]){sql}, 1, NULL, &ignored);
+}
+
 static void rollback(struct pg_store *s) {
     struct moon_err ignored;
     if (pg_alive(s) && s->pq.PQtransactionStatus(s->conn) != PQTRANS_IDLE)
         pg_ask(s, (const char *const[]){"ROLLBACK"}, 1, NULL, &ignored);
+    if (s->evict && pg_alive(s))
+        pg_evict(s);
 }
 
 /* Those who collide wait for different times. */
@@ -32,12 +55,23 @@ static void step_back(struct pg_store *s) {
 
 /* ---- calls ---- */
 
+static int receive_begin(struct pg_store *s, struct moon_err *err) {
+    struct moon_err ignored;
+    int rc = pg_receive(s, NULL, pg_begin[0], err);
+    if (s->lost)
+        return rc;
+    int second = pg_receive(s, NULL, pg_begin[1], rc == 0 ? err : &ignored);
+    return rc == 0 || second == PG_LOST ? second : rc;
+}
+
 /* Sends the calls' statements, with or without a BEGIN before them, and reads the answers. The first failure is in
  * *err. 0, or PG_LOST, MOON_STORE_AGAIN, a code. */
 static int run_together(struct pg_store *s, struct moon_store_call *const calls[], size_t n, bool begin,
                         struct moon_err *err) {
     struct moon_err ignored;
-    int rc = begin ? pg_send(s, "BEGIN", 0, NULL, err) : 0, first = 0;
+    int rc = 0, first = 0;
+    for (int i = 0; rc == 0 && begin && i < 2; i++)
+        rc = pg_send(s, pg_begin[i], 0, NULL, err);
     for (size_t i = 0; rc == 0 && i < n; i++)
         for (size_t k = 0; rc == 0 && k < calls[i]->n; k++)
             rc = pg_send_statement(s, calls[i], &calls[i]->statements[k], err);
@@ -49,7 +83,9 @@ static int run_together(struct pg_store *s, struct moon_store_call *const calls[
     if (rc == 0 && (rc = pg_sync(s)) != 0)
         pg_lost(s, err);
     if (rc == 0 && begin)
-        first = pg_receive(s, NULL, "BEGIN", err);
+        first = receive_begin(s, err);
+    if (first < 0 && s->lost) /* it says why */
+        return first;
     for (size_t i = 0; rc == 0 && i < n && first != PG_LOST; i++)
         for (size_t k = 0; k < calls[i]->n && first != PG_LOST; k++) {
             if (first != 0) {
@@ -85,7 +121,16 @@ static int attempt(struct pg_store *s, struct moon_store_call *const calls[], si
         rc = pg_commit(s, err);
     if (rc != 0)
         rollback(s);
+    else
+        s->lock_waits = 0;
     return rc == PG_LOST ? MOON_STORE_AGAIN : rc;
+}
+
+static int gave_up(const struct pg_store *s, struct moon_err *err) {
+    struct moon_err last = *err;
+    return moon_err_set(err, MOON_EBUSY,
+                        "state %s: a transaction was undone %d times, the last time because of: %.300s", s->shown,
+                        TRIES, last.message[0] ? last.message : "another transaction");
 }
 
 /* As one transaction, until it goes through. False: one of several has failed, and nothing has happened. */
@@ -99,7 +144,7 @@ static bool apply_writes(struct pg_store *s, struct moon_store_call *const calls
     }
     s->collisions = 0;
     if (rc == MOON_STORE_AGAIN)
-        rc = moon_err_set(&err, MOON_EBUSY, "state %s: others got in the way %d times", s->shown, TRIES);
+        rc = gave_up(s, &err);
     if (rc != 0 && n > 1)
         return false;
     tell(calls, n, rc, &err);
@@ -159,7 +204,7 @@ static int form_begin(struct moon_store *base, struct moon_err *err) {
     for (int i = 0; rc == PG_LOST && i < TRIES; i++) {
         rc = pg_ensure(s, err);
         if (rc == 0)
-            rc = pg_ask(s, (const char *const[]){"BEGIN"}, 1, NULL, err);
+            rc = pg_ask(s, pg_begin, 2, NULL, err);
     }
     return rc > 0 ? err->code : rc;
 }
@@ -189,6 +234,8 @@ static int form_commit(struct moon_store *base, struct moon_err *err) {
         pg_lost(s, err);
     if (rc != 0)
         rollback(s);
+    else
+        s->lock_waits = 0;
     s->collisions = rc == MOON_STORE_AGAIN ? s->collisions + 1 : 0;
     return rc;
 }
@@ -245,7 +292,7 @@ int store_postgres_open(struct moon_store **out, const char *url, const struct m
         s->session[i] = hex[moon_rng_below(&s->rng, 16)];
     int rc = pg_library_load(&s->pq, err);
     if (rc == 0)
-        rc = pg_connect(s, CONNECT_MS, err);
+        rc = pg_connect(s, CONNECT_MS, false, err);
     if (rc != 0) {
         form_close(&s->base);
         return rc;

@@ -10,9 +10,11 @@
 #include <string.h>
 
 #define CONNECT_MS 10000 /* one attempt */
+#define BRIEF_MS   2000  /* one that is most likely in vain, or once it is to stop */
 #define SLICE_MS   100   /* between two looks at whether it is to stop */
 #define LATER_MS   30000 /* a server that restarts is back by then */
-#define AGAIN_MS   2000  /* one that is not is tried again so often */
+#define SILENT_MS  8000  /* one that did not answer has used up most of that time */
+#define AGAIN_MS   2000  /* one that is not back is tried again so often */
 
 static const char schema_lock[] = "SELECT pg_advisory_xact_lock(1836019566)"; /* "moon" */
 static const char *const own_tables[] = {
@@ -22,16 +24,8 @@ static const char *const own_tables[] = {
     "n bigint NOT NULL, at bigint NOT NULL)",
     NULL,
 };
-/* A transaction must not outlive who began it for long, nor wait for ever, and a commit must be on the disk. */
-static const char *const settings[] = {
-    "SET client_min_messages = warning",
-    "SET default_transaction_isolation = 'read committed'",
-    "SET idle_in_transaction_session_timeout = 60000",
-    "SET lock_timeout = 20000",
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-    "DELETE FROM moongate_commits WHERE at < floor(extract(epoch FROM now()) * 1000)::bigint - 30 * 86400000::bigint",
-};
-#define NSETTINGS ((int)(sizeof settings / sizeof *settings))
+static const char clean_up[] =
+    "DELETE FROM moongate_commits WHERE at < floor(extract(epoch FROM now()) * 1000)::bigint - 30 * 86400000::bigint";
 
 static int64_t now_ns(void) {
     const struct moon_clock clock = moon_clock_system();
@@ -66,7 +60,7 @@ static PGconn *start(const struct pg_store *s) {
     return s->pq.PQconnectStartParams(names, values, 1);
 }
 
-static int connect_once(struct pg_store *s, struct moon_err *err) {
+static int connect_once(struct pg_store *s, int limit_ms, struct moon_err *err) {
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
     if (s->conn)
         s->pq.PQfinish(s->conn);
@@ -83,7 +77,7 @@ static int connect_once(struct pg_store *s, struct moon_err *err) {
         }
         if (state == PGRES_POLLING_FAILED)
             break;
-        if (stopped(s) || waited >= CONNECT_MS)
+        if (waited >= (stopped(s) ? BRIEF_MS : limit_ms))
             return moon_err_set(err, MOON_ESTORE, "state %s: no answer from the server", s->shown);
     }
     if (s->pq.PQstatus(s->conn) != CONNECTION_OK) {
@@ -154,7 +148,7 @@ static int migrate_locked(struct pg_store *s, struct moon_err *err) {
 
 static int migrate(struct pg_store *s, struct moon_err *err) {
     struct moon_err ignored;
-    int rc = pg_ask(s, (const char *const[]){"BEGIN", schema_lock}, 2, NULL, err);
+    int rc = pg_ask(s, (const char *const[]){pg_begin[0], pg_begin[1], schema_lock}, 3, NULL, err);
     if (rc == 0)
         rc = migrate_locked(s, err);
     if (rc == 0)
@@ -200,7 +194,7 @@ static int register_session(struct pg_store *s, struct moon_err *err) {
 static int make_ready(struct pg_store *s, struct moon_err *err) {
     int rc = check_schema(s, err);
     if (rc == 0)
-        rc = pg_ask(s, settings, NSETTINGS, NULL, err);
+        rc = pg_ask(s, (const char *const[]){clean_up}, 1, NULL, err);
     return rc == 0 ? register_session(s, err) : rc;
 }
 
@@ -213,12 +207,12 @@ static bool passing(const struct pg_store *s) {
            strstr(message, "too many") || strstr(message, "remaining connection slots");
 }
 
-int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err) {
-    const bool was_there = patience_ms >= LATER_MS;
+int pg_connect(struct pg_store *s, int patience_ms, bool was_there, struct moon_err *err) {
     const int64_t end = now_ns() + patience_ms * MOON_NS_PER_MS;
+    const int limit_ms = was_there && patience_ms < CONNECT_MS ? patience_ms : CONNECT_MS;
     int pause = 50, rc;
     for (;;) {
-        rc = connect_once(s, err);
+        rc = connect_once(s, limit_ms < BRIEF_MS ? BRIEF_MS : limit_ms, err);
         bool again = rc != 0 && (was_there || passing(s));
         if (rc == 0) {
             rc = make_ready(s, err);
@@ -226,7 +220,7 @@ int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err) {
                 return 0;
             again = rc > 0;
         }
-        if (!again || now_ns() >= end || stopped(s) || rc == MOON_ENOMEM)
+        if (!again || now_ns() >= end || stopped(s) || rc == MOON_ENOMEM || s->silences > 1)
             return as_code(rc, err);
         /* Not all at once: they have all lost it in the same moment. */
         pg_pause(s, pause / 2 + (int)moon_rng_below(&s->rng, (uint64_t)pause));
@@ -240,13 +234,17 @@ bool pg_alive(const struct pg_store *s) {
 }
 
 int pg_ensure(struct pg_store *s, struct moon_err *err) {
+    int rc;
     if (pg_alive(s))
         return 0;
     if (s->away_since && now_ns() - s->away_since < AGAIN_MS * MOON_NS_PER_MS) {
         *err = s->away;
         return err->code;
     }
-    int rc = pg_connect(s, s->away_since ? 0 : LATER_MS, err);
+    if (s->silences > 1 && !s->away_since) /* a pooler takes connections for a server that does not answer */
+        rc = moon_err_set(err, MOON_ESTORE, "state %s can't be reached: the server does not answer", s->shown);
+    else
+        rc = pg_connect(s, s->away_since ? 0 : s->silences > 0 ? SILENT_MS : LATER_MS, true, err);
     s->away_since = rc == MOON_ESTORE ? now_ns() : 0;
     if (rc != 0)
         s->away = *err;

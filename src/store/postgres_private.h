@@ -33,6 +33,9 @@ struct pg_store {
     const atomic_bool *stop;
     struct moon_rng rng;
     bool lost;            /* conn is of no use any more */
+    int silences;         /* in a row: it was there, and did not answer in time */
+    int lock_waits;       /* in a row: transactions that waited for a lock in vain */
+    bool evict;           /* ... and that have not looked yet whose lock it is */
     char session[33];     /* our row in moongate_commits; in it, ... */
     int64_t fence;        /* ... the number of our connection: one with an older number commits no more */
     int64_t commits;      /* ... and of the last COMMIT that was tried, if that happened: */
@@ -48,8 +51,9 @@ int pg_library_load(struct pg_library *pq, struct moon_err *err);
 
 /* ---- postgres_connect.c ---- */
 
-/* Connects, as often and for as long as patience_ms says; brings the schema up to date. 0 or a code. */
-int pg_connect(struct pg_store *s, int patience_ms, struct moon_err *err);
+/* Connects, as often and for as long as patience_ms says; brings the schema up to date. was_there: every failure is
+ * worth another try within it, not only a server that is coming up. 0 or a code. */
+int pg_connect(struct pg_store *s, int patience_ms, bool was_there, struct moon_err *err);
 bool pg_alive(const struct pg_store *s);
 /* Connects again if the connection is gone. Once a server has been waited for in vain, it is only looked for. */
 int pg_ensure(struct pg_store *s, struct moon_err *err);
@@ -75,8 +79,12 @@ int pg_receive_sync(struct pg_store *s);
  * for none. */
 int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, struct moon_err *err);
 int pg_lost(struct pg_store *s, struct moon_err *err);
-/* Waits for the socket; false when it is to stop, or can't go on. */
+/* Waits for the socket; false when it is to stop, can't go on, or the server does not answer. */
 bool pg_wait(struct pg_store *s, short events);
+/* "BEGIN", and the limits of this transaction (not of the session, which a pooler shares among clients). */
+extern const char *const pg_begin[2];
+/* Ends transactions of other processes of moongate that stand still on their client's side. */
+void pg_evict(struct pg_store *s);
 
 extern const struct store_form postgres_form;
 

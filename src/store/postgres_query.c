@@ -12,6 +12,9 @@
 #define NUMBER_SIZE 32
 #define SLICE_MS    200
 #define STOP_MS     2000
+#define ANSWER_MS   20000 /* longer than lock_timeout, after which a server says so */
+#define SILENT_MS   8000  /* one that has just not answered */
+#define LOCK_WAITS  4     /* lock_timeout each */
 
 /* pg_type.h's, which the protocol fixes. */
 enum { T_BOOL = 16, T_INT8 = 20, T_INT2 = 21, T_INT4 = 23, T_FLOAT4 = 700, T_FLOAT8 = 701, T_NUMERIC = 1700 };
@@ -20,7 +23,11 @@ enum { T_BOOL = 16, T_INT8 = 20, T_INT2 = 21, T_INT4 = 23, T_FLOAT4 = 700, T_FLO
 
 int pg_lost(struct pg_store *s, struct moon_err *err) {
     const char *message = s->conn ? s->pq.PQerrorMessage(s->conn) : "";
-    moon_err_set(err, MOON_ESTORE, "%.*s", (int)strcspn(message, "\n"), *message ? message : "the connection is gone");
+    if (s->silences > 0)
+        message = "the server does not answer";
+    else if (!*message)
+        message = "the connection is gone";
+    moon_err_set(err, MOON_ESTORE, "state %s: %.*s", s->shown, (int)strcspn(message, "\n"), message);
     s->lost = true;
     return PG_LOST;
 }
@@ -45,6 +52,11 @@ static int code_of(const char *state) {
     return MOON_EBUG;
 }
 
+/* A pooler that shares a connection between two statements of one transaction. */
+static bool is_statement_pooling(const char *message) {
+    return message && strstr(message, "statement pooling");
+}
+
 static const char *advice(const char *state) {
     return is(state, "53100")   ? ": make room on the server's disk"
            : is(state, "53300") ? ": the server takes no more connections"
@@ -54,12 +66,21 @@ static const char *advice(const char *state) {
                                 : "";
 }
 
-static int fail(const struct pg_store *s, const PGresult *res, const char *what, struct moon_err *err) {
+static int fail(struct pg_store *s, const PGresult *res, const char *what, struct moon_err *err) {
     const char *state = s->pq.PQresultErrorField(res, PG_DIAG_SQLSTATE);
     const char *message = s->pq.PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     int rc = code_of(state ? state : "08");
     if (!message)
         message = s->pq.PQresultErrorMessage(res);
+    if (is_statement_pooling(message))
+        return moon_err_set(err, MOON_ESTORE,
+                            "state %s: this PgBouncer pools statements, and moongate needs transactions: set pool_mode "
+                            "= transaction (or session) for this database",
+                            s->shown);
+    if (state && is(state, "55P03") && ++s->lock_waits < LOCK_WAITS) {
+        s->evict = true;
+        rc = MOON_STORE_AGAIN;
+    }
     if (rc == MOON_EBUG)
         moon_err_set(err, MOON_EBUG, "SQL: %s (%.200s)", message, what);
     else if (rc == MOON_ECONFLICT)
@@ -73,12 +94,17 @@ static int fail(const struct pg_store *s, const PGresult *res, const char *what,
 
 bool pg_wait(struct pg_store *s, short events) {
     struct pollfd p = {.fd = s->pq.PQsocket(s->conn), .events = events};
-    int late = 0;
+    int late = 0, waited = 0;
     while (late < STOP_MS) { /* once it is to stop, what is under way gets a moment more */
         int n = poll(&p, 1, SLICE_MS);
         if (n != 0)
             return n > 0 || errno == EINTR;
         late += s->stop && atomic_load(s->stop) ? SLICE_MS : 0;
+        waited += SLICE_MS;
+        if (waited >= (s->silences > 0 ? SILENT_MS : ANSWER_MS)) {
+            s->silences++;
+            return false;
+        }
     }
     return false;
 }
@@ -146,22 +172,22 @@ int pg_receive(struct pg_store *s, PGresult **result, const char *what, struct m
         *result = NULL;
     if (!res)
         return pg_lost(s, err);
+    s->silences = 0;
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         rc = 0;
     } else if (status == PGRES_PIPELINE_ABORTED) {
         rc = MOON_STORE_AGAIN; /* one before it has failed, and has told why */
     } else {
         rc = fail(s, res, what, err);
-        if (rc == PG_LOST || s->pq.PQstatus(s->conn) == CONNECTION_BAD) {
-            s->lost = true;
+        s->lost |= rc == PG_LOST || s->pq.PQstatus(s->conn) == CONNECTION_BAD;
+        if (s->lost && !is_statement_pooling(s->pq.PQresultErrorMessage(res)))
             rc = PG_LOST;
-        }
     }
     if (rc == 0 && result)
         *result = res;
     else
         s->pq.PQclear(res);
-    if (rc != PG_LOST)
+    if (!s->lost)
         s->pq.PQclear(next_result(s)); /* NULL: the end of this statement's answers */
     return rc;
 }
@@ -232,7 +258,7 @@ int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, 
         pg_lost(s, err);
     if (rc != 0)
         return rc;
-    for (int i = 0; i < n && rc != PG_LOST; i++) {
+    for (int i = 0; i < n && !s->lost; i++) {
         s->pq.PQclear(res);
         int one = pg_receive(s, &res, sql[i], rc == 0 ? err : &later);
         rc = rc == 0 || one == PG_LOST ? one : rc;
@@ -242,5 +268,7 @@ int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, 
                       ? strtoll(s->pq.PQgetvalue(res, 0, 0), NULL, 10)
                       : -1;
     s->pq.PQclear(res);
-    return rc != PG_LOST && pg_receive_sync(s) != 0 ? pg_lost(s, err) : rc;
+    if (s->lost)
+        return rc;
+    return pg_receive_sync(s) != 0 ? pg_lost(s, err) : rc;
 }
