@@ -2,7 +2,10 @@
  *
  * By value: every registered secret, as it is and in its base64, percent-encoded and JSON-escaped forms.
  * By name: what follows a name such as client_secret, access_token, authorization, password, "bearer " or "basic ".
- * Secrets shorter than 4 bytes are not matched by value (they would blank ordinary text). */
+ *
+ * A value that would blank ordinary text is not matched by value: one of fewer than 8 bytes; a word (letters only,
+ * fewer than 20, not more than 3 capitals after the first, or capitals alone); a number of fewer than 16 digits; the
+ * name of a region; a name that this program writes itself, such as index_id. */
 #ifndef MOONGATE_REDACT_H
 #define MOONGATE_REDACT_H
 
@@ -15,6 +18,10 @@ struct moon_redact;
 int moon_redact_new(struct moon_redact **out);                              /* 0 or MOON_ENOMEM */
 void moon_redact_free(struct moon_redact *r);                               /* NULL-safe; wipes */
 int moon_redact_add(struct moon_redact *r, const char *secret, size_t len); /* copies; 0 or MOON_ENOMEM */
+/* Why such a value is not matched, "shorter than 8 characters" or the like; NULL: it is. */
+const char *moon_redact_weak(const char *secret, size_t len);
+/* The same, the first time that it is asked for this value only: for a warning. */
+const char *moon_redact_news(struct moon_redact *r, const char *secret, size_t len);
 /* Appends text to out with every secret replaced by "***". 0 or MOON_ENOMEM. r may be NULL: by name only. */
 int moon_redact_append(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len);
 /* By value only: for results and for our own words to a person, where a name is no sign of a secret. */

@@ -10,7 +10,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define MIN_SECRET 4  /* shorter values would blank ordinary text */
+#define MIN_SECRET 8  /* shorter values would blank ordinary text ... */
+#define MIN_WORD   20 /* ... as words and numbers do */
+#define MIN_NUMBER 16
+#define NEWS_MAX   64
 #define MIN_TOKEN  16 /* after "bearer " or "basic ": shorter words are prose */
 #define WINDOW     4  /* bytes that a place in a text is known by */
 #define STEP       3  /* at the most; the shortest name, and most secrets, have so many windows: 6 bytes */
@@ -28,6 +31,8 @@ struct moon_redact {
     size_t len, cap;
     size_t step; /* so many windows of each needle are marked; one in so many of a text's is looked at */
     unsigned char marks[MARKS];
+    uint64_t news[NEWS_MAX]; /* hashes of weak values that were asked about */
+    size_t n_news;
 };
 
 static const char *const names[] = {"secret", "access_token", "accesstoken", "password",
@@ -104,6 +109,67 @@ static int add_needle(struct moon_redact *r, const char *s, size_t len) {
     return 0;
 }
 
+/* ---- values that are no use ---- */
+
+/* What results, logs and help are made of, where it is more than letters. */
+static const char *const own_names[] = {
+    "access_token",       "audit_log",       "breaker_open",    "by_content",         "client_id",
+    "client_secret",      "configure-model", "correlation_id",  "created_at",         "deploy-index",
+    "error_code",         "error_message",   "exit_status",     "expires_at",         "expires_in",
+    "gateway_code",       "http_status",     "idempotency_key", "index_confirm",      "index_id",
+    "index_update",       "latency_ms",      "message_id",      "model_registration", "not_found",
+    "not_sent",           "payload_hash",    "prev_hash",       "promote-template",   "prompt_route",
+    "register-model",     "request_id",      "retry_budget",    "route-prompts",      "run_id",
+    "template_promotion", "too_large",       "unknown_outcome", "vector_store_id",    "webhook_delivery"};
+
+static bool is_own_name(const char *s, size_t len) {
+    for (size_t i = 0; i < sizeof own_names / sizeof *own_names; i++)
+        if (strlen(own_names[i]) == len && strncasecmp(own_names[i], s, len) == 0)
+            return true;
+    return false;
+}
+
+/* "us-east-1" */
+static bool is_region(const char *s, size_t len) {
+    size_t i = 3;
+    if (len < 6 || len > 16 || !islower((unsigned char)s[0]) || !islower((unsigned char)s[1]) || s[2] != '-')
+        return false;
+    while (i < len && islower((unsigned char)s[i]))
+        i++;
+    return i > 3 && i + 2 == len && s[i] == '-' && isdigit((unsigned char)s[i + 1]);
+}
+
+const char *moon_redact_weak(const char *secret, size_t len) {
+    size_t letters = 0, digits = 0, capitals = 0;
+    if (len < MIN_SECRET)
+        return "is shorter than 8 characters";
+    for (size_t i = 0; i < len && i < MIN_WORD; i++) {
+        letters += isalpha((unsigned char)secret[i]) != 0;
+        digits += isdigit((unsigned char)secret[i]) != 0;
+        capitals += i > 0 && isupper((unsigned char)secret[i]);
+    }
+    if (len < MIN_WORD && letters == len && (capitals <= 3 || capitals == len - 1))
+        return "is a word";
+    if (len < MIN_NUMBER && digits == len)
+        return "is a short number";
+    return is_own_name(secret, len) || is_region(secret, len) ? "is a name that is in ordinary output" : NULL;
+}
+
+const char *moon_redact_news(struct moon_redact *r, const char *secret, size_t len) {
+    const char *why = moon_redact_weak(secret, len);
+    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+    if (!why || !r)
+        return NULL;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)secret[i]) * UINT64_C(1099511628211);
+    for (size_t i = 0; i < r->n_news; i++)
+        if (r->news[i] == h)
+            return NULL;
+    if (r->n_news < NEWS_MAX)
+        r->news[r->n_news++] = h;
+    return why;
+}
+
 static int put_base64(struct moon_buf *b, const char *s, size_t len) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *p = (const unsigned char *)s;
@@ -138,7 +204,7 @@ static int put_escaped(struct moon_buf *b, const char *s, size_t len) {
 }
 
 int moon_redact_add(struct moon_redact *r, const char *secret, size_t len) {
-    if (len < MIN_SECRET)
+    if (moon_redact_weak(secret, len))
         return 0;
     int (*const forms[])(struct moon_buf *, const char *, size_t) = {put_base64, put_percent, put_escaped};
     int rc = add_needle(r, secret, len);

@@ -223,6 +223,7 @@ static int push_text(lua_State *L, struct op *op) {
 }
 
 static int push_secret(lua_State *L, struct op *op) {
+    l_secret_warn(L, "file", op->buf.data, op->buf.len);
     return l_secret_push(L, op->buf.data, op->buf.len);
 }
 

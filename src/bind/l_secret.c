@@ -4,6 +4,7 @@
 
 #include "l_fs.h"
 #include "moongate/digest.h"
+#include "moongate/log.h"
 #include "moongate/redact.h"
 #include "moongate/rng.h"
 
@@ -49,6 +50,13 @@ static int l_concat(lua_State *L) {
     return luaL_error(L, "a secret can't be joined to text; pass the handle itself");
 }
 
+void l_secret_warn(lua_State *L, const char *from, const char *value, size_t len) {
+    const struct moon_services *services = moon_host_services(moon_host_of(L));
+    const char *why = moon_redact_news(services->redact, value, len);
+    if (why)
+        moon_log_write(services->log, MOON_LOG_WARN, "secret %s %s: it is not blanked in output and logs", from, why);
+}
+
 /* secret.env(name) -> handle | nil, err */
 static int l_env(lua_State *L) {
     size_t len;
@@ -65,6 +73,7 @@ static int l_env(lua_State *L) {
     }
     int n = l_secret_push(L, value, strlen(value));
     if (n == 1) {
+        l_secret_warn(L, name, value, strlen(value));
         lua_pushvalue(L, 1);
         lua_setiuservalue(L, -2, 1);
     }

@@ -66,6 +66,13 @@ static bool is_set(const struct moon_credentials *c, enum moon_cred_field f) {
     return c->field[f].data != NULL;
 }
 
+/* Where the next warning goes; the last one gives its place to what comes after it. */
+static char *next_warning(struct moon_credentials *c) {
+    if (c->nwarnings < MOON_CRED_WARNINGS)
+        c->nwarnings++;
+    return c->warnings[c->nwarnings - 1];
+}
+
 static int set(struct moon_credentials *c, const struct moon_cred_input *in, enum moon_cred_field f, const char *value,
                enum moon_cred_source source, const char *origin, struct moon_err *err) {
     struct moon_cred_value *v = &c->field[f];
@@ -80,6 +87,10 @@ static int set(struct moon_credentials *c, const struct moon_cred_input *in, enu
     bool hide = fields[f].secret || (f == MOON_CRED_CLIENT_ID && len >= SHORT_ID && !in->show_id);
     if (hide && in->redact && moon_redact_add(in->redact, value, len) != 0)
         return no_memory(err);
+    const char *weak = fields[f].secret ? moon_redact_news(in->redact, value, len) : NULL;
+    if (weak)
+        snprintf(next_warning(c), sizeof c->warnings[0], "%s (from %.120s) %s: it is not blanked in output and logs",
+                 fields[f].name, origin, weak);
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)value[i] < ' ' || value[i] == 127)
             return moon_err_set(err, MOON_EINVAL, "%s (from %s) holds a line break or another control character",
@@ -105,13 +116,6 @@ static int from_flag_env_project(struct moon_credentials *c, const struct moon_c
 }
 
 /* ---- the gc profile ---- */
-
-/* Where the next warning goes; the last one gives its place to what comes after it. */
-static char *next_warning(struct moon_credentials *c) {
-    if (c->nwarnings < MOON_CRED_WARNINGS)
-        c->nwarnings++;
-    return c->warnings[c->nwarnings - 1];
-}
 
 static int profile_path(const struct moon_cred_input *in, struct moon_buf *path, struct moon_err *err) {
     const char *home = env_get(in, "HOME");

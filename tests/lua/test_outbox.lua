@@ -79,7 +79,7 @@ t.test("a machine that slept does not go on with what may be another's", functio
     now = function() return now end, monotonic = function() return 0 end, random = function() return 0 end,
     sleep = function() end,
   }
-  local _, err = attempts.deliver({ url = "http://x", body = "{}", id = "m", profile = "standard", ours_until = 1060 },
+  local _, err = attempts.deliver({ url = "https://x", body = "{}", id = "m", profile = "standard", ours_until = 1060 },
     { client = client, clock = clock })
   t.eq({ asked, err.code }, { 1, "connect" })
 end)
