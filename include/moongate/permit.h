@@ -37,6 +37,9 @@ void moon_permit_forget_net(struct moon_permit *p, const char *host);
 int moon_permit_keep(struct moon_permit *p, const char *path, bool read_too, struct moon_err *err);
 void moon_permit_allow_all(struct moon_permit *p); /* but link-local and metadata addresses */
 void moon_permit_enforce(struct moon_permit *p);
+/* From here on a script may do nothing at all but read below folder (NULL: nowhere), whatever is allowed: what is read
+ * is what its files say of themselves, and nobody has asked for it to run. */
+int moon_permit_close(struct moon_permit *p, const char *folder, struct moon_err *err);
 bool moon_permit_enforced(const struct moon_permit *p); /* and not everything is allowed */
 
 /* ---- questions; p NULL: yes to all ---- */

@@ -200,6 +200,31 @@ function host.progress(line) end
 ---@param folder? string
 function host.restrict(folder) end
 
+---The script of this folder that is about to be loaded is only asked what it is: from here on, for good, scripts reach
+---nothing but the files below it. No-op in tests.
+---@param folder string
+function host.read_only_definitions(folder) end
+
+---@return boolean yes what lies in the working directory may run: it was allowed, or lies below the project's folder, which
+---was
+function host.folder_allowed() end
+
+---@param folder string
+---@param hash string of its project file; "": none
+---@param allow boolean false: forget it
+---@return string? path of the folder, without links
+---@return moongate.error? err
+function host.allow_folder(folder, hash, allow) end
+
+---@param path string
+---@return true? yes nobody but the user could have written the file
+---@return moongate.error? err
+function host.own(path) end
+
+---@param path string
+---@return boolean yes `--trust` names a folder that it is in
+function host.trusts(path) end
+
 ---@return boolean yes a script has been loaded, whatever it is allowed
 function host.restricted() end
 

@@ -23,6 +23,7 @@ local scope = require "moongate.scope"
 local script_audit = require "moongate.script_audit"
 local sealed = require "moongate.sealed"
 local suggest = require "moongate.suggest"
+local trusted = require "moongate.trusted"
 local write = require "moongate.gateway.write"
 
 local M = {}
@@ -45,8 +46,8 @@ end
 
 local dry -- of the whole session; nil: as the command line says
 
--- gateway.set_dry(on): whether writes of this session are sent at all, whoever opens the gateway.
-function M.set_dry(on) dry = on end
+-- Whether writes of this session are sent at all, whoever opens the gateway.
+function trusted.gateway.set_dry(on) dry = on end
 
 -- Whether its writes are only shown: its own, or all of the session's.
 function Gateway:_is_dry()
@@ -82,7 +83,7 @@ function M.open(opts)
   if not POLICIES[policy] then error(("gateway.open: on_conflict '%s' is not known"):format(tostring(policy)), 2) end
   return seal(setmetatable({
     _client = opts.client or error("gateway.open: client is missing", 2),
-    _send_by = M.sender(opts.client),
+    _send_by = trusted.gateway.sender(opts.client),
     _kinds = kinds.load(opts.dialect or "genesys", opts.kinds, opts.limits),
     _journal = opts.journal,
     _cache = opts.cache or memory_cache(),
@@ -105,7 +106,7 @@ end
 local FOR_TESTS = { audit = true, leases = true, journal = true, store = true, clock = true }
 
 -- gateway.open as a script has it.
-function M.open_for_script(opts)
+function trusted.gateway.open(opts)
   argument.check(1, "gateway.open", opts, "table")
   for key in pairs(opts) do
     if FOR_TESTS[key] then
@@ -163,9 +164,9 @@ local function note_seen(j, request, response, err)
   })
 end
 
--- gateway.sender(client) -> function(client, request) -> response | nil, err: how trusted code sends. With the
+-- trusted.gateway.sender(client) -> function(client, request) -> response | nil, err: how trusted code sends. With the
 -- session's credential a script's own client sends reads only.
-function M.sender(client)
+function trusted.gateway.sender(client)
   return type(client) == "userdata" and scope.request or client.request
 end
 

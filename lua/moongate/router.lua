@@ -17,6 +17,7 @@ local sealed = require "moongate.sealed"
 local send = require "moongate.router.send"
 local suggest = require "moongate.suggest"
 local task = require "moongate.task"
+local trusted = require "moongate.trusted"
 local time = require "moongate.time"
 
 local monotonic = time.monotonic
@@ -95,7 +96,7 @@ end
 -- default =, high =}, max_tokens = 2048, top_p = 0.95, safety = {filters}, metadata = {}, concurrency = 5, deadline =
 -- 30 (seconds a prompt may take, waiting and fallbacks included), metrics = registry, audit, limits} -> router.
 -- Raises "invalid" with every fault that can be seen without asking the gateway.
-function M.open_for_script(opts)
+function trusted.router.open(opts)
   if opts.audit ~= nil then error("router.open: option 'audit' is for tests (moongate test)", 2) end
   return M.open(opts)
 end

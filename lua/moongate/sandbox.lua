@@ -5,6 +5,7 @@ local drawn = require "moongate.journal.drawn"
 local host = require "moongate.host"
 local script_audit = require "moongate.script_audit"
 local sealed = require "moongate.sealed"
+local trusted = require "moongate.trusted"
 
 local M = {}
 
@@ -45,18 +46,19 @@ end
 
 -- Functions of public modules that take the place of the command line: what they are given instead of a store or a
 -- journal is trusted. For tests, too.
-local NOT_FOR_SCRIPTS = {
-  ["moongate.workflow"] = { "execute", "open" }, ["moongate.gateway"] = { "set_dry", "sender", "open_for_script" },
-  ["moongate.router"] = { "open_for_script" },
-}
+local NOT_FOR_SCRIPTS = { ["moongate.workflow"] = { "execute", "open" } }
 
 -- What a script has of a module instead of the module's own functions: copy -> nothing.
 local FOR_SCRIPTS = {
   ["moongate.audit"] = function(m)
     for name, fn in pairs(script_audit.of(m)) do m[name] = fn end
   end,
-  ["moongate.gateway"] = function(m) m.open = m.open_for_script end,
-  ["moongate.router"] = function(m) m.open = m.open_for_script end,
+  ["moongate.gateway"] = function(m)
+    function m.open(opts) return trusted.gateway.open(opts) end
+  end,
+  ["moongate.router"] = function(m)
+    function m.open(opts) return trusted.router.open(opts) end
+  end,
 }
 
 -- The program's own scripts are made of the modules that they are the commands of.

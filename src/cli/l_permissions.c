@@ -31,9 +31,21 @@ static int l_restricted(lua_State *L) {
     return 1;
 }
 
+/* host.read_only_definitions(folder): the script of this folder that is about to be loaded is only asked what it is.
+ * From here on, for good, scripts reach nothing but the files below it. No-op in tests. */
+static int l_close(lua_State *L) {
+    struct moon_err err;
+    struct moon_session *s = session_of(L);
+    if (s->tests || moon_permit_close(s->permit, luaL_checkstring(L, 1), &err) == 0)
+        return 0;
+    moon_error_push(L, &err);
+    return lua_error(L);
+}
+
 /* host.allow_all(): what follows runs with everything allowed: tests */
 static int l_allow_all(lua_State *L) {
     moon_permit_allow_all(session_of(L)->permit);
+    session_of(L)->tests = true;
     return 0;
 }
 
@@ -72,6 +84,12 @@ static int l_landlock(lua_State *L) {
     return 1;
 }
 
-const luaL_Reg moon_permission_funcs[] = {
-    {"allow_all", l_allow_all}, {"allows", l_allows},         {"landlock", l_landlock}, {"note_access", l_note_access},
-    {"restrict", l_restrict},   {"restricted", l_restricted}, {"seal", l_seal},         {NULL, NULL}};
+const luaL_Reg moon_permission_funcs[] = {{"allow_all", l_allow_all},
+                                          {"allows", l_allows},
+                                          {"landlock", l_landlock},
+                                          {"note_access", l_note_access},
+                                          {"read_only_definitions", l_close},
+                                          {"restrict", l_restrict},
+                                          {"restricted", l_restricted},
+                                          {"seal", l_seal},
+                                          {NULL, NULL}};

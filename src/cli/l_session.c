@@ -2,12 +2,14 @@
  * Their upvalue is the session, which outlives the VM. */
 #include "permissions.h"
 #include "session.h"
+#include "trust.h"
 
 #include "moongate/repl.h"
 
 #include <lauxlib.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -126,12 +128,70 @@ static int l_project(lua_State *L) {
     }
     lua_pushstring(L, moon_project_path(s->project));
     lua_setfield(L, -2, "path");
+    lua_pushboolean(L, s->project_allowed);
+    lua_setfield(L, -2, "allowed");
+    lua_pushboolean(L, s->project_changed);
+    lua_setfield(L, -2, "changed");
     lua_pushstring(L, moon_project_dir(s->project));
     lua_setfield(L, -2, "dir");
     moon_project_push(s->project, L, push_secret);
     lua_setfield(L, -2, "data");
     moon_project_push_faults(s->project, L);
     lua_setfield(L, -2, "faults");
+    return 1;
+}
+
+/* host.folder_allowed() -> whether what lies in the working directory may run: it was allowed, or lies below the folder
+ * of the project file, which was */
+static int l_folder_allowed(lua_State *L) {
+    const struct moon_session *s = session_of(L);
+    char here[PATH_MAX];
+    const char *dir = s->project ? moon_project_dir(s->project) : NULL;
+    size_t len = dir ? strlen(dir) : 0;
+    bool changed, allowed = false;
+    if (!realpath(".", here)) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    if (access(MOON_PROJECT_FILE, F_OK) != 0) /* else its hash counts */
+        allowed = moon_trust_allowed(s->options, here, "", &changed);
+    if (dir && s->project_allowed && strncmp(here, dir, len) == 0)
+        allowed |= here[len] == '\0' || here[len] == '/' || len == 1;
+    lua_pushboolean(L, allowed);
+    return 1;
+}
+
+/* host.allow_folder(folder, hash, allow) -> its path | nil, err */
+static int l_allow_folder(lua_State *L) {
+    char folder[PATH_MAX];
+    struct moon_err err;
+    const char *path = luaL_checkstring(L, 1), *hash = luaL_checkstring(L, 2);
+    if (!realpath(path, folder)) {
+        moon_err_errno(&err, errno == ENOENT ? MOON_ENOENT : MOON_EIO, errno, "%.600s", path);
+        return moon_fail(L, &err);
+    }
+    if (moon_trust_keep(folder, hash, lua_toboolean(L, 3), &err) != 0)
+        return moon_fail(L, &err);
+    lua_pushstring(L, folder);
+    return 1;
+}
+
+/* host.own(path) -> true | nil, err: whether nobody but the user could have written the file */
+static int l_own(lua_State *L) {
+    struct moon_err err;
+    if (moon_trust_own(luaL_checkstring(L, 1), &err) != 0)
+        return moon_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* host.trusts(path) -> whether --trust names the folder that the file is in, or one above it */
+static int l_trusts(lua_State *L) {
+    char place[PATH_MAX];
+    bool changed;
+    const char *path = luaL_checkstring(L, 1);
+    struct moon_options only = {.trust = session_of(L)->options->trust};
+    lua_pushboolean(L, only.trust.len > 0 && realpath(path, place) && moon_trust_allowed(&only, place, "-", &changed));
     return 1;
 }
 
@@ -346,7 +406,11 @@ static int l_may_interrupt(lua_State *L) {
 
 static const luaL_Reg funcs[] = {{"access", l_access},
                                  {"audit_run", l_audit_run},
+                                 {"allow_folder", l_allow_folder},
                                  {"chdir", l_chdir},
+                                 {"folder_allowed", l_folder_allowed},
+                                 {"own", l_own},
+                                 {"trusts", l_trusts},
                                  {"check_project", l_check_project},
                                  {"credentials", l_credentials},
                                  {"cwd", l_cwd},

@@ -46,6 +46,7 @@ const struct moon_option moon_options_table[] = {
     {"allow-env", 0, MOON_OPTION_LIST, AT(allow_env), "MOONGATE_ALLOW_ENV"},
     {"allow-http", 0, MOON_OPTION_LIST, AT(allow_http), "MOONGATE_ALLOW_HTTP"},
     {"allow-all", 0, MOON_OPTION_BOOL, AT(allow_all), "MOONGATE_ALLOW_ALL"},
+    {"trust", 0, MOON_OPTION_LIST, AT(trust), "MOONGATE_TRUST"},
     {"permission-log", 0, MOON_OPTION_STRING, AT(permission_log), "MOONGATE_PERMISSION_LOG"},
     {"max-time", 0, MOON_OPTION_DURATION, AT(max_time), "MOONGATE_MAX_TIME"},
     {"max-memory", 0, MOON_OPTION_SIZE, AT(max_memory), "MOONGATE_MAX_MEMORY"},

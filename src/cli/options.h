@@ -28,7 +28,7 @@ struct moon_options {
     uint64_t max_memory; /* bytes of Lua memory */
     uint64_t seed;
     bool has_seed;
-    struct moon_options_list sim_fault, allow_net, allow_read, allow_write, allow_env, allow_http;
+    struct moon_options_list sim_fault, allow_net, allow_read, allow_write, allow_env, allow_http, trust;
     uint64_t given; /* a bit a row of the table */
     int argc;       /* what is left for Lua: argv[0], the command and its own arguments */
     char **argv;

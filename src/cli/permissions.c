@@ -65,7 +65,7 @@ static void allow_flags_and_project(struct moon_session *s) {
     for (enum moon_permission k = 0; k < MOON_PERMISSIONS; k++) {
         struct from_project f = {s, k};
         allow_list(s, k, lists[k]);
-        if (s->project)
+        if (s->project && s->project_allowed)
             moon_project_list(s->project, "permissions", moon_permission_names[k], allow_of_project, &f);
     }
     if (o->allow_all)
@@ -173,6 +173,26 @@ static void bound_memory(const struct moon_session *s) {
 #endif
 }
 
+static void count_rule(void *ud, const char *what) {
+    (void)what;
+    ++*(int *)ud;
+}
+
+/* What an allowed project file would grant, and this one does not. */
+static void tell_withheld(struct moon_session *s) {
+    int n = 0;
+    if (!s->project || s->project_allowed)
+        return;
+    for (enum moon_permission k = 0; k < MOON_PERMISSIONS; k++)
+        moon_project_list(s->project, "permissions", moon_permission_names[k], count_rule, &n);
+    if (n > 0)
+        moon_log_write(
+            &s->log, MOON_LOG_WARN, "%s: its permissions are not granted: %s; if you trust it: moongate allow %s",
+            moon_project_path(s->project),
+            s->project_changed ? "it has changed since it was allowed" : "it was never allowed on this machine",
+            moon_project_dir(s->project));
+}
+
 int moon_permissions_enforce(struct moon_session *s, const char *folder, struct moon_err *err) {
     if (s->permit_err.code)
         return moon_err_set(err, s->permit_err.code, "%s", s->permit_err.message);
@@ -181,6 +201,7 @@ int moon_permissions_enforce(struct moon_session *s, const char *folder, struct 
     if (s->permit_filled)
         return 0;
     s->permit_filled = true;
+    tell_withheld(s);
     moon_permit_enforce(s->permit);
     bound_memory(s);
     moon_permit_allow(s->permit, MOON_PERMIT_READ, ".", NULL); /* a working directory that is gone holds nothing */

@@ -2,6 +2,7 @@
  * The state is the project's: strings that are handed out are anchored there. No script's VM ever sees it. */
 #include "project.h"
 
+#include "moongate/digest.h"
 #include "moongate/file.h"
 #include "moongate/host.h"
 #include "moongate/text.h"
@@ -29,6 +30,7 @@ struct moon_project {
     lua_State *L;
     size_t memory, memory_max;
     char *path, *dir;
+    char hash[MOON_SHA256_HEX];
     bool ok;
 };
 
@@ -156,6 +158,7 @@ static int run(struct moon_project *p, const struct moon_buf *source, struct moo
 
 static int fill(struct moon_project *p, const char *path, struct moon_err *err) {
     struct moon_buf source = MOON_BUF_INIT;
+    struct moon_hasher *hasher = NULL;
     struct stat st; /* a pipe's folder, /dev/fd, is no place for state */
     const char *slash = stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? NULL : strrchr(path, '/');
     p->path = strdup(path);
@@ -167,8 +170,13 @@ static int fill(struct moon_project *p, const char *path, struct moon_err *err) 
     const char *foreign = rc == 0 && source.data ? moon_text_foreign(source.data, source.len) : NULL;
     if (foreign)
         rc = moon_err_set(err, MOON_EINVAL, "%s is in %s: save it as UTF-8", path, foreign);
+    if (rc == 0 && (rc = moon_hasher_new(&hasher)) == 0)
+        rc = moon_sha256_hex(hasher, source.data ? source.data : "", source.len, p->hash);
+    if (rc == MOON_ENOMEM)
+        moon_err_set(err, rc, "out of memory");
     if (rc == 0)
         rc = run(p, &source, err);
+    moon_hasher_free(hasher);
     moon_buf_release(&source);
     return rc;
 }
@@ -223,6 +231,10 @@ bool moon_project_ok(const struct moon_project *p) {
 
 const char *moon_project_path(const struct moon_project *p) {
     return p->path;
+}
+
+const char *moon_project_hash(const struct moon_project *p) {
+    return p->hash;
 }
 
 const char *moon_project_dir(const struct moon_project *p) {

@@ -25,6 +25,7 @@ void moon_project_free(struct moon_project *p); /* NULL-safe; wipes its secrets 
 
 bool moon_project_ok(const struct moon_project *p);          /* no faults */
 const char *moon_project_path(const struct moon_project *p); /* as it was opened */
+const char *moon_project_hash(const struct moon_project *p); /* SHA-256 of what was read, in hex */
 const char *moon_project_dir(const struct moon_project *p);  /* its folder, "." for a bare name */
 
 /* The string at section.key, section NULL for the top; NULL when absent. Lives as long as p. */

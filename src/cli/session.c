@@ -4,6 +4,7 @@
 
 #include "paths.h"
 #include "permissions.h"
+#include "trust.h"
 
 #include "moongate/file.h"
 #include "moongate/json.h"
@@ -51,13 +52,31 @@ static int open_log(struct moon_session *s, struct moon_err *err) {
     return 0;
 }
 
+/* A project file that was found, not named: somebody else's is not used unless the user has allowed it. */
+static void judge_project(struct moon_session *s, const char *path) {
+    struct moon_err err;
+    if (!s->project)
+        return;
+    s->project_allowed = moon_trust_allowed(s->options, moon_project_dir(s->project), moon_project_hash(s->project),
+                                            &s->project_changed);
+    if (s->project_allowed || moon_trust_own(path, &err) == 0)
+        return;
+    moon_err_set(&s->project_err, MOON_EDENIED, "%.300s is not used: %.700s; if you trust it: moongate allow %.300s",
+                 path, err.message, moon_project_dir(s->project));
+    moon_project_free(s->project);
+    s->project = NULL;
+}
+
 static void open_project(struct moon_session *s) {
     struct moon_buf path = MOON_BUF_INIT;
+    s->project_allowed = s->options->config != NULL; /* the user has named it */
     if (s->options->config)
         moon_project_open(&s->project, strcmp(s->options->config, "-") == 0 ? "/dev/stdin" : s->options->config,
                           &s->project_err);
-    else if (moon_project_find(".", &path))
+    else if (moon_project_find(".", &path)) {
         moon_project_open(&s->project, path.data, &s->project_err);
+        judge_project(s, path.data);
+    }
     moon_buf_release(&path);
 }
 

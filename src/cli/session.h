@@ -29,7 +29,9 @@ struct moon_session {
     struct moon_redact *redact;
     struct moon_loop *loop;
     struct moon_project *project;      /* NULL: none */
-    struct moon_err project_err;       /* code 0, or why the project file can't be read */
+    struct moon_err project_err;       /* code 0, or why the project file can't be read, or is not used */
+    bool project_allowed;              /* it may grant permissions, and its folder's workflows may run: trust.h */
+    bool project_changed;              /* it was allowed, and has changed since */
     struct moon_buf state, audit_path; /* the state folder and the audit log */
     struct moon_buf store_url;         /* where runs, leases and the rest are kept: a password may be in it */
     struct moon_err state_err;         /* code 0, or what is wrong with --state */
@@ -44,6 +46,7 @@ struct moon_session {
     struct moon_permit *permit;
     struct moon_err permit_err; /* code 0, or what is wrong with the permissions of flags and project file */
     bool permit_filled;
+    bool tests;                     /* what runs are tests, which may do everything */
     struct moon_watchdog *watchdog; /* NULL: no limit, and no script so far */
     struct moon_host *host;
     struct moon_screen screen; /* a prompt */

@@ -33,6 +33,7 @@ void moon_permit_free(struct moon_permit *p) {
     free(p->denied);
     moon_roots_release(&p->read);
     moon_roots_release(&p->write);
+    moon_roots_release(&p->of_closed);
     if (p->log >= 0)
         close(p->log);
     free(p);
@@ -119,8 +120,13 @@ void moon_permit_enforce(struct moon_permit *p) {
     p->enforced = true;
 }
 
+int moon_permit_close(struct moon_permit *p, const char *folder, struct moon_err *err) {
+    p->enforced = p->closed = true;
+    return folder ? moon_roots_allow(&p->of_closed, folder, err) : 0;
+}
+
 bool moon_permit_enforced(const struct moon_permit *p) {
-    return p && p->enforced && !p->all;
+    return p && p->enforced && (p->closed || !p->all);
 }
 
 /* ---- questions ---- */
@@ -171,12 +177,16 @@ static int check_env(const struct moon_permit *p, const char *name, struct moon_
 int moon_permit_check(const struct moon_permit *p, enum moon_permission kind, const char *what, struct moon_err *err) {
     if (!moon_permit_enforced(p))
         return 0;
+    if (p->closed)
+        return moon_err_set(err, MOON_EDENIED, "%.200s is out of reach while a workflow's definition is read", what);
     return kind == MOON_PERMIT_NET ? check_net(p, what, err) : check_env(p, what, err);
 }
 
 const struct moon_roots *moon_permit_roots(const struct moon_permit *p, enum moon_permission kind) {
     if (!moon_permit_enforced(p))
         return NULL;
+    if (p->closed)
+        return kind == MOON_PERMIT_READ ? &p->of_closed : &p->nowhere;
     return kind == MOON_PERMIT_READ ? &p->read : &p->write;
 }
 
@@ -222,6 +232,8 @@ int moon_permit_address(const struct moon_permit *p, const char *origin, const s
     struct moon_net_target t;
     char text[MOON_NET_ADDRESS_SIZE];
     enum moon_address_kind kind;
+    if (p && p->closed)
+        return moon_err_set(err, MOON_EDENIED, "%.200s is out of reach while a workflow's definition is read", origin);
     if (!p || !p->enforced || (kind = moon_address_kind(address)) == MOON_ADDRESS_PUBLIC)
         return 0;
     if (kind == MOON_ADDRESS_FORBIDDEN)

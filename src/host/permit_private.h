@@ -10,12 +10,12 @@
 #define PERMIT_RULES_MAX 256
 
 struct moon_permit {
-    bool enforced, all;
+    bool enforced, all, closed;
     struct moon_net_rule *net;
     size_t n_net;
     char **env;
     size_t n_env;
-    struct moon_roots read, write;
+    struct moon_roots read, write, of_closed, nowhere;
     const struct moon_clock *clock;
     struct moon_audit_queue *audit;
     int log; /* -1: none */

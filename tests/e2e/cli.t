@@ -207,14 +207,14 @@ LUA
     is(one_document(moon('audit', 'verify', '--json', 'a.jsonl'), 'verify')->{lines}, 4);
     my $shown = sub { my $r = moon('audit', 'show', 'a.jsonl', '--json', @_); is($r->{status}, 0, "show @_"); [ map { $_->{seq} } @{ json($r->{out}) } ] };
     is_deeply($shown->(), [ 1, 2, 3, 4 ]);
-    is_deeply($shown->('--action', 'two'), [ 2, 3 ]);
-    is_deeply($shown->('--action', 'two', '--action', 'one'), [ 1, 2, 3 ]);
-    is_deeply($shown->('--action', 'two', '--action', 'one', '--last', 2), [ 2, 3 ]);
+    is_deeply($shown->('--action', 'script.two'), [ 2, 3 ]);
+    is_deeply($shown->('--action', 'script.two', '--action', 'script.one'), [ 1, 2, 3 ]);
+    is_deeply($shown->('--action', 'script.two', '--action', 'script.one', '--last', 2), [ 2, 3 ]);
     is_deeply($shown->('--outcome', 'UPDATED'), [3]);
     is_deeply($shown->('--last', 1), [4]);
     is_deeply($shown->('--since', '1h', '--until', '2999'), [ 1, 2, 3, 4 ]);
     is_deeply($shown->('--until', '2001-01-01T00:00'), []);
-    like(moon('audit', 'show', 'a.jsonl')->{out}, qr/^\d{4}-\S+Z  3 outcome of 2  two  status=UPDATED gateway=\S+ user=\S+ host=\S+$/m, 'for people');
+    like(moon('audit', 'show', 'a.jsonl')->{out}, qr/^\d{4}-\S+Z  3 event  script\.two  of=2 source=script stage=after status=UPDATED gateway=\S+ user=\S+ host=\S+$/m, 'for people');
     is(moon('audit', 'show', 'a.jsonl', '--since', 'yesterday')->{status}, 2);
     my $log = read_file('a.jsonl');
     write_file('bad.jsonl', $log =~ s/"a b"/"a c"/r);

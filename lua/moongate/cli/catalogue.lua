@@ -2,6 +2,7 @@
 -- $MOONGATE_PATH. What is in the program goes first, so that no folder that one happens to be in replaces a command; of
 -- two files, the first found counts. What is hidden this way is told by `moongate list`.
 local bundled = require "moongate.cli.bundled"
+local errors = require "moongate.error"
 local fs = require("moongate.host").fs -- what the user names, not a script
 local host = require "moongate.host"
 local lexer = require "moongate.cli.lexer"
@@ -10,6 +11,24 @@ local plain_text = require "moongate.plain_text"
 local M = {}
 
 local HERE, FILE_MAX = "workflows", 1 << 20
+
+-- Why the files of ./workflows are not to be run, or nil: a folder that one happens to be in is anybody's until its
+-- user has allowed it.
+local function not_allowed()
+  if host.folder_allowed() then return nil end
+  return errors.new {
+    code = "denied", hint = "Look at the files, then run: moongate allow",
+    message = "this folder was never allowed on this machine, or its moongate.lua has changed since",
+  }
+end
+
+-- The same of one file, which others could have written.
+local function not_own(path)
+  local ok, err = host.own(path)
+  if ok or err.code ~= "denied" or host.trusts(path) then return nil end
+  err.hint = "Change its owner or mode, or run moongate with --trust=DIR."
+  return err
+end
 
 -- The folders that are looked through, in order.
 function M.folders()
@@ -26,14 +45,21 @@ local function name_of(file)
   return base and (base:gsub("_", "-"))
 end
 
--- M.find(name) -> path of its file, nil for a bundled one and for none
+-- M.find(name) -> path of its file, nil for a bundled one and for none. Raises "denied" for one that is not allowed.
 function M.find(name)
   if bundled.exists(name) or not name:find "^%l[%l%d-]*$" then return nil end
   for _, folder in ipairs(M.folders()) do
     for _, file in ipairs { name:gsub("-", "_") .. ".lua", name .. ".lua" } do
       local path = folder .. "/" .. file
       local stat = fs.stat(path)
-      if stat and stat.type == "file" then return path end
+      if stat and stat.type == "file" then
+        local err = folder == HERE and not_allowed() or not_own(path)
+        if err then
+          err.message = ("%s is not run: %s"):format(path, err.message)
+          error(err, 0)
+        end
+        return path
+      end
     end
   end
 end
@@ -43,11 +69,12 @@ local function found()
   local list, seen = {}, {}
   for _, name in ipairs(bundled.all_names()) do seen[name] = "moongate's own" end
   for _, folder in ipairs(M.folders()) do
+    local denied = folder == HERE and not_allowed() or nil
     for _, file in ipairs(fs.list(folder) or {}) do
       local name = name_of(file)
       if name then
         local path = folder .. "/" .. file
-        list[#list + 1] = { name = name, path = path, hidden = seen[name] }
+        list[#list + 1] = { name = name, path = path, hidden = seen[name], denied = denied or not_own(path) }
         seen[name] = seen[name] or path
       end
     end
@@ -72,6 +99,7 @@ function M.definition(path)
   if not text then return nil, why end
   if not defines(text:sub(1, 1) == "#" and "--" .. text or text) then return nil, "a plain script" end
   local chunk
+  host.read_only_definitions(path:match "^(.*)/[^/]*$" or ".")
   chunk, err = require("moongate.sandbox").load_script(path)
   if not chunk then return nil, tostring(err) end
   local ok, definition = pcall(chunk)
@@ -83,6 +111,7 @@ end
 local function entry_of(name, definition, more)
   local entry = {
     name = name, place = more.path or "moongate", path = more.path, hidden = more.hidden, fault = more.fault,
+    denied = more.denied,
   }
   if definition then
     entry.summary, entry.author, entry.definition = definition.summary, definition.author, definition
@@ -97,8 +126,15 @@ function M.entries()
   local list = {}
   for _, name in ipairs(bundled.names()) do list[#list + 1] = entry_of(name, bundled.load(name), {}) end
   for _, file in ipairs(found()) do
-    local definition, fault = M.definition(file.path)
-    list[#list + 1] = entry_of(file.name, definition, { path = file.path, hidden = file.hidden, fault = fault })
+    local definition, fault
+    if file.denied then
+      fault = ("not allowed: %s. %s"):format(file.denied.message, file.denied.hint)
+    else
+      definition, fault = M.definition(file.path)
+    end
+    list[#list + 1] = entry_of(file.name, definition, {
+      path = file.path, hidden = file.hidden, fault = fault, denied = file.denied,
+    })
   end
   table.sort(list, function(a, b)
     if a.name ~= b.name then return a.name < b.name end
@@ -111,7 +147,7 @@ end
 function M.names()
   local names = bundled.names()
   for _, file in ipairs(found()) do
-    if not file.hidden then names[#names + 1] = file.name end
+    if not file.hidden and not file.denied then names[#names + 1] = file.name end
   end
   table.sort(names)
   return names

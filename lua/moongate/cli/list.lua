@@ -101,6 +101,7 @@ end
 function M.show(ctx, args)
   local entry = entry_of(args.workflow)
   local d = entry.definition
+  if not d and entry.denied then error(entry.denied, 0) end
   if not d then
     error(errors.new { code = "invalid", message = ("%s: %s"):format(entry.place, entry.fault) }, 0)
   end

@@ -52,6 +52,8 @@ function M.run(ctx, args)
     written[i] = path
   end
   assert(fs.write(name .. "/.gitignore", ".moongate/\n"))
+  local allowed, err = pcall(require("moongate.cli.allow").folder, name) -- what we have written ourselves
+  if not allowed then ctx:note("the folder could not be allowed (%s); run: moongate allow %s", tostring(err), name) end
   ctx:note("next: cd %s && moongate test", name)
   ctx:result({ folder = name, files = written }, table.concat(written, "\n"))
 end

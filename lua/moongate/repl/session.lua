@@ -160,7 +160,7 @@ function Session:set_dry(on)
   run.dry_run = on
   local gateway = rawget(run, "gateway")
   if gateway then sealed.open(gateway).dry_run = on end
-  require("moongate.gateway").set_dry(on)
+  require("moongate.trusted").gateway.set_dry(on)
 end
 
 -- Names of the functions of native modules, whether a line has named the module or not.

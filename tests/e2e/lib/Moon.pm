@@ -26,7 +26,7 @@ my @started;
 
 # Nothing of the person who runs the tests: no home, no credentials, no proxy.
 delete @ENV{ grep { /^(GENESYS|MOONGATE_|EXTERNAL_AI|XDG_|OTEL_|TRACE)|_proxy$/i } keys %ENV };
-@ENV{qw(HOME XDG_STATE_HOME LC_ALL TZ)} = ($dir, "$dir/state", 'C.UTF-8', 'UTC');
+@ENV{qw(HOME XDG_STATE_HOME LC_ALL TZ MOONGATE_TRUST)} = ($dir, "$dir/state", 'C.UTF-8', 'UTC', $dir);
 chdir $dir or die $!;
 
 sub write_file { my ($name, $text) = @_; open my $fh, '>:raw', $name or die "$name: $!"; print $fh $text; close $fh or die "$name: $!"; $name }
