@@ -169,6 +169,7 @@ struct moon_http_result {
     const char *outcome;  /* static: "final", "refused", "not_sent", "unknown"; see retry.h */
     bool after_ambiguous; /* an earlier attempt may have taken effect: a 412 or 409 may be our own */
     bool conditional;     /* sent with If-Match or If-None-Match */
+    char correlation[80]; /* the X-Correlation-Id that it was sent with; "": none */
     const char *method;
     struct moon_buf url;     /* absolute, as sent */
     struct moon_buf head;    /* header lines of the answer, each ended by "\r\n", without the status line */
@@ -195,7 +196,7 @@ const char *moon_http_result_header(const struct moon_http_result *r, const char
 bool moon_http_result_next(const struct moon_http_result *r, size_t *pos, const char **name, size_t *nlen,
                            const char **value, size_t *vlen);
 const char *moon_http_correlation_id(const struct moon_http_result *r,
-                                     size_t *len); /* inin-correlation-id; NULL: none */
+                                     size_t *len); /* inin-correlation-id, else our own; NULL: none */
 
 /* ---- URLs ---- */
 /* Appends text percent-encoded: all but RFC 3986's unreserved characters. 0 or MOON_ENOMEM. */

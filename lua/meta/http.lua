@@ -61,7 +61,7 @@ local http = {}
 ---@field attempts moongate.http.attempt[]
 ---@field tries integer         how many attempts
 ---@field elapsed number       seconds, the whole call
----@field correlation_id? string inin-correlation-id
+---@field correlation_id? string inin-correlation-id, else the X-Correlation-Id of the answer or of the request
 ---@field after_ambiguous boolean an earlier attempt may have taken effect
 ---@field outcome string       "final"
 local response = {}

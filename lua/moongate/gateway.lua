@@ -24,6 +24,7 @@ local script_audit = require "moongate.script_audit"
 local sealed = require "moongate.sealed"
 local suggest = require "moongate.suggest"
 local trusted = require "moongate.trusted"
+local uuid = require "moongate.uuid"
 local write = require "moongate.gateway.write"
 
 local M = {}
@@ -170,8 +171,22 @@ function trusted.gateway.sender(client)
   return type(client) == "userdata" and scope.request or client.request
 end
 
+-- A copy of the request that has a correlation id, as the gateway's log and ours name the call by.
+local function correlated(request)
+  local copy, headers, has = {}, {}, false
+  for k, v in pairs(request) do copy[k] = v end
+  for name, value in pairs(request.headers or {}) do
+    headers[name] = value
+    has = has or name:lower() == "x-correlation-id"
+  end
+  if not has then headers["X-Correlation-Id"] = uuid.v4() end
+  copy.headers = headers
+  return copy
+end
+
 -- One request of the client -> response | nil, err. A redirect is a failure: it is not followed.
 function Gateway:_call(request)
+  request = correlated(request)
   local response, err = self._send_by(self._client, request)
   if self._journal then note_seen(self._journal, request, response, err) end
   if not response or response.status < 300 then return response, err end

@@ -155,7 +155,7 @@ static int set_method(CURL *e, const char *method, bool has_body) {
     else
         SET(CURLOPT_HTTPGET, 1L);
     SET(CURLOPT_CUSTOMREQUEST, NULL);
-    SET(CURLOPT_ACCEPT_ENCODING, has_body ? NULL : "gzip"); /* what is read may be large; what answers a write is not */
+    SET(CURLOPT_ACCEPT_ENCODING, "gzip"); /* decoded also where it was not asked for, see http_start.c */
     if (strcmp(method, "HEAD") == 0)
         SET(CURLOPT_NOBODY, 1L);
     else if (strcmp(method, has_body ? "POST" : "GET") != 0)

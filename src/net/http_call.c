@@ -101,6 +101,10 @@ int moon_http_header(struct moon_http_call *c, const char *name, size_t nlen, co
     c->has_content_type |= named(name, nlen, "content-type", 12);
     c->has_authorization |= named(name, nlen, "authorization", 13);
     c->has_encoding |= named(name, nlen, "accept-encoding", 15);
+    if (named(name, nlen, "x-correlation-id", 16) && vlen < sizeof c->result->correlation) {
+        memcpy(c->result->correlation, value, vlen);
+        c->result->correlation[vlen] = '\0';
+    }
     c->has_traceparent |= named(name, nlen, "traceparent", 11);
     return 0;
 }

@@ -197,6 +197,7 @@ struct moon_http_result *moon_http_result_new(struct moon_http *http) {
     r->code = r->status = r->n_attempts = r->n_kept = 0;
     r->outcome = "final";
     r->after_ambiguous = r->conditional = false;
+    r->correlation[0] = '\0';
     r->elapsed_ns = 0;
     r->retry_after_ns = -1;
     return r;
@@ -291,5 +292,12 @@ const char *moon_http_result_header(const struct moon_http_result *r, const char
 }
 
 const char *moon_http_correlation_id(const struct moon_http_result *r, size_t *len) {
-    return moon_http_result_header(r, "inin-correlation-id", 19, len);
+    static const char *const names[] = {"inin-correlation-id", "x-correlation-id"};
+    for (int i = 0; i < 2; i++) {
+        const char *id = moon_http_result_header(r, names[i], strlen(names[i]), len);
+        if (id && *len > 0)
+            return id;
+    }
+    *len = strlen(r->correlation);
+    return *len ? r->correlation : NULL;
 }

@@ -76,7 +76,9 @@ function Client:hold(path, content)
   self.held[path] = { text = json.encode(content), etag = ('"%d"'):format(self.version) }
 end
 
+-- The correlation id, which every call has, is kept apart from the headers.
 function Client:request(request)
+  request.correlation, request.headers["X-Correlation-Id"] = request.headers["X-Correlation-Id"], nil
   self.requests[#self.requests + 1] = request
   if self.before then
     local response, err = self.before(request, #self.requests, self)

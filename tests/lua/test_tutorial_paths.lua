@@ -70,6 +70,30 @@ t.test("prompts: no listing, an answer of another form, and one without a text",
   t.eq({ counted.hits, counted.tokens.input }, { 2, 3 })
 end)
 
+t.test("every call has a correlation id of its own, which counts where the gateway gives none", function()
+  local seen = {}
+  local server <close> = serve { ["PUT /x"] = function(req)
+    seen[#seen + 1] = req.headers["x-correlation-id"]
+    return { json = {}, headers = #seen == 2 and { ["inin-correlation-id"] = "theirs" } or nil }
+  end }
+  local audit = fake.audit()
+  local gw = open(server, { audit = audit })
+  local first, second = gw:put_path("/x", { a = 1 }), gw:put_path("/x", { a = 2 })
+  t.eq({ first.correlation_id, second.correlation_id }, { seen[1], "theirs" })
+  t.ok(#seen[1] == 36 and seen[1] ~= seen[2])
+  t.eq(audit.lines[2].correlationId, seen[1])
+end)
+
+t.test("a compressed reason is read, whether compression was asked for or not", function()
+  local packed = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\x4d\x2d\x2e\x4e\x4c\x4f\x55\xb2\x52\x2a\xc9"
+    .. "\xcf\x57\x48\xca\x4c\xd7\x51\x28\x4e\xcc\x4c\x51\x28\xc9\x48\x55\x48\x4f\x2c\x49\x2d\x4f\xac\x54"
+    .. "\xaa\x05\x00\x5c\x47\x74\x18\x27\x00\x00\x00"
+  local server <close> = serve { ["POST /z"] = function() return { status = 400, body = packed, headers = {
+    ["Content-Encoding"] = "gzip", ["Content-Type"] = "application/json" } } end }
+  local _, err = http.post(server.url .. "/z", { body = "{}" })
+  t.eq(err.message, "too big, said the gateway")
+end)
+
 t.test("a dialect says where the text is", function()
   local server <close> = serve {
     ["GET /api/v2/ai/models"] = { json = json.array { { id = "m" } } },

@@ -14,6 +14,7 @@ function M.gateway(run, options, more)
   local declared = run.project.gateway or {}
   local client_options = {
     base_url = auth.info().api_url, auth = assert(auth.gateway()), deadline = run.deadline,
+    headers = { Accept = "application/json" },
   }
   for k, v in pairs(options) do client_options[k] = v end
   local client = assert(http.client(client_options))
