@@ -24,7 +24,8 @@ my $sim   = start_sim('--rate-limit', '0');
 my %env   = (%{ $sim->{env} }, UV_THREADPOOL_SIZE => 1, EXTERNAL_AI_TOKEN => 'of-the-endpoint');
 my $examples = "$root/scripts/examples";
 my $state = $ENV{CRASH_STATE} ? qq{state = "$ENV{CRASH_STATE}", } : '';
-write_file('moongate.lua', qq{return { ${state}webhooks = { team = { url = "$sim->{url}/__sim/webhooks/team" } } }\n});
+my $keyed = 'gateway = { kinds = { model = { keyed = true } } }, ';    # the simulator honours it: a create that was cut off is sent again
+write_file('moongate.lua', qq{return { ${state}${keyed}webhooks = { team = { url = "$sim->{url}/__sim/webhooks/team" } } }\n});
 
 my $model = json(read_file("$examples/model.json"));
 $model->{endpoint_url} = "$sim->{url}";
