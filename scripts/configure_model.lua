@@ -106,7 +106,7 @@ local function apply(run, args, item, entry)
         audit_log = result.audit_log, configuration_snapshot = configuration.snapshot(result.content),
       }
     end,
-    told = batch.told(entry),
+    told = batch.told(entry), again = function(_, doubt) return doubt ~= nil and doubt.code ~= nil end,
   })
   batch.note(entry, result)
   if args.check then entry.status = result.status == "unchanged" and "in_sync" or "drifted" end

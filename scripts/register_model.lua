@@ -39,7 +39,7 @@ local function submit(m)
         watch = function(state) m.say("job " .. tostring(state)) end,
       },
     })
-  end)
+  end, { again = true })
   if ok then return note_write(m.entry, result) end
   if not errors.is(result) then error(result, 0) end
   local job = result.job
@@ -164,7 +164,7 @@ local function verify(m, new)
       fault = fault and workflow.error_data(fault) or nil,
     }
   end, {
-    idempotent = true, told = batch.told(m.entry),
+    idempotent = true, told = batch.told(m.entry), again = function(seen) return seen.fault ~= nil end,
     webhook = new and function(seen)
       note(seen)
       return announcement(m)

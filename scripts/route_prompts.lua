@@ -7,6 +7,7 @@
 -- bad line is one bad result. The exit status is that of the first failure in the input.
 
 local errors = require "moongate.error"
+local ids = require "moongate.router.ids"
 local json = require "moongate.json"
 local router = require "moongate.router"
 local stream = require "moongate.router.stream"
@@ -73,12 +74,15 @@ local function route_one(run, r, args)
     return { status = "planned", model = r.chain[1].id, fallback = r.chain.rest[1],
       temperature = r.parameters.temperature, text = "planned: " .. r.chain[1].label }
   end
-  local ok, result = pcall(r.route, r, args.prompt)
+  local ok, result = pcall(r.route, r, args.prompt, run.id and ids.of_lines(run.id)(1) or nil)
   if not ok and not (errors.is(result) and result.result) then error(result, 0) end
   local summary = { ok = ok and 1 or 0, failed = ok and 0 or 1, invalid = 0, total = 1 }
   local webhooks = tell(run, r, summary)
   note_table(run, r)
-  if not ok then error(result, 0) end
+  if not ok then
+    result.finished = true -- one prompt: it is sent again as well as resumed
+    error(result, 0)
+  end
   if result.warning then
     run:report(errors.new {
       code = "protocol", warning = true, message = result.warning, method = "POST",
@@ -86,7 +90,7 @@ local function route_one(run, r, args)
     })
   end
   result.models, result.webhooks = r.models:data(), webhooks
-  result.text = result.output or type(result.raw) == "string" and result.raw or json.encode(result.raw) or ""
+  result.text = result.output or type(result.raw) == "string" and result.raw or json.encode(result.raw, { lenient = true }) or ""
   return result
 end
 
@@ -126,6 +130,7 @@ local function route_many(run, r, args)
     summary = summary, models = r.models:data(), webhooks = webhooks, text = {},
     results = outcome.results == 0 and json.array {} or nil,
     exit_status = first and workflow.exit_status(first.error) or 0,
+    finished = not outcome.stopped, -- each line has its result
   }
 end
 

@@ -62,7 +62,8 @@ function handle:prepare() end
 
 ---Raises `invalid` for a bad prompt, `timeout` when no place came free, else the last model's failure.
 ---@param prompt string|moongate.router.prompt
+---@param request_id? string a UUID that the gateway knows the prompt by; default: a new one
 ---@return moongate.router.answer answer
-function handle:route(prompt) end
+function handle:route(prompt, request_id) end
 
 return router

@@ -135,6 +135,7 @@ function run:diff(from, to, title) end
 ---@field reconcile? fun(intent: any): any what it returned, found out by looking; nil: it did not happen
 ---@field intent? any plain data that is kept when the step begins
 ---@field idempotent? boolean doing it twice does no harm
+---@field again? boolean|fun(...): boolean when the run is resumed, a step that failed is made again though the script went on behind it; and, where it is a function of what the step returned that gives true, one that was done
 ---@field webhook? fun(result: any): string?, any, table? event, data and options of `run:webhook`: kept with the step's end
 ---@field told? fun(notes: moongate.workflow.webhook_note[]) what became of the messages; also behind a step that was done before
 

@@ -12,11 +12,14 @@
 --
 --   journal.current() -> journal, record | nil     of the task that asks
 --   j:visit(kind, name) -> record                  the next one of this task's path; see journal/record.lua
+--   j:anew(record)                                 it was kept as failed or unknown, and is made again: where it ends
+--                                                  otherwise now, what followed it may be other records
 --   j:value(name, make) -> what make() gives, or gave in an earlier life of the run
 --   j.db, j.id, j.resumed
 
 local errors = require "moongate.error"
 local hash = require "moongate.hash"
+local log = require "moongate.log"
 local record = require "moongate.journal.record"
 local scope = require "moongate.scope"
 local values = require "moongate.journal.values"
@@ -154,8 +157,10 @@ function Journal:_take(rows)
 end
 
 function Journal:_load()
+  local last = assert(self.db:exec("SELECT max(seq) AS seq FROM steps WHERE run_id = $1", self.id))[1]
   self:_take(assert(self.db:exec([[SELECT seq, path, name, n, kind, state, intent_json, result_json, error_json, place
-    FROM steps WHERE run_id = $1 ORDER BY seq]], self.id)))
+    FROM steps WHERE run_id = $1 AND state <> 'left' ORDER BY seq]], self.id)))
+  self.next_seq = math.max(self.next_seq, (last and last.seq or 0) + 1)
   self.values:load(assert(self.db:exec(
     "SELECT path, name, n, value_json FROM run_values WHERE run_id = $1 ORDER BY path, name, n", self.id)))
 end
@@ -257,6 +262,54 @@ function Journal:_mismatch(path, at, kept, asked, where)
   return err
 end
 
+-- A record that was kept as failed or unknown, or found what is no longer news, is made again.
+function Journal:anew(rec)
+  if rec.seq and not self.checking then self.turned = math.min(self.turned or rec.seq, rec.seq) end
+end
+
+-- What a path has kept from `at` on followed a failure that is none any more: it is left in the table as what was, and
+-- the run has it no more. false: it followed no such failure.
+function Journal:_leave(path, at)
+  local state = self:_path(path)
+  if not self.turned or state.records[at].seq < self.turned then return false end
+  local inside, left = {}, {}
+  for i = #state.records, at, -1 do
+    left[#left + 1] = state.records[i]
+    inside[#inside + 1] = ("%s:%d"):format(path, i)
+    state.records[i] = nil
+  end
+  for other, inner in pairs(self.paths) do
+    for _, prefix in ipairs(inside) do
+      if other == prefix or other:sub(1, #prefix + 1):find("^" .. prefix:gsub("%p", "%%%0") .. "[.:]") then
+        table.move(inner.records, 1, #inner.records, #left + 1, left)
+        inner.records = {}
+      end
+    end
+  end
+  for _, rec in ipairs(left) do
+    self:buffer { "UPDATE steps SET state = 'left' WHERE run_id = $1 AND seq = $2", self.id, rec.seq }
+    log.info("run %s: left behind, since what failed before it did not fail again: %s", self.id, shown(rec))
+  end
+  return true
+end
+
+-- Whether anything took effect in a path behind its record `at`, or may have.
+function Journal:effect_behind(path, at)
+  local records = self:_path(path).records
+  for i = at + 1, #records do
+    if records[i].state ~= "failed" then return true end
+    local inside = ("%s:%d"):format(path, i)
+    for other, inner in pairs(self.paths) do
+      if other:sub(1, #inside) == inside and not other:sub(#inside + 1, #inside + 1):find "%d" then
+        for _, rec in ipairs(inner.records) do
+          if rec.state ~= "failed" then return true end
+        end
+      end
+    end
+  end
+  return false
+end
+
 -- The next record of the current task's path: one that was kept, or a new one. Raises when another was kept there.
 function Journal:visit(kind, name)
   self:check()
@@ -271,6 +324,9 @@ function Journal:visit(kind, name)
     return record.new(self, { path = path, name = name, n = n, kind = kind, place = where }, state.at)
   end
   if rec.kind ~= kind or rec.name ~= name or rec.n ~= n then
+    if self:_leave(path, state.at) then
+      return record.new(self, { path = path, name = name, n = n, kind = kind, place = where }, state.at)
+    end
     local err = self:_mismatch(path, state.at, rec, { kind = kind, name = name, n = n }, where)
     if not self.checking then self.broken = err end
     error(err, 0)
@@ -313,8 +369,10 @@ end
 -- The names of the records that the run has not come to, though it has ended: lines for people.
 function Journal:left_over()
   local lines = {}
-  for i, item in ipairs(self:unvisited()) do
-    lines[i] = ("journal%s %s"):format(place_of(item.path, item.at), shown(item.record))
+  for _, item in ipairs(self:unvisited()) do
+    if not (self.turned and item.record.seq > self.turned) then
+      lines[#lines + 1] = ("journal%s %s"):format(place_of(item.path, item.at), shown(item.record))
+    end
   end
   return lines
 end

@@ -154,11 +154,11 @@ local function too_late(self)
   }, 0)
 end
 
--- router:route(prompt) -> {status = "ok", model, output, finish_reason, usage, safety, latency_ms, attempts,
--- fallbacks, request_id, correlation_id}. prompt: text, or {prompt, id, model, fallback, temperature, max_tokens,
--- top_p, safety, metadata}. Raises "invalid" for a bad prompt, "timeout" when no place came free in time, and the last
--- model's failure, with the result in err.result.
-function Router:route(given)
+-- router:route(prompt [, request id]) -> {status = "ok", model, output, finish_reason, usage, safety, latency_ms,
+-- attempts, fallbacks, request_id, correlation_id}. prompt: text, or {prompt, id, model, fallback, temperature,
+-- max_tokens, top_p, safety, metadata}. Raises "invalid" for a bad prompt, "timeout" when no place came free in time,
+-- and the last model's failure, with the result in err.result.
+function Router:route(given, request_id)
   local began = monotonic()
   self._warned = true -- the caller has it in the result
   self:prepare()
@@ -175,6 +175,7 @@ function Router:route(given)
   if sealed.open(self.gateway):_is_dry() then
     return { status = "planned", model = item.chain[1].id, attempts = 0, latency_ms = 0 }
   end
+  item.request_id = request_id
   local ending = began + self.deadline
   if not self._places:acquire(math.max(ending - monotonic(), 0)) then too_late(self) end
   local _ <close> = setmetatable({}, { __close = function() self._places:release() end })

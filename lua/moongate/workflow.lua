@@ -5,8 +5,8 @@
 -- The function gets a run (workflow/run.lua) and its arguments; what it returns is the result:
 --
 --   a table   one JSON document under --json. Three fields are not part of it: text (a line, or a list of lines) is
---             what is printed without --json; exit_status is the program's; and nothing else. Without text, the
---             fields are listed.
+--             what is printed without --json; exit_status is the program's; finished = true says that nothing is left
+--             for a resume, whatever the exit status. Without text, the fields are listed.
 --   nothing   the job was done and there is nothing to say
 --
 -- A failure is raised: an error object, see docs/scripting.md.
@@ -170,12 +170,13 @@ end
 
 -- The parts of what the function returned: data for --json, lines for people, exit status.
 local function outcome_of(run, definition, returned)
-  local text, status, data = nil, nil, returned
+  local text, status, data, finished = nil, nil, returned, nil
   if type(returned) == "table" then
     data = {}
     for k, v in pairs(returned) do data[k] = v end
-    text, status = data.text, data.exit_status
+    text, status, finished = data.text, data.exit_status, data.finished == true or nil
     data.text, data.exit_status = nil, nil
+    if finished then data.finished = nil end
     if json.is_array(returned) then data = returned end
     if #run._changes > 0 and data.changes == nil and not json.is_array(returned) then
       data.changes = diff.to_json(run._changes)
@@ -192,7 +193,7 @@ local function outcome_of(run, definition, returned)
     more = { tostring(data) }
   end
   table.move(more, 1, #more, #lines + 1, lines)
-  return { data = add_undelivered(run, data, lines), lines = lines, exit_status = status }
+  return { data = add_undelivered(run, data, lines), lines = lines, exit_status = status, finished = finished }
 end
 
 -- workflow.execute(definition, values, session) -> {data, lines, exit_status}: data is what --json prints (nil:

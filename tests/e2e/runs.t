@@ -208,7 +208,7 @@ subtest 'the same --run-id again gives the recorded result' => sub {
     my $before = sim_get($sim, 'stats')->{requests};
     my $again  = moon({ env => $sim->{env} }, @words);
     is($again->{out}, $first->{out}, 'the same document');
-    like($again->{err}, qr/run build-17 is done already/, 'and says so');
+    like($again->{err}, qr/Run build-17 already finished at /, 'and says so');
     is(sim_get($sim, 'stats')->{requests}, $before, 'nothing was asked of the gateway');
     my $other = moon({ env => $sim->{env} }, '--run-id', 'build-17', 'run', $example, 'other');
     is($other->{status}, 2, 'other words: 2');
@@ -338,7 +338,7 @@ LUA
     my @allow = ('--allow-env', 'THE_COLOR', '--allow-env', 'THE_TOKEN');
     my $r = moon({ env => { %{ $sim->{env} }, THE_COLOR => 'green', THE_TOKEN => 'wrong-token' } }, @allow, '--run-id', 'env', 'run', 'env.lua');
     is($r->{status}, 1);
-    like($r->{err}, qr/^to take it up again: moongate --allow-env THE_COLOR --allow-env THE_TOKEN runs resume env$/m, 'what was allowed is in the command');
+    like($r->{err}, qr/^To resume: moongate --allow-env THE_COLOR --allow-env THE_TOKEN runs resume env$/m, 'what was allowed is in the command');
     mkdir 'elsewhere';
     $r = moon({ dir => 'elsewhere', env => { %{ $sim->{env} }, THE_COLOR => 'red', THE_TOKEN => 'right-token' } }, @allow, '--json', 'runs', 'resume', 'env');
     is_deeply(json($r->{out}), { before => 'green', color => 'green' }, 'from another folder, too') or diag($r->{err});
@@ -371,7 +371,7 @@ return workflow.define {
 LUA
     is(moon({ env => $sim->{env} }, '--run-id', 'many', 'run', 'many.lua')->{status}, 1);
     my $r = moon({ env => $sim->{env} }, 'runs', 'resume', 'many');
-    like($r->{err}, qr/10000 of its records are kept/);
+    like($r->{err}, qr/10000 recorded steps reused/);
     cmp_ok($r->{elapsed}, '<', $ENV{MOONGATE_SLOW} ? 10 : 1, "it took $r->{elapsed} s");
 };
 

@@ -5,6 +5,7 @@ local errors = require "moongate.error"
 local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
+local input = require "moongate.cli.input"
 local lease = require "moongate.lease"
 local log = require "moongate.log"
 local report = require "moongate.cli.report"
@@ -59,7 +60,7 @@ local function record_of(ctx, what)
     gateway = what.gateway,
     options = {
       bundled = what.source.bundled or nil, cwd = host.cwd(), env = next(env) and env or nil, secret = secret or nil,
-      deadline = ctx.opts.deadline, queue = ctx.opts.queue or nil,
+      deadline = ctx.opts.deadline, queue = ctx.opts.queue or nil, input = input.prints(what.words),
     },
   }
 end
@@ -137,8 +138,21 @@ end
 
 local function status_of(j, outcome)
   if #j.unknown > 0 then return "stopped" end
+  if outcome.finished then return "done" end
   local status = outcome.exit_status
   return (status == exit_status.DONE or status == exit_status.QUEUED) and "done" or "failed"
+end
+
+-- What a resume can't help: the same arguments are rejected again.
+local HOPELESS = { [exit_status.USAGE] = true, [exit_status.INPUT] = true, [exit_status.DENIED] = true }
+
+-- Whether a resume may: one of the things that failed did so for another reason.
+local function may_help(outcome)
+  local results = type(outcome.data) == "table" and outcome.data.results
+  for _, entry in ipairs(type(results) == "table" and results or {}) do
+    if type(entry) == "table" and entry.error and not HOPELESS[exit_status.of(entry.error)] then return true end
+  end
+  return not HOPELESS[outcome.exit_status]
 end
 
 local function done(ctx, db, j, outcome)
@@ -148,10 +162,12 @@ local function done(ctx, db, j, outcome)
   local status = status_of(j, outcome)
   finish(j, status, {
     exit_status = outcome.exit_status,
-    result = { data = outcome.data, lines = outcome.lines, exit_status = outcome.exit_status },
+    result = {
+      data = outcome.data, lines = outcome.lines, exit_status = outcome.exit_status, finished = outcome.finished,
+    },
   })
-  if status ~= "done" and lasting(db) and j.next_seq > 1 then
-    ctx:note("to take it up again: %s", M.command(ctx, j.id))
+  if status ~= "done" and lasting(db) and j.next_seq > 1 and (status == "stopped" or may_help(outcome)) then
+    ctx:note("To resume: %s", M.command(ctx, j.id))
   end
   return outcome
 end
@@ -159,8 +175,9 @@ end
 local function failed(ctx, db, j, raised)
   local err = report.normal(j.broken or raised)
   finish(j, #j.unknown > 0 and "stopped" or "failed", { exit_status = exit_status.of(err), error = error_of(err) })
-  if lasting(db) and j.next_seq > 1 and err.code ~= "run_cancelled" then
-    ctx:note("to take it up again: %s", M.command(ctx, j.id))
+  if lasting(db) and j.next_seq > 1 and err.code ~= "run_cancelled" and not err.finished
+    and not HOPELESS[exit_status.of(err)] then
+    ctx:note("To resume: %s", M.command(ctx, j.id))
   end
   error(err, 0)
 end
@@ -196,10 +213,23 @@ end
 
 -- What a run that is done has left: its result, as if it had just been.
 function M.recorded(ctx, run)
-  ctx:note("run %s is done already (%s); this is what came of it", run.id,
-    require("moongate.time").iso((run.finished_at or run.updated_at) / 1000))
   local result = run.result or {}
+  local at = require("moongate.time").iso((run.finished_at or run.updated_at) / 1000)
+  ctx:note(result.finished and "Run %s already finished at %s; its results were printed then, and are not kept."
+    or "Run %s already finished at %s; its result was:", run.id, at)
   return { data = result.data, lines = result.lines or {}, exit_status = result.exit_status or 0, recorded = true }
+end
+
+local function sorted_keys(...)
+  local names, seen = {}, {}
+  for _, t in ipairs { ... } do
+    for name in pairs(t) do
+      if not seen[name] then names[#names + 1] = name end
+      seen[name] = true
+    end
+  end
+  table.sort(names)
+  return names
 end
 
 -- Why a run can't be taken up by this command line, raised.
@@ -212,7 +242,15 @@ local function check_same(run, what, record)
   elseif not same_words(run.words, record.words) then
     refuse("run %s was begun with other words: %s", run.id, table.concat(run.words, " "))
   end
+  for _, name in ipairs(sorted_keys(run.options.env or {}, record.options.env or {})) do
+    local before, now = (run.options.env or {})[name], (record.options.env or {})[name]
+    if before ~= now then
+      refuse("run %s was started with %s=%s, not with %s", run.id, name, before or "(not set)", now or "(not set)")
+    end
+  end
   M.check_gateway(run, what.gateway)
+  input.check(run)
+  if run.script_hash ~= record.script_hash then log.warn("run %s: its script has changed since", run.id) end
 end
 
 -- A run's journal tells of one gateway; with another it would be lies.
@@ -238,7 +276,7 @@ local function take_up(ctx, db, run, opts)
   end
   local j = runs.take_up(db, run)
   j.redo, j.skip = opts and opts.redo, opts and opts.skip
-  ctx:note("run %s goes on: %d of its records are kept", run.id, j.kept)
+  ctx:note("Resuming run %s (%d recorded steps reused).", run.id, j.kept)
   return j
 end
 

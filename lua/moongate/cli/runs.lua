@@ -174,6 +174,8 @@ end
 local function go_on(ctx, db, run, args)
   local cli_run, journaled = require "moongate.cli.run", require "moongate.cli.journaled"
   if run.status == "done" then
+    go_there(run)
+    require("moongate.cli.input").check(run)
     local outcome = journaled.recorded(ctx, run)
     ctx:result(outcome.data, ctx:lines(outcome.lines))
     return outcome.exit_status
@@ -193,6 +195,7 @@ local function go_on(ctx, db, run, args)
   local definition, source = script_of(run, args.script)
   require("moongate.cli.settings").check_credentials(ctx)
   journaled.check_gateway(run, cli_run.gateway(ctx))
+  require("moongate.cli.input").check(run)
   check_changed(ctx, db, run, source, definition)
   ctx.opts.deadline = ctx.opts.deadline or run.options.deadline
   ctx.opts.queue = ctx.opts.queue or run.options.queue

@@ -140,6 +140,7 @@ local function done_before(w, rec)
 end
 
 local function perform(w, next, rec)
+  if rec.state ~= nil then rec.journal:anew(rec) end
   return rec:inside({ guarded = false, open = true }, function()
     local ok, result
     if rec.state == "started" then

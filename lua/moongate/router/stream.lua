@@ -296,7 +296,9 @@ function M.run(run, router, opts)
   if not ok then error(err, 0) end
   if self.fault then error(self.fault, 0) end
   unfinished:finish()
-  if self.checkpoint then self.checkpoint:finish() end
+  if self.checkpoint then
+    if self.stopped then self.checkpoint:save() else self.checkpoint:finish() end
+  end
   return {
     counts = self.counts, failures = self.failures, first_failure = self.first_failure, stopped = self.stopped,
     seconds = time.monotonic() - began, results = self.done, read = reader:offset(), before = self.before,
