@@ -90,7 +90,8 @@ local function route_one(run, r, args)
     })
   end
   result.models, result.webhooks = r.models:data(), webhooks
-  result.text = result.output or type(result.raw) == "string" and result.raw or json.encode(result.raw, { lenient = true }) or ""
+  result.text = result.output or type(result.raw) == "string" and result.raw
+    or json.encode(result.raw, { lenient = true }) or ""
   return result
 end
 

@@ -34,7 +34,7 @@ end
 local function document(value)
   local json = require "moongate.json"
   if value == nil then return json.null end
-  return json.encode(value) and value or show.value(value)
+  return require("moongate.plain").encode(value) and value or show.value(value)
 end
 
 function Repl:shown(results)

@@ -43,7 +43,7 @@ function M.shown(v)
   local function put(value, depth, prefix, suffix)
     local indent = ("  "):rep(depth)
     if type(value) ~= "table" or next(value) == nil or getmetatable(value) == "moongate.error" then
-      lines[#lines + 1] = indent .. prefix .. (json.encode(value) or tostring(value)) .. suffix
+      lines[#lines + 1] = indent .. prefix .. (require("moongate.plain").encode(value) or tostring(value)) .. suffix
       return
     end
     if depth == DEPTH_SHOWN then

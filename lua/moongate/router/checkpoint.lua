@@ -6,7 +6,7 @@
 
 local closing = require "moongate.closing"
 local errors = require "moongate.error"
-local json = require "moongate.json"
+local plain = require "moongate.plain"
 
 local M = {}
 
@@ -31,7 +31,7 @@ function M.open(db, id, state, input)
   local self = setmetatable({ db = db, id = id, state = state, input = input, saved = 0 }, Checkpoint)
   local row = assert(db:exec("SELECT value_json FROM cells WHERE kind = $1 AND key = $2", KIND, id))[1]
   if row then
-    self.kept = assert(json.decode(row.value_json))
+    self.kept = assert(plain.decode(row.value_json))
     check_input(self.kept, input)
     self.saved = self.kept.out
   end
@@ -47,7 +47,7 @@ function Checkpoint:save()
   assert(self.db:exec(([[INSERT INTO cells (kind, key, value_json, updated_at, expires_at)
     VALUES ($1, $2, $3, {now}, {now} + %d) ON CONFLICT (kind, key) DO UPDATE SET value_json = excluded.value_json,
     updated_at = excluded.updated_at, expires_at = excluded.expires_at]]):format(KEPT_MS), KIND, self.id,
-    assert(json.encode(now))))
+    plain.write(now)))
   self.saved = now.out
 end
 
