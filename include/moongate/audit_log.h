@@ -14,7 +14,9 @@
  * All other members are the event's own; "action", a string, is always there. The names above are refused in an event.
  *
  * Several processes may append to one file: a batch is written under flock(2), after the lines that others have added
- * were read and checked.
+ * were read and checked. It is synced after the lock is given back, so a process that stands still while it waits for
+ * the disk keeps nobody from writing; a later sync of another process covers its lines, too. One that is stopped
+ * within the write itself has to go on or end: a line that it still writes after another one would break the chain.
  *
  * A crash can leave a torn last line: one without "\n", or one that is no JSON. It was never acknowledged. The next
  * writer moves its bytes to <path>.torn-<line>-<8 digits of its SHA-256>, cuts the log and records the event
@@ -33,6 +35,7 @@
 #include "moongate/digest.h"
 #include "moongate/err.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,12 +48,15 @@
 
 enum moon_audit_phase { MOON_AUDIT_EVENT, MOON_AUDIT_INTENT, MOON_AUDIT_OUTCOME };
 
-/* The calls that can fail for reasons of the disk, to be replaced in tests: as their namesakes. */
+/* The calls that can fail for reasons of the disk, to be replaced in tests (NULL: the system's), and limits. */
 struct moon_audit_ops {
     ssize_t (*write)(int fd, const void *data, size_t len);
     int (*fdatasync)(int fd);
     int (*ftruncate)(int fd, off_t len);
-    off_t full_check; /* in place of MOON_AUDIT_FULL_CHECK; 0: that */
+    off_t full_check;        /* in place of MOON_AUDIT_FULL_CHECK; 0: that */
+    int wait_s;              /* in place of MOON_AUDIT_LOCK_S; 0: that */
+    const atomic_bool *stop; /* set: wait a moment more and no longer; or NULL */
+    atomic_long *holder; /* set while it waits: the process that has the lock, negative when that is stopped; or NULL */
 };
 
 struct moon_audit_log;

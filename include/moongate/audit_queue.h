@@ -13,6 +13,7 @@
 
 struct moon_audit_queue;
 struct moon_audit_ticket; /* one submitted event, until its callback */
+struct moon_log;
 struct moon_loop;
 struct moon_redact;
 
@@ -26,6 +27,12 @@ void moon_audit_queue_free(struct moon_audit_queue *q);
 /* Members that each event gets from here on (moon_audit_merge); a JSON object, copied. NULL: none. MOON_ENOMEM. */
 int moon_audit_queue_identify(struct moon_audit_queue *q, const char *identity, struct moon_err *err);
 
+/* Before its first batch: how long to wait for another process's lock on the log (0: MOON_AUDIT_LOCK_S), and where to
+ * say which process that is, after two seconds (borrowed; NULL: nowhere). */
+void moon_audit_queue_wait(struct moon_audit_queue *q, int seconds, struct moon_log *log);
+/* What waits for that lock gets a moment more and then fails: an interrupt. From a signal handler or any thread.
+ * NULL-safe. */
+void moon_audit_queue_hurry(struct moon_audit_queue *q);
 /* Nothing is written from here on: each event fails with code and "the audit log PATH WHY". */
 void moon_audit_queue_refuse(struct moon_audit_queue *q, int code, const char *why);
 

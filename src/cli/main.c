@@ -34,6 +34,7 @@ static void on_signal(int sig) {
     if (seen++ || (sig == SIGINT && moon_host_has_prompt(signalled->host))) /* a line that two did not end */
         _exit(130);
     moon_store_queue_hurry(signalled->store);
+    moon_audit_queue_hurry(signalled->audit);
     enum moon_stop_kind stops = moon_host_stop(signalled->host);
     if (stops == MOON_STOP_NONE)
         moon_host_interrupt(signalled->host);
@@ -46,6 +47,7 @@ static void on_signal(int sig) {
 static void on_time_up(int sig) {
     (void)sig;
     moon_store_queue_hurry(signalled->store);
+    moon_audit_queue_hurry(signalled->audit);
     moon_host_time_up(signalled->host);
 }
 

@@ -155,6 +155,9 @@ static int find_audit_log(struct moon_session *s) {
 static int open_audit(struct moon_session *s, struct moon_err *err) {
     int rc = moon_audit_queue_new(&s->audit, s->loop, s->redact, s->audit_path.data, NULL, err);
     enum log_kind kind = rc == 0 ? log_kind(s->audit_path.data) : LOG_NEW;
+    double wait = s->options->wait < 86400 ? s->options->wait : 86400;
+    if (rc == 0)
+        moon_audit_queue_wait(s->audit, wait > MOON_AUDIT_LOCK_S ? (int)wait : 0, &s->log);
     if (kind == (s->options->sim ? LOG_REAL : LOG_SIMULATED))
         moon_audit_queue_refuse(s->audit, MOON_EINVAL,
                                 s->options->sim

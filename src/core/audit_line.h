@@ -5,6 +5,8 @@
 #include "moongate/audit_log.h"
 #include "moongate/json_value.h"
 
+#include <stdatomic.h>
+
 extern const char *const audit_phases[3]; /* by enum moon_audit_phase */
 
 /* Where a chain of lines stands. */
@@ -54,8 +56,9 @@ void audit_scan_release(struct audit_scan *s);
 /* 1 with the next line (valid until the next call), 0 at the end, MOON_EIO or MOON_ENOMEM. */
 int audit_scan_next(struct audit_scan *s, const char **line, size_t *len, struct moon_err *err);
 
-/* Waits for flock(2) on fd: LOCK_EX or LOCK_SH. MOON_ETIMEOUT after MOON_AUDIT_LOCK_S. */
-int audit_lock(int fd, int how, const char *path, struct moon_err *err);
+/* Waits for flock(2) on fd, LOCK_EX or LOCK_SH, within the limits of ops. MOON_ETIMEOUT names the process that has it.
+ */
+int audit_lock(int fd, int how, const char *path, const struct moon_audit_ops *ops, struct moon_err *err);
 void audit_unlock(int fd);
 
 /* Opens an existing log for reading. *end: its size while nobody was writing. fd or a negative code. */

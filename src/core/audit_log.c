@@ -61,7 +61,7 @@ static int open_file(struct moon_audit_log *log, struct moon_err *err) {
 static int lock_current(struct moon_audit_log *log, struct moon_err *err) {
     struct stat st;
     for (int tries = 0; tries < 100; tries++) {
-        int rc = audit_lock(log->fd, LOCK_EX, log->path, err);
+        int rc = audit_lock(log->fd, LOCK_EX, log->path, &log->ops, err);
         if (rc != 0)
             return rc;
         if (stat(log->path, &st) == 0 && st.st_dev == log->dev && st.st_ino == log->ino)
@@ -99,16 +99,21 @@ static int give_up(struct moon_audit_log *log, int errnum, const char *what, str
                           "can't %s the audit log %s: nothing is appended until it is opened again", what, log->path);
 }
 
-static int put_batch(struct moon_audit_log *log, const struct moon_buf *text, bool sync, struct moon_err *err) {
+static int put_batch(struct moon_audit_log *log, const struct moon_buf *text, struct moon_err *err) {
     if (write_all(log, text->data, text->len) != 0) {
         int why = errno;
         if (log->ops.ftruncate(log->fd, log->good_end) != 0)
             return give_up(log, why, "write or repair", err);
         return moon_err_errno(err, MOON_EIO, why, "can't write the audit log %s", log->path);
     }
-    if (sync && log->ops.fdatasync(log->fd) != 0)
+    return 0;
+}
+
+/* Without the lock: what others append meanwhile comes behind what is synced here. */
+static int sync_batch(struct moon_audit_log *log, struct moon_err *err) {
+    if (log->ops.fdatasync(log->fd) != 0)
         return give_up(log, errno, "sync", err);
-    if (sync && log->folder_unsynced) {
+    if (log->folder_unsynced) {
         int rc = sync_folder(log, err);
         if (rc != 0) {
             log->refused = true;
@@ -138,7 +143,7 @@ static int make_lines(struct moon_audit_log *log, struct moon_audit_record *reco
     return rc;
 }
 
-static int append_locked(struct moon_audit_log *log, struct moon_audit_record *records, size_t n, bool sync,
+static int append_locked(struct moon_audit_log *log, struct moon_audit_record *records, size_t n,
                          struct moon_err *first, struct moon_err *err) {
     struct moon_buf text = MOON_BUF_INIT;
     int rc = audit_catch_up(log, err);
@@ -148,7 +153,7 @@ static int append_locked(struct moon_audit_log *log, struct moon_audit_record *r
     if (rc == 0)
         rc = make_lines(log, records, n, &chain, &text, first, err);
     if (rc == 0 && text.len > 0)
-        rc = put_batch(log, &text, sync, err);
+        rc = put_batch(log, &text, err);
     if (rc == 0) {
         log->chain = chain;
         log->good_end += (off_t)text.len;
@@ -173,11 +178,16 @@ int moon_audit_append(struct moon_audit_log *log, struct moon_audit_record *reco
                             "the audit log %s failed before: nothing is appended until it is opened again", log->path);
     int rc = lock_current(log, err);
     if (rc == 0)
-        rc = append_locked(log, records, n, sync, &first, err);
+        rc = append_locked(log, records, n, &first, err);
     if (log->fd >= 0)
         audit_unlock(log->fd);
     else
         log->refused = true;
+    for (size_t i = 0; rc == 0 && sync && i < n; i++)
+        if (records[i].seq > 0) {
+            rc = sync_batch(log, err);
+            break;
+        }
     if (rc != 0)
         for (size_t i = 0; i < n; i++)
             records[i].seq = 0;
@@ -220,12 +230,15 @@ static int open_and_check(struct moon_audit_log *log, const char *path, struct m
 
 int moon_audit_open(struct moon_audit_log **out, const char *path, const struct moon_audit_ops *ops,
                     struct moon_err *err) {
-    const struct moon_audit_ops defaults = {system_write, fdatasync, ftruncate, 0};
     struct moon_audit_log *log = calloc(1, sizeof *log);
     if (!log)
         return no_memory(err);
     log->fd = -1;
-    log->ops = ops ? *ops : defaults;
+    if (ops)
+        log->ops = *ops;
+    log->ops.write = log->ops.write ? log->ops.write : system_write;
+    log->ops.fdatasync = log->ops.fdatasync ? log->ops.fdatasync : fdatasync;
+    log->ops.ftruncate = log->ops.ftruncate ? log->ops.ftruncate : ftruncate;
     int rc = open_and_check(log, path, err);
     if (rc != 0) {
         moon_audit_close(log);

@@ -3,13 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK 65536
+#define BLOCK       65536
+#define STEP_MAX_US 20000
+#define STOP_US     1000000 /* once it is to stop */
+#define LOOK_US     1500000 /* then it is of interest who has the lock */
 
 void audit_scan_init(struct audit_scan *s, int fd, off_t start, off_t end) {
     memset(s, 0, sizeof *s);
@@ -79,20 +84,73 @@ int audit_scan_next(struct audit_scan *s, const char **line, size_t *len, struct
 
 /* flock has no deadline of its own, and a stopped process may hold it for ever. Runs on a pool thread or in a command
  * that has nothing else to do. */
-int audit_lock(int fd, int how, const char *path, struct moon_err *err) {
-    int64_t slept_us = 0, step_us = 200;
+/* The process that has an flock on the file: its pid, 0: not to be seen from here (another container, or none). */
+static long holder_of(int fd) {
+    struct stat st;
+    char line[256];
+    long found = 0;
+    FILE *f = fstat(fd, &st) == 0 ? fopen("/proc/locks", "re") : NULL;
+    while (f && found == 0 && fgets(line, sizeof line, f)) {
+        long pid;
+        unsigned dev_major, dev_minor;
+        unsigned long long inode;
+        /* "1: FLOCK  ADVISORY  WRITE 7423 fe:01:1835 0 EOF"; "1: -> FLOCK" waits */
+        if (sscanf(line, "%*d: FLOCK %*s %*s %ld %x:%x:%llu", &pid, &dev_major, &dev_minor, &inode) == 4 &&
+            inode == (unsigned long long)st.st_ino && pid > 0 && dev_major == major(st.st_dev) &&
+            dev_minor == minor(st.st_dev))
+            found = pid;
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* Stopped by Ctrl-Z or SIGSTOP: its state is the first field after the name in brackets. */
+static bool is_stopped(long pid) {
+    char path[40], text[256];
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    if (f)
+        fclose(f);
+    text[n] = '\0';
+    const char *state = strrchr(text, ')');
+    return state && (strncmp(state, ") T", 3) == 0 || strncmp(state, ") t", 3) == 0);
+}
+
+static int still_held(int fd, const char *path, int64_t waited_us, struct moon_err *err) {
+    long pid = holder_of(fd), seconds = (long)(waited_us / 1000000);
+    if (pid == 0)
+        return moon_err_set(err, MOON_ETIMEOUT, "%s: another process has held its lock for %ld s", path, seconds);
+    if (is_stopped(pid))
+        return moon_err_set(
+            err, MOON_ETIMEOUT,
+            "%s: process %ld has held its lock for %ld s and is stopped: resume it with kill -CONT %ld, "
+            "or end it",
+            path, pid, seconds, pid);
+    return moon_err_set(err, MOON_ETIMEOUT, "%s: process %ld has held its lock for %ld s", path, pid, seconds);
+}
+
+int audit_lock(int fd, int how, const char *path, const struct moon_audit_ops *ops, struct moon_err *err) {
+    int64_t slept_us = 0, step_us = 200, since_stop_us = 0;
+    int64_t wait_us = (ops->wait_s > 0 ? ops->wait_s : MOON_AUDIT_LOCK_S) * INT64_C(1000000);
     while (flock(fd, how | LOCK_NB) != 0) {
         if (errno == EINTR)
             continue;
         if (errno != EWOULDBLOCK)
             return moon_err_errno(err, MOON_EIO, errno, "can't lock %s", path);
-        if (slept_us >= MOON_AUDIT_LOCK_S * INT64_C(1000000))
-            return moon_err_set(err, MOON_ETIMEOUT, "%s: another process has held its lock for %d s", path,
-                                MOON_AUDIT_LOCK_S);
+        if (slept_us >= wait_us || since_stop_us >= STOP_US)
+            return still_held(fd, path, slept_us, err);
+        if (ops->holder && step_us == STEP_MAX_US && slept_us < LOOK_US && slept_us + step_us >= LOOK_US) {
+            long pid = holder_of(fd);
+            atomic_store(ops->holder, is_stopped(pid) ? -pid : pid);
+        }
         struct timespec t = {0, (long)step_us * 1000};
         nanosleep(&t, NULL); /* allow: nanosleep, because this is never the loop's thread */
         slept_us += step_us;
-        step_us = step_us < 20000 ? step_us * 2 : 20000;
+        since_stop_us += ops->stop && atomic_load(ops->stop) ? step_us : 0;
+        step_us = step_us < STEP_MAX_US ? step_us * 2 : STEP_MAX_US;
+        step_us = step_us > STEP_MAX_US ? STEP_MAX_US : step_us;
     }
     return 0;
 }
@@ -108,7 +166,7 @@ int audit_open_read(const char *path, off_t *end, struct moon_err *err) {
         return moon_err_errno(err, MOON_EIO, errno, "can't open %s", path);
     int rc = fstat(fd, &st) != 0    ? moon_err_errno(err, MOON_EIO, errno, "can't read %s", path)
              : !S_ISREG(st.st_mode) ? moon_err_set(err, MOON_EINVAL, "%s is no regular file", path)
-                                    : audit_lock(fd, LOCK_SH, path, err);
+                                    : audit_lock(fd, LOCK_SH, path, &(const struct moon_audit_ops){0}, err);
     if (rc == 0 && fstat(fd, &st) != 0)
         rc = moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
     audit_unlock(fd);

@@ -4,6 +4,7 @@
 
 #include "moongate/buf.h"
 #include "moongate/clock.h"
+#include "moongate/log.h"
 #include "moongate/loop.h"
 
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #define BATCH_MAX   4096
 #define BATCH_BYTES (4 * 1024 * 1024)
+#define LATE_NS     (2 * MOON_NS_PER_S)
 
 struct moon_audit_ticket {
     struct moon_audit_ticket *next;
@@ -28,7 +30,10 @@ struct moon_audit_queue {
     char *identity; /* NULL: none */
     struct moon_err refused;
     struct moon_audit_ops ops;
-    bool own_ops;
+    atomic_bool stop; /* what waits for another process gets a moment more */
+    atomic_long holder;
+    struct moon_log *log_to;
+    struct moon_timer late; /* of the batch */
 
     struct moon_audit_ticket *first, **last; /* waiting */
     struct moon_timer start;                 /* of the next batch: when this turn's answers have all been dealt with */
@@ -62,9 +67,10 @@ int moon_audit_queue_new(struct moon_audit_queue **out, struct moon_loop *loop, 
     q->loop = loop;
     q->redact = redact;
     q->last = &q->first;
-    q->own_ops = ops != NULL;
     if (ops)
         q->ops = *ops;
+    q->ops.stop = &q->stop;
+    q->ops.holder = &q->holder;
     *out = q;
     return 0;
 }
@@ -109,7 +115,7 @@ static void write_batch(void *ud) {
         q->rc = q->refused.code;
         return;
     }
-    q->rc = q->log ? 0 : moon_audit_open(&q->log, q->path, q->own_ops ? &q->ops : NULL, &q->err);
+    q->rc = q->log ? 0 : moon_audit_open(&q->log, q->path, &q->ops, &q->err);
     if (q->rc == 0)
         q->rc = moon_audit_append(q->log, q->records, q->nrecords, q->sync, &q->err);
 }
@@ -164,8 +170,24 @@ static void end_batch(struct moon_audit_queue *q, int code) {
         start_soon(q);
 }
 
+/* Nobody waits for a minute without knowing for whom. */
+static void on_late(void *ud) {
+    struct moon_audit_queue *q = ud;
+    long pid = atomic_exchange(&q->holder, 0);
+    if (pid < 0)
+        moon_log_write(q->log_to, MOON_LOG_WARN,
+                       "waiting for the lock of the audit log %s: process %ld has it and is stopped (kill -CONT %ld "
+                       "resumes it)",
+                       q->path, -pid, -pid);
+    else if (pid > 0)
+        moon_log_write(q->log_to, MOON_LOG_WARN, "waiting for the lock of the audit log %s: process %ld has it",
+                       q->path, pid);
+}
+
 static void batch_done(void *ud, bool cancelled) {
     struct moon_audit_queue *q = ud;
+    moon_timer_stop(q->loop, &q->late);
+    atomic_store(&q->holder, 0);
     end_batch(q, cancelled ? moon_err_set(&q->err, MOON_ECANCELLED, "the audit log was not written: cancelled") : 0);
 }
 
@@ -194,6 +216,8 @@ static void start_batch(void *ud) {
     }
     q->busy = true;
     q->err = (struct moon_err){0, ""};
+    if (q->log_to && moon_timer_start(q->loop, &q->late, LATE_NS, on_late, q) != 0)
+        q->late.index = 0; /* no memory: no word, then */
     if (moon_work_start(q->loop, &q->work, write_batch, batch_done, q, &q->err) != 0)
         end_batch(q, q->err.code);
 }
@@ -207,6 +231,16 @@ int moon_audit_queue_identify(struct moon_audit_queue *q, const char *identity, 
     free(q->identity);
     q->identity = copy;
     return 0;
+}
+
+void moon_audit_queue_wait(struct moon_audit_queue *q, int seconds, struct moon_log *log) {
+    q->ops.wait_s = seconds;
+    q->log_to = log;
+}
+
+void moon_audit_queue_hurry(struct moon_audit_queue *q) {
+    if (q)
+        atomic_store(&q->stop, true);
 }
 
 void moon_audit_queue_refuse(struct moon_audit_queue *q, int code, const char *why) {
@@ -273,6 +307,7 @@ void moon_audit_queue_free(struct moon_audit_queue *q) {
     while (q->busy)
         moon_loop_turn(q->loop, true);
     moon_timer_stop(q->loop, &q->start);
+    moon_timer_stop(q->loop, &q->late);
     moon_loop_undefer(q->loop, &q->now);
     while (q->first && take_batch(q) == 0) {
         write_batch(q);

@@ -428,7 +428,8 @@ static int failing_truncate(int fd, off_t len) {
     return ftruncate(fd, len);
 }
 
-static const struct moon_audit_ops failing = {failing_write, failing_sync, failing_truncate, 0};
+static const struct moon_audit_ops failing = {
+    .write = failing_write, .fdatasync = failing_sync, .ftruncate = failing_truncate};
 
 static void a_full_disk_leaves_no_half_line(void **state) {
     (void)state;
@@ -599,7 +600,7 @@ static ssize_t slow_write(int fd, const void *data, size_t len) {
 }
 
 static void append_until_killed(int ack) {
-    static const struct moon_audit_ops ops = {slow_write, fdatasync, ftruncate, 0};
+    static const struct moon_audit_ops ops = {.write = slow_write};
     struct moon_audit_log *log;
     if (moon_audit_open(&log, path, &ops, &err) != 0)
         _exit(2);
@@ -654,7 +655,7 @@ static void killed_at_any_moment(void **state) {
 static void a_long_log_is_taken_up_at_its_end(void **state) {
     (void)state;
     static char text[600 * 1024];
-    static const struct moon_audit_ops ops = {slow_write, fdatasync, ftruncate, 4 * 1024 * 1024};
+    static const struct moon_audit_ops ops = {.write = slow_write, .full_check = 4 * 1024 * 1024};
     struct moon_audit_log *log = open_log(NULL);
     memset(text, 'x', sizeof text - 1);
     memcpy(text, "{\"action\":\"", 11);

@@ -194,7 +194,7 @@ static int disk_sync(int fd) {
 
 static void everyone_hears_of_a_full_disk(void **state) {
     (void)state;
-    static const struct moon_audit_ops ops = {disk_write, disk_sync, ftruncate, 0};
+    static const struct moon_audit_ops ops = {.write = disk_write, .fdatasync = disk_sync};
     struct moon_audit_queue *q = new_queue(NULL, &ops);
     struct seen seen = {0};
     disk_full = true;
