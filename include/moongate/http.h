@@ -33,7 +33,12 @@ struct sockaddr;
 #define MOON_HTTP_ORIGIN_SIZE   288  /* "https://host:port" and its NUL */
 #define MOON_HTTP_CERT_URLS     2
 
+/* HTTP/2, where the server offers it, too. AUTO: always, but on a libcurl with faults in it (7.88.0 to 8.0.1) only with
+ * servers that do not speak HTTP/1.1. */
+enum moon_http2 { MOON_HTTP2_AUTO, MOON_HTTP2_ALWAYS, MOON_HTTP2_NEVER };
+
 struct moon_http_opts {
+    enum moon_http2 http2;
     struct moon_loop *loop; /* borrowed, as all below; its clock times everything */
     struct moon_rng *rng;
     struct moon_log *log;                       /* may be NULL */

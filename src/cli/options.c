@@ -30,6 +30,7 @@ const struct moon_option moon_options_table[] = {
     {"config", 0, MOON_OPTION_STRING, AT(config), "MOONGATE_CONFIG"},
     {"state", 0, MOON_OPTION_STRING, AT(state), "MOONGATE_STATE"},
     {"audit-log", 0, MOON_OPTION_STRING, AT(audit_log), "MOONGATE_AUDIT_LOG"},
+    {"http2", 0, MOON_OPTION_STRING, AT(http2), "MOONGATE_HTTP2"},
     {"cacert", 0, MOON_OPTION_STRING, AT(cacert), "MOONGATE_CACERT"},
     {"cert", 0, MOON_OPTION_STRING, AT(cert), "MOONGATE_CERT"},
     {"key", 0, MOON_OPTION_STRING, AT(key), "MOONGATE_KEY"},

@@ -21,7 +21,7 @@ struct moon_options {
     bool sim, json, dry_run, queue, quiet, help, version, metrics, trace_content, allow_all;
     int verbose; /* -v 1, -vv 2 */
     const char *log_level, *region, *client_id, *login_url, *profile, *config, *state, *audit_log, *run_id;
-    const char *cacert, *cert, *key, *key_passphrase_file, *lua_dir, *color, *metrics_file, *permission_log;
+    const char *http2, *cacert, *cert, *key, *key_passphrase_file, *lua_dir, *color, *metrics_file, *permission_log;
     double deadline;     /* seconds a gateway call may take */
     double wait;         /* seconds to wait for what another process holds */
     double max_time;     /* seconds a script may run */

@@ -341,6 +341,21 @@ static int read_passphrase(struct moon_session *s, struct moon_buf *out, struct 
     return rc == 0 ? 0 : moon_err_set(err, rc, "out of memory");
 }
 
+/* The flag or its variable; else the project file, where anything else is an error by itself. */
+static int read_http2(struct moon_session *s, enum moon_http2 *out, struct moon_err *err) {
+    const char *text = s->options->http2;
+    if (!text && s->project)
+        text = moon_project_string(s->project, "http", "http2");
+    *out = MOON_HTTP2_AUTO;
+    if (text && strcmp(text, "always") == 0)
+        *out = MOON_HTTP2_ALWAYS;
+    else if (text && strcmp(text, "never") == 0)
+        *out = MOON_HTTP2_NEVER;
+    else if (s->options->http2 && strcmp(text, "auto") != 0)
+        return moon_err_set(err, MOON_EINVAL, "--http2 must be auto, always or never (is '%.40s')", text);
+    return 0;
+}
+
 static int open_http(struct moon_session *s, struct moon_err *err) {
     struct moon_http_opts opts = {
         .may_connect = may_connect,
@@ -357,7 +372,9 @@ static int open_http(struct moon_session *s, struct moon_err *err) {
         .proxies = &s->proxies,
     };
     struct moon_buf passphrase = MOON_BUF_INIT;
-    int rc = read_passphrase(s, &passphrase, err);
+    int rc = read_http2(s, &opts.http2, err);
+    if (rc == 0)
+        rc = read_passphrase(s, &passphrase, err);
     opts.passphrase = passphrase.len ? passphrase.data : NULL;
     if (rc == 0)
         rc = moon_http_new(&s->http, &opts, err);

@@ -26,10 +26,11 @@ static int on_prereq(void *ud, char *peer, char *local, int peer_port, int local
     struct moon_curl_transfer *t = ud;
     (void)peer, (void)local, (void)peer_port, (void)local_port;
     moon_curl_note_start(t);
-    return t->starts++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+    return t->starts++ == 0 && !moon_curl_http2_is_wrong(t) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static size_t sink(struct moon_curl_transfer *t, struct moon_buf *to, size_t max, const char *data, size_t n) {
+    t->group->moved++;
     if (n > max || to->len > max - n)
         t->sink_code = MOON_ETOOBIG;
     else if (moon_buf_append(to, data, n) != 0)
@@ -44,6 +45,7 @@ static size_t sink(struct moon_curl_transfer *t, struct moon_buf *to, size_t max
 static size_t on_head(char *data, size_t size, size_t count, void *ud) {
     struct moon_curl_transfer *t = ud;
     size_t n = size * count;
+    t->group->moved++;
     if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         moon_buf_clear(t->head);
         return n;
@@ -79,14 +81,17 @@ static int set_env(CURL *e, const struct moon_curl_env *env, struct moon_curl_tr
     SET(CURLOPT_OPENSOCKETDATA, t);
     SET(CURLOPT_CLOSESOCKETFUNCTION, moon_curl_on_close);
     SET(CURLOPT_CLOSESOCKETDATA, env->sockets);
-    if (env->ca_file) {
-        SET(CURLOPT_CAINFO, env->ca_file);
-        SET(CURLOPT_PROXY_CAINFO, env->ca_file);
-    }
-    if (env->ca_path) {
-        SET(CURLOPT_CAPATH, env->ca_path);
-        SET(CURLOPT_PROXY_CAPATH, env->ca_path);
-    }
+    /* libcurl reads the CAs for each connection, 20 ms of CPU: so OpenSSL is given what was read once. */
+    bool once = curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, moon_curl_trust_on_ctx) == CURLE_OK;
+    SET(CURLOPT_SSL_CTX_DATA, env);
+    if (once || env->ca_file)
+        SET(CURLOPT_CAINFO, once ? NULL : env->ca_file);
+    if (once || env->ca_file)
+        SET(CURLOPT_PROXY_CAINFO, once ? NULL : env->ca_file);
+    if (once || env->ca_path)
+        SET(CURLOPT_CAPATH, once ? NULL : env->ca_path);
+    if (once || env->ca_path)
+        SET(CURLOPT_PROXY_CAPATH, once ? NULL : env->ca_path);
     SET(CURLOPT_NOPROXY, "*"); /* the choice is made before: libcurl is not to look at the environment */
     return 0;
 }
@@ -101,9 +106,9 @@ static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_cu
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, t);
     SET(CURLOPT_PATH_AS_IS, 1L);
-    SET(CURLOPT_BUFFERSIZE, 1024L); /* of ten thousand waiting transfers each has one */
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    if (set_safety(e) != 0)
+    SET(CURLOPT_DEBUGFUNCTION, moon_curl_on_text);
+    SET(CURLOPT_DEBUGDATA, t);
+    if (moon_curl_http2_set(e, false, false) != 0 || set_safety(e) != 0)
         return -1;
     return set_env(e, env, t);
 }
@@ -123,13 +128,6 @@ static int set_identity(CURL *e, const struct moon_curl_env *env) {
     SET(CURLOPT_SSLCERT, env ? env->cert : NULL);
     SET(CURLOPT_SSLKEY, env ? env->key : NULL);
     SET(CURLOPT_KEYPASSWD, env ? env->passphrase : NULL);
-    return 0;
-}
-
-/* HTTP/2 where TLS can offer it, and then one connection for many requests. */
-static int set_https(CURL *e, bool https) {
-    SET(CURLOPT_HTTP_VERSION, (long)(https ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    SET(CURLOPT_PIPEWAIT, https ? 1L : 0L);
     return 0;
 }
 
@@ -182,10 +180,12 @@ int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfe
         t->method = rq->method;
         t->has_body = has_body;
     }
-    if (t->https != rq->https) {
-        if (set_https(e, rq->https) != 0)
+    t->offered = moon_curl_http2_offered(env, rq);
+    if (t->https != rq->https || t->http2 != t->offered) {
+        if (moon_curl_http2_set(e, t->offered, rq->https) != 0)
             return -1;
         t->https = rq->https;
+        t->http2 = t->offered;
     }
     if (t->identified != rq->identified) {
         if (set_identity(e, rq->identified ? env : NULL) != 0)

@@ -20,19 +20,6 @@
 #define TICK_NS    (250 * MOON_NS_PER_MS)
 #define STACK_SIZE ((size_t)512 << 10) /* of a thread that looks a name up */
 
-struct moon_curl_group {
-    struct moon_curl_sockets *sockets; /* first: see moon_curl_on_socket */
-    struct moon_curl_pool *pool;
-    CURLM *multi;
-    struct moon_timer timer;                        /* libcurl's, when it is not due at once */
-    struct moon_curl_group *kick_next, **kick_prev; /* ... when it is: in pool->kicks; kick_prev NULL: not there */
-    size_t index;
-    size_t live, size;                    /* transfers under way, and how many may be */
-    size_t connecting;                    /* of them: those whose request has not been started to be sent */
-    struct moon_curl_transfer *transfers; /* under way */
-    bool dead;                            /* libcurl ran out of memory in the multi handle: it is not used again */
-};
-
 struct moon_curl_pool {
     struct moon_loop *loop;
     struct moon_curl_env env;
@@ -57,6 +44,7 @@ struct moon_curl_pool {
 static void leave_group(struct moon_curl_transfer *t) {
     struct moon_curl_group *g = t->group;
     g->connecting -= t->starts == 0;
+    g->streams -= t->stream > 0;
     curl_multi_remove_handle(g->multi, t->easy);
     *t->prev = t->next;
     if (t->next)
@@ -109,19 +97,40 @@ static void drain(struct moon_curl_group *g) {
     }
 }
 
+/* libcurl 7.88 leaves data of HTTP/2 in its own buffers, and waits for the socket: so each connection is looked at
+ * again until that brings nothing more. */
+static void read_on(struct moon_curl_group *g) {
+    int running;
+    size_t before;
+    do {
+        curl_socket_t last = CURL_SOCKET_BAD, fds[GROUP_SIZE];
+        size_t n = 0;
+        before = g->moved;
+        for (struct moon_curl_transfer *t = g->transfers; t && n < GROUP_SIZE; t = t->next) {
+            if (t->stream > 0 && t->fd != last)
+                fds[n++] = last = t->fd;
+        }
+        while (n > 0 && !g->dead)
+            g->dead = curl_multi_socket_action(g->multi, fds[--n], CURL_CSELECT_IN, &running) != CURLM_OK;
+        drain(g);
+    } while (g->moved != before && !g->dead);
+}
+
 static void act(struct moon_curl_group *g, curl_socket_t fd, int events) {
     int running;
     if (g->dead)
         return;
     g->dead = curl_multi_socket_action(g->multi, fd, events, &running) != CURLM_OK;
     drain(g);
-    while (g->dead && g->transfers) { /* a socket that libcurl has half noted would crash it the next time */
+    if (g->streams > 0 && !g->dead)
+        read_on(g);
+    while (g->dead && g->transfers) /* a socket that libcurl has half noted would crash it the next time */
         end(g->transfers, CURLE_OUT_OF_MEMORY);
-    }
 }
 
 /* From libcurl: t opens a socket, so its name is known; whether it may be connected to or not. */
 void moon_curl_note_open(struct moon_curl_transfer *t) {
+    t->opened = true;
     moon_curl_name_found(&t->pool->names, t, true, now_ns(t->pool));
 }
 
@@ -217,13 +226,15 @@ static void on_tick(void *ud) {
     bool any = false;
     for (size_t i = 0; i < p->n_groups; i++) {
         struct moon_curl_group *g = p->groups[i];
-        any |= g->connecting > 0;
+        any |= g->connecting > 0 || g->streams > 0;
         for (struct moon_curl_transfer *t = g->connecting ? g->transfers : NULL; t; t = t->next) {
             if (t->starts > 0 || t->since_ns > until)
                 continue;
             curl_easy_pause(t->easy, CURLPAUSE_RECV);
             curl_easy_pause(t->easy, CURLPAUSE_CONT);
         }
+        if (g->streams > 0)
+            act(g, CURL_SOCKET_TIMEOUT, 0);
     }
     if (any)
         moon_timer_start(p->loop, &p->tick, TICK_NS, on_tick, p);
@@ -243,6 +254,13 @@ static int on_timer(CURLM *multi, long ms, void *ud) {
     return 0;
 }
 
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *unused) {
+    struct moon_curl_transfer *t = NULL;
+    if (what != CURL_POLL_REMOVE && curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK && t)
+        t->fd = fd;
+    return moon_curl_on_socket(easy, fd, what, owner, unused);
+}
+
 /* ---- groups ---- */
 
 static struct moon_curl_group *group_new(struct moon_curl_pool *p, size_t index) {
@@ -258,7 +276,8 @@ static struct moon_curl_group *group_new(struct moon_curl_pool *p, size_t index)
     g->multi = m;
     g->index = index;
     g->size = size;
-    if (curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, moon_curl_on_socket) != CURLM_OK ||
+    if (curl_multi_setopt(m, CURLMOPT_PIPELINING, moon_curl_http2_streams()) != CURLM_OK ||
+        curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket) != CURLM_OK ||
         curl_multi_setopt(m, CURLMOPT_SOCKETDATA, g) != CURLM_OK ||
         curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
         curl_multi_setopt(m, CURLMOPT_TIMERDATA, g) != CURLM_OK ||
@@ -378,6 +397,8 @@ void moon_curl_put(struct moon_curl_transfer *t) {
         return;
     struct moon_curl_pool *p = t->pool;
     bool failed = t->group && t->starts == 0;
+    if (t->group && t->stream > 0)
+        kick(t->group); /* the others' data may lie behind this one's */
     if (t->group)
         leave_group(t);
     moon_curl_name_left(&p->names, t, failed, now_ns(p));
@@ -414,6 +435,10 @@ int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request
     struct moon_curl_pool *p = t->pool;
     t->starts = 0;
     t->sink_code = 0;
+    t->peer = rq->peer;
+    t->connection = -1;
+    t->stream = 0;
+    t->opened = t->http1_agreed = t->http1_required = t->unprocessed = t->switching = false;
     t->error[0] = '\0';
     free(t->refused);
     t->refused = NULL;
@@ -437,6 +462,7 @@ int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts 
     p->loop = o->loop;
     p->sockets.loop = o->loop;
     p->sockets.ready = on_ready;
+    p->env.http2 = moon_curl_http2_resolve(o->http2);
     p->env.sockets = &p->sockets;
     p->env.may_connect = o->may_connect;
     p->env.may_connect_ud = o->may_connect_ud;

@@ -10,6 +10,8 @@
 
 #include "moongate/buf.h"
 #include "moongate/err.h"
+#include "moongate/http.h"
+#include "moongate/loop.h"
 
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -18,10 +20,21 @@
 
 struct moon_curl_group;
 struct moon_curl_pool;
-struct moon_loop;
 struct moon_proxy;
 
+enum moon_curl_http2 {
+    MOON_CURL_HTTP2_FIRST, /* offered to every server */
+    MOON_CURL_HTTP2_LAST,  /* for servers that do not speak HTTP/1.1 */
+    MOON_CURL_HTTP2_NEVER
+};
+/* What is known of an origin's protocol; lives as long as the pool. */
+struct moon_curl_peer {
+    bool http2;      /* it has not agreed to HTTP/1.1: HTTP/2 is offered, too */
+    bool http1_only; /* it has asked for HTTP/1.1 */
+};
+
 struct moon_curl_opts {
+    enum moon_http2 http2;
     struct moon_loop *loop;
     const char *cacert;               /* PEM file of CAs that are trusted beside the others; NULL: none */
     const char *cert_file, *cert_dir; /* of CAs, in place of the system's; NULL: those */
@@ -42,7 +55,17 @@ struct moon_curl_transfer {
     struct moon_curl_name *name;                       /* of its host, while it is started; NULL: none */
     struct moon_curl_transfer *wait_next, **wait_prev; /* for a look-up of that; wait_prev NULL: it does not wait */
     int64_t since_ns;                                  /* when it came into its group */
-    unsigned starts; /* times libcurl was about to send the request; only the first is let through */
+    struct moon_curl_peer *peer;
+    long connection;     /* libcurl's number; -1: not known */
+    long stream;         /* HTTP/2; 0: none */
+    curl_socket_t fd;    /* that it waits for */
+    bool opened;         /* a socket was opened for it */
+    bool offered;        /* HTTP/2 was */
+    bool http1_agreed;   /* by the server, with ALPN */
+    bool http1_required; /* the server's answer to this request */
+    bool unprocessed;    /* the server says so */
+    bool switching;      /* not sent: to be sent with another version of HTTP */
+    unsigned starts;     /* times libcurl was about to send the request; only the first is let through */
 
     /* The answer: where to put it, and how much of it. head gets the header lines, without the status line. */
     struct moon_buf *head, *body;
@@ -59,7 +82,7 @@ struct moon_curl_transfer {
     CURLU *parsed; /* of url */
     const char *method;
     const struct moon_proxy *proxy;
-    bool has_body, https, identified;
+    bool has_body, https, identified, http2;
     char error[CURL_ERROR_SIZE]; /* libcurl's words for its last failure */
 };
 
@@ -69,6 +92,7 @@ struct moon_curl_request {
     const struct moon_buf *body; /* NULL: none. Stays put until the transfer ended */
     struct curl_slist *headers;  /* stays put, too */
     struct moon_curl_name *name; /* of the origin */
+    struct moon_curl_peer *peer; /* of the origin */
     int64_t connect_ns;          /* how long it may take to get a connection */
     bool https;
     bool identified;                /* show the client certificate */
@@ -85,6 +109,9 @@ void moon_curl_put(struct moon_curl_transfer *t); /* stops it if need be; NULL-s
 /* Puts it under way; done comes on a later turn. MOON_ENOMEM. */
 int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request *rq, struct moon_err *err);
 
+/* For a transfer that has failed. */
+bool moon_curl_unprocessed(struct moon_curl_transfer *t, CURLcode result);
+
 struct moon_curl_stats {
     uint64_t connections; /* opened since the start */
     size_t live, groups;
@@ -98,14 +125,47 @@ struct moon_curl_env {
     char *cert, *key, *passphrase;      /* passphrase: "" for none, so that OpenSSL never asks a terminal */
     char *ca_file, *ca_path, *ca_shown; /* NULL: libcurl's defaults */
     int ca_fd;                          /* what ca_file is a name of; 0: none */
+    void *ca_store;                     /* X509_STORE of them; NULL: not read yet */
     int (*may_connect)(void *ud, const char *url, const struct sockaddr *address, struct moon_err *err);
     void *may_connect_ud;
+    enum moon_curl_http2 http2;
     CURLSH *share; /* names and TLS sessions */
     void *sockets; /* struct moon_curl_sockets */
 };
+
+/* Transfers on one multi handle. */
+#define MOON_CURL_GOAWAYS 8
+struct moon_curl_goaway {
+    long connection; /* its number + 1; 0: none */
+    long last;       /* stream that the server takes */
+};
+struct moon_curl_group {
+    struct moon_curl_sockets *sockets; /* first: see moon_curl_on_socket */
+    struct moon_curl_pool *pool;
+    CURLM *multi;
+    struct moon_timer timer;                        /* libcurl's, when it is not due at once */
+    struct moon_curl_group *kick_next, **kick_prev; /* ... when it is: in pool->kicks; kick_prev NULL: not there */
+    size_t index;
+    size_t live, size;                    /* transfers under way, and how many may be */
+    size_t connecting;                    /* of them: those whose request has not been started to be sent */
+    size_t streams;                       /* of them: those on HTTP/2 */
+    size_t moved;                         /* grows with every piece of an answer */
+    struct moon_curl_transfer *transfers; /* under way */
+    bool dead;                            /* libcurl ran out of memory in the multi handle: it is not used again */
+    struct moon_curl_goaway goaways[MOON_CURL_GOAWAYS];
+    size_t next_goaway;
+};
+/* curl_http2.c */
+enum moon_curl_http2 moon_curl_http2_resolve(enum moon_http2 wanted);
+long moon_curl_http2_streams(void); /* CURLPIPE_*: whether a connection may have several streams at once */
+bool moon_curl_http2_offered(const struct moon_curl_env *env, const struct moon_curl_request *rq);
+int moon_curl_http2_set(CURL *e, bool offered, bool https);
+int moon_curl_on_text(CURL *easy, curl_infotype type, char *data, size_t size, void *ud);
+bool moon_curl_http2_is_wrong(struct moon_curl_transfer *t);
 /* curl_trust.c. Fills ca_*; MOON_ETLS for a file that can't be used. */
 int moon_curl_trust_open(struct moon_curl_env *env, const struct moon_curl_opts *o, struct moon_err *err);
 void moon_curl_trust_close(struct moon_curl_env *env);
+CURLcode moon_curl_trust_on_ctx(CURL *easy, void *ctx, void *env);
 /* curl_guard.c */
 void moon_curl_note_open(struct moon_curl_transfer *t); /* curl_pool.c */
 void moon_curl_note_start(struct moon_curl_transfer *t);

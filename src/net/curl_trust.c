@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,7 +120,41 @@ int moon_curl_trust_open(struct moon_curl_env *env, const struct moon_curl_opts 
     return rc;
 }
 
+static bool load(X509_STORE *store, const char *file, const char *path, bool must) {
+    bool ok = (!file || X509_STORE_load_file(store, file) == 1) && (!path || X509_STORE_load_path(store, path) == 1);
+    ERR_clear_error();
+    return ok || !must;
+}
+
+/* With the flags that libcurl sets. */
+static X509_STORE *read_store(const struct moon_curl_env *env) {
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    bool known = info->age >= CURLVERSION_SEVENTH;
+    X509_STORE *store = X509_STORE_new();
+    if (store && load(store, env->ca_file, env->ca_path, true) &&
+        load(store, env->ca_file || !known ? NULL : info->cainfo, NULL, false) &&
+        load(store, NULL, env->ca_path || !known ? NULL : info->capath, false) &&
+        X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN) == 1)
+        return store;
+    X509_STORE_free(store);
+    return NULL;
+}
+
+/* https://curl.se/libcurl/c/CURLOPT_SSL_CTX_FUNCTION.html */
+CURLcode moon_curl_trust_on_ctx(CURL *easy, void *ctx, void *ud) {
+    struct moon_curl_env *env = ud;
+    (void)easy;
+    if (!env->ca_store)
+        env->ca_store = read_store(env);
+    if (!env->ca_store || X509_STORE_up_ref(env->ca_store) != 1)
+        return CURLE_SSL_CACERT_BADFILE;
+    SSL_CTX_set_cert_store(ctx, env->ca_store);
+    return CURLE_OK;
+}
+
 void moon_curl_trust_close(struct moon_curl_env *env) {
+    X509_STORE_free(env->ca_store);
+    env->ca_store = NULL;
     if (env->ca_fd > 0)
         close(env->ca_fd);
     free(env->ca_file);

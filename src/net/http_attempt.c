@@ -9,6 +9,8 @@
 #define SPREAD_NS      (200 * MOON_NS_PER_MS) /* over which those who waited for a breaker come back */
 #define BUDGET_WAIT_NS (250 * MOON_NS_PER_MS) /* least time between two looks at an empty retry budget */
 
+#define UNPROCESSED_MAX 200 /* refusals of a server to take a call's request, before it counts as failed */
+
 static void on_due(void *ud);
 
 /* ---- what came of it ---- */
@@ -95,7 +97,9 @@ static void record(struct moon_http_call *c, const struct moon_http_verdict *v, 
     *a = (struct moon_http_attempt){.n = r->n_attempts, .status = v->status, .code = v->code, .cls = v->cls};
     a->wait_ns = c->attempt_ns - c->ready_ns;
     a->elapsed_ns = now - c->attempt_ns;
-    if (c->has_ticket && v->lost)
+    if (c->has_ticket && v->unprocessed)
+        moon_breaker_record(c->breaker, c->ticket, MOON_BREAKER_IGNORE, now);
+    else if (c->has_ticket && v->lost)
         moon_breaker_lost(c->breaker, c->ticket, c->attempt_ns, now);
     else if (c->has_ticket)
         moon_breaker_record(c->breaker, c->ticket, moon_breaker_judge(v->cls, v->status), now);
@@ -173,6 +177,17 @@ static void note_limits(struct moon_http_call *c, const struct moon_http_verdict
         moon_pacer_update(&c->host->pacer, now, l->left, l->allowed, l->reset_ns);
 }
 
+/* The server refused to take it, and is well: so once more soon, whatever the request and the policy are. The first
+ * times at once, as a connection that goes away is replaced by another. */
+static bool again_unprocessed(struct moon_http_call *c, int64_t now) {
+    int n = c->unprocessed++;
+    int64_t top = MOON_NS_PER_MS << (n < 10 ? n : 10);
+    if (n >= UNPROCESSED_MAX)
+        return false;
+    again(c, n < 2 ? 0 : (int64_t)moon_rng_below(c->http->rng, (uint64_t)top), now);
+    return true;
+}
+
 static void attempt_ended(struct moon_http_call *c, CURLcode result, int code) {
     int64_t now = moon_http_call_now(c);
     struct moon_http_verdict v;
@@ -181,6 +196,8 @@ static void attempt_ended(struct moon_http_call *c, CURLcode result, int code) {
     if (code)
         v.code = code;
     record(c, &v, now);
+    if (v.unprocessed && !code && again_unprocessed(c, now))
+        return;
     if (v.status) {
         note_limits(c, &v, now);
         if (replays_unauthorized(c, v.status)) {
@@ -236,6 +253,7 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
         .identified = c->host->identified,
         .proxy = c->host->proxy,
         .name = &c->host->name,
+        .peer = &c->host->peer,
         .connect_ns = left < c->client->connect_timeout_ns ? left : c->client->connect_timeout_ns,
     };
     int rc = moon_curl_start(t, &rq, err);

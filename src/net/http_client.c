@@ -26,6 +26,7 @@ static void on_breaker_change(void *ud, const char *key, const struct moon_break
 int moon_http_new(struct moon_http **out, const struct moon_http_opts *o, struct moon_err *err) {
     struct moon_http *h = calloc(1, sizeof *h);
     struct moon_curl_opts co = {.loop = o->loop,
+                                .http2 = o->http2,
                                 .cacert = o->cacert,
                                 .cert_file = o->cert_file,
                                 .cert_dir = o->cert_dir,

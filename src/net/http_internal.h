@@ -44,6 +44,7 @@ struct moon_http_host {
     struct moon_retry_budget budget;
     struct moon_pacer pacer;
     struct moon_curl_name name;
+    struct moon_curl_peer peer;
     enum moon_http_wait wait_why; /* what calls wait for, and until when: told once */
     int64_t wait_until_ns;
     struct moon_http_client *limited; /* the newest client with a rate of its own; NULL: none now */
@@ -109,9 +110,10 @@ struct moon_http_fault {
 struct moon_http_verdict {
     enum moon_fail_class cls;
     int code, status;
-    bool lost;                    /* the connection was refused or lost: an answer did not come */
-    bool hopeless;                /* another try would fail alike: a certificate that does not verify */
-    int64_t retry_after_ns;       /* -1: not asked for */
+    bool unprocessed;       /* the server has not processed it, and says so: it may be sent again whatever it is */
+    bool lost;              /* the connection was refused or lost: an answer did not come */
+    bool hopeless;          /* another try would fail alike: a certificate that does not verify */
+    int64_t retry_after_ns; /* -1: not asked for */
     struct moon_rate_limit limit; /* what the answer says of it */
     struct moon_http_fault fault;
 };
@@ -153,6 +155,7 @@ struct moon_http_call {
     int64_t ready_ns, attempt_ns;  /* when this attempt was wanted, when it began */
     bool paced;                    /* this attempt has its place in the limiter */
     bool pays;                     /* the next attempt is a retry, which takes from the budget */
+    int unprocessed;               /* attempts that the server refused to take */
     int failures;                  /* attempts that count, for back-off and the limit */
     int token_failures;            /* of the login host, while this call waited */
     struct moon_http_verdict last; /* of the last of these attempts */

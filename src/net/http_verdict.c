@@ -95,7 +95,8 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
         return;
     }
     moon_http_fault_of_transfer(&v->fault, call, result);
-    bool sent = was_sent(call) && !v->fault.not_sent;
+    v->unprocessed = moon_curl_unprocessed(call->transfer, result);
+    bool sent = was_sent(call) && !v->fault.not_sent && !v->unprocessed;
     bool refused = result == CURLE_COULDNT_CONNECT && call->transfer->refused;
     v->code = refused ? MOON_EDENIED : v->fault.code ? v->fault.code : code_of(call, result, sent);
     v->hopeless = refused || v->fault.hopeless || is_hopeless(result);
@@ -105,7 +106,7 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
         v->cls = MOON_FAIL_FINAL;
     } else {
         v->cls = sent ? MOON_FAIL_AMBIGUOUS : MOON_FAIL_NOT_SENT;
-        v->lost = result != CURLE_OPERATION_TIMEDOUT;
+        v->lost = result != CURLE_OPERATION_TIMEDOUT && !v->unprocessed;
     }
 }
 

@@ -40,6 +40,7 @@ local globals = {
     value = "STATE", env = "MOONGATE_STATE" },
   { "audit-log", "the audit log (default: audit.jsonl in the state folder)",
     value = "FILE", env = "MOONGATE_AUDIT_LOG" },
+  { "http2", "use HTTP/2: auto, always or never", value = "WHEN", env = "MOONGATE_HTTP2" },
   { "cacert", "trust these CAs too (PEM)", value = "FILE", env = "MOONGATE_CACERT" },
   { "cert", "client certificate for the gateway and login host", value = "FILE", env = "MOONGATE_CERT" },
   { "key", "the client certificate's key", value = "FILE", env = "MOONGATE_KEY" },

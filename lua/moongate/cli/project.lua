@@ -36,6 +36,7 @@ local PROJECT = {
         content_characters = INTEGER, template_file_bytes = INTEGER,
       },
     },
+    http = { fields = { http2 = { one_of = { "always", "auto", "never" } } } },
     permissions = {
       fields = { net = PATH_LIST, read = PATH_LIST, write = PATH_LIST, env = PATH_LIST, http = PATH_LIST },
     },
