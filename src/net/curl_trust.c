@@ -101,7 +101,7 @@ int moon_curl_trust_open(struct moon_curl_env *env, const struct moon_curl_opts 
     if (rc != 0)
         return rc;
     if (o->cert_file && access(o->cert_file, R_OK) != 0)
-        return moon_err_errno(err, MOON_ETLS, errno, "SSL_CERT_FILE: %s", o->cert_file);
+        return moon_err_set(err, MOON_ETLS, "SSL_CERT_FILE: %s: %s", o->cert_file, strerror(errno));
     if (!o->cacert)
         return copy(&env->ca_file, o->cert_file, err);
     rc = moon_file_read(o->cacert, FILE_MAX, NULL, &own, &why);

@@ -6,6 +6,8 @@
 #include "moongate/clock.h"
 #include "moongate/file.h"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -139,24 +141,35 @@ static void verify_failed(struct moon_http_fault *f, const struct moon_http_call
 
 /* ---- our own files ---- */
 
-static bool is_encrypted(const char *path) {
+enum key_file { KEY_NONE, KEY_LOCKED, KEY_GOOD };
+
+/* The passphrase is a string, if an empty one, so that OpenSSL asks no terminal. */
+static enum key_file look_at_key(const char *path, char *passphrase) {
     struct moon_buf text = MOON_BUF_INIT;
-    bool yes =
-        path && moon_file_read(path, KEY_FILE_MAX, NULL, &text, NULL) == 0 && text.len && has(text.data, "ENCRYPTED");
+    enum key_file found = KEY_NONE;
+    if (path && moon_file_read(path, KEY_FILE_MAX, NULL, &text, NULL) == 0 && text.len) {
+        BIO *in = BIO_new_mem_buf(text.data, (int)text.len);
+        EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, passphrase) : NULL;
+        found = key ? KEY_GOOD : has(text.data, "ENCRYPTED") ? KEY_LOCKED : KEY_NONE;
+        EVP_PKEY_free(key);
+        BIO_free(in);
+        ERR_clear_error();
+    }
     if (text.data)
         moon_wipe(text.data, text.cap);
     moon_buf_release(&text);
-    return yes;
+    return found;
 }
 
 static void own_certificate(struct moon_http_fault *f, const struct moon_http_call *c, const char *text) {
     const struct moon_curl_env *env = c->transfer->env;
     const char *key = env->key ? env->key : env->cert;
+    enum key_file found = has(text, "private key") ? look_at_key(key, env->passphrase) : KEY_NONE;
     f->hopeless = true;
-    if (has(text, "does not match")) {
+    if (has(text, "does not match") || found == KEY_GOOD) {
         WHAT(f, "the key %s does not belong to the client certificate %s", key, env->cert);
         HINT(f, "Give the pair that belongs together with --cert and --key.");
-    } else if (has(text, "private key") && is_encrypted(key)) {
+    } else if (found == KEY_LOCKED) {
         if (*env->passphrase)
             WHAT(f, "the passphrase does not fit the key %s", key);
         else
