@@ -115,6 +115,7 @@ struct moon_wake {
 };
 /* Raises when L is no task or can't yield: "http.request: only inside a task". */
 void moon_task_check(lua_State *L, const char *what);
+bool moon_task_may_wait(lua_State *L); /* L: the task's own coroutine, or one of a script's that runs in it */
 struct moon_wake moon_task_park(lua_State *L);
 /* Queues the task for the next turn. Never runs Lua. Safe with a zeroed, stale or repeated wake. */
 void moon_task_wake(struct moon_wake wake);

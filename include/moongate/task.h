@@ -38,7 +38,9 @@ enum moon_task_guard {
 
 struct moon_task {
     struct moon_host *host;
-    lua_State *co; /* NULL when ended */
+    lua_State *co;        /* NULL when ended */
+    lua_State *innermost; /* the coroutine that runs or waits: co, or one that a script has made */
+    bool may_wait;        /* all that it is in can yield */
     struct moon_task *parent, *children, *next_sibling, **prev_sibling;
     struct moon_task *next_ready;
     struct moon_task_watch *watches;

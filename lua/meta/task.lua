@@ -4,8 +4,8 @@
 ---other tasks run. Tasks are structured: a task's end cancels the children that still run and waits until they are closed, and a child that
 ---failed, and that nobody joined, fails its parent at the parent's end.
 ---
----A wait may only happen in a task itself: not in a coroutine made by `coroutine.wrap`, in a metamethod, in a callback of `table.sort` or
----`string.gsub`, or while a cancelled task is being closed. It raises there.
+---A wait may happen anywhere in a task, in a coroutine that it has made (`coroutine.wrap`), too; but not in a metamethod, in a callback of
+---`table.sort` or `string.gsub`, or while a cancelled task is being closed. It raises there.
 ---@class moongate.task
 local task = {}
 

@@ -29,7 +29,7 @@ static int nothing_k(lua_State *L, int status, lua_KContext n) {
 
 /* Returns the n values at the top; first heeds a cancellation that the shield has put off. */
 static int safe_point(lua_State *L, struct moon_task *me, int n) {
-    if (!me->cancelled || moon_task_shielded(me) || me->co != L || !lua_isyieldable(L))
+    if (!me->cancelled || moon_task_shielded(me) || !moon_task_may_wait(L))
         return n;
     moon_task_wake(moon_task_park(L));
     return lua_yieldk(L, 0, n, nothing_k);

@@ -5,8 +5,6 @@
 #include <lualib.h>
 #include <string.h>
 
-#define COROUTINE_HOOK 10000 /* instructions between two looks at the interrupt flag */
-
 /* ---- base ---- */
 
 /* load(chunk [, name [, mode [, env]]]): mode is always "t". Upvalue 1: Lua's own. */
@@ -17,45 +15,6 @@ static int base_load(lua_State *L) {
     lua_pushliteral(L, "t");
     lua_replace(L, 3);
     return load(L);
-}
-
-/* ---- coroutine ---- */
-
-static int check_not_task(lua_State *L, const char *what) {
-    lua_State *co = lua_tothread(L, 1);
-    if (co && host_is_task_thread(co))
-        return luaL_error(L, "coroutine.%s: a task; only the scheduler runs it", what);
-    return 0;
-}
-
-static int co_resume(lua_State *L) {
-    check_not_task(L, "resume");
-    return lua_tocfunction(L, lua_upvalueindex(1))(L);
-}
-
-static int co_close(lua_State *L) {
-    check_not_task(L, "close");
-    return lua_tocfunction(L, lua_upvalueindex(1))(L);
-}
-
-static int co_yield (lua_State *L) {
-    if (host_is_task_thread(L))
-        return luaL_error(L, "attempt to yield from outside a coroutine");
-    return lua_yield(L, lua_gettop(L));
-}
-
-static int co_create(lua_State *L) {
-    int n = lua_tocfunction(L, lua_upvalueindex(1))(L);
-    lua_sethook(lua_tothread(L, -1), host_interrupt_hook, LUA_MASKCOUNT, COROUTINE_HOOK);
-    return n;
-}
-
-static int co_wrap(lua_State *L) {
-    int n = lua_tocfunction(L, lua_upvalueindex(1))(L);
-    lua_getupvalue(L, -1, 1);
-    lua_sethook(lua_tothread(L, -1), host_interrupt_hook, LUA_MASKCOUNT, COROUTINE_HOOK);
-    lua_pop(L, 1);
-    return n;
 }
 
 /* Replaces field name of the library at the top by fn, which gets the original as upvalue. */
@@ -91,11 +50,7 @@ void host_open_libs(lua_State *L) {
     lua_setfield(L, -2, "require");
 
     lua_getfield(L, -1, LUA_COLIBNAME);
-    wrap(L, "resume", co_resume);
-    wrap(L, "close", co_close);
-    wrap(L, "yield", co_yield );
-    wrap(L, "create", co_create);
-    wrap(L, "wrap", co_wrap);
+    host_open_coroutines(L);
     lua_pop(L, 1);
 
     lua_getfield(L, -1, LUA_STRLIBNAME);

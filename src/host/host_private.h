@@ -97,14 +97,30 @@ bool host_find_where(lua_State *co, char *out, size_t size);
 
 /* scheduler.c */
 void host_make_ready(struct moon_task *t);
+/* lua_resume of a script's coroutine by L. host_is_parked then: the task has begun to wait inside of it. */
+int host_resume_nested(lua_State *L, lua_State *co, int nargs, int *nresults);
+bool host_is_parked(lua_State *L);
 /* Where scripts wait, for a report: "a.lua:3, b.lua:7"; "" when no script does. */
 void host_waiting_at(struct moon_host *host, char *out, size_t size);
 void host_unshield(struct moon_host *host);   /* from here on a cancellation waits for nothing */
 void host_cancel_all(struct moon_host *host); /* and runs their closing */
 
-/* A coroutine's extra space holds the host's address; a task's coroutine, one byte more. */
+/* coroutine.c */
+void host_open_coroutines(lua_State *L); /* the library is at the top */
+
+/* A coroutine's extra space holds the host's address and in its low bits what it is. */
+#define HOST_TASK    1U /* a task's own */
+#define HOST_WAITING 2U /* a script's, which its task waits in */
+#define HOST_BITS    3U
 static inline bool host_is_task_thread(lua_State *L) {
-    return (*(uintptr_t *)lua_getextraspace(L) & 1) != 0;
+    return (*(uintptr_t *)lua_getextraspace(L) & HOST_TASK) != 0;
+}
+static inline bool host_is_waiting(lua_State *co) {
+    return (*(uintptr_t *)lua_getextraspace(co) & HOST_WAITING) != 0;
+}
+static inline void host_set_waiting(lua_State *co, bool waits) {
+    uintptr_t *space = lua_getextraspace(co);
+    *space = (*space & ~(uintptr_t)HOST_WAITING) | (waits ? HOST_WAITING : 0);
 }
 
 /* error_object.c */

@@ -52,13 +52,16 @@ void moon_task_wake(struct moon_wake wake) {
         host_make_ready(s->task);
 }
 
+bool moon_task_may_wait(lua_State *L) {
+    const struct moon_task *t = moon_host_of(L)->current;
+    return t && t->innermost == L && t->may_wait && lua_isyieldable(L);
+}
+
 void moon_task_check(lua_State *L, const char *what) {
     struct moon_task *t = moon_host_of(L)->current;
     if (!t)
         luaL_error(L, "%s: only inside a task", what);
-    else if (t->co != L)
-        luaL_error(L, "%s: can't wait inside a coroutine; use task.spawn", what);
-    else if (!lua_isyieldable(L))
+    else if (!moon_task_may_wait(L))
         luaL_error(L, "%s: can't wait here (in a metamethod, a callback of a C function, or while a task is closed)",
                    what);
 }
@@ -80,6 +83,25 @@ void host_waiting_at(struct moon_host *host, char *out, size_t size) {
 }
 
 /* ---- running ---- */
+
+int host_resume_nested(lua_State *L, lua_State *co, int nargs, int *nresults) {
+    struct moon_task *t = moon_host_of(L)->current;
+    if (!t)
+        return lua_resume(co, L, nargs, nresults);
+    lua_State *before = t->innermost;
+    bool could = t->may_wait;
+    t->may_wait = could && before == L && lua_isyieldable(L);
+    t->innermost = co;
+    int status = lua_resume(co, L, nargs, nresults);
+    t->innermost = before;
+    t->may_wait = could;
+    return status;
+}
+
+bool host_is_parked(lua_State *L) {
+    const struct moon_task *t = moon_host_of(L)->current;
+    return t && t->state != MOON_TASK_RUNNING; /* ready: woken at once */
+}
 
 /* MOONGATE_GC_STRESS: a full collection at each resume, as long as that ends in a reasonable time. */
 static void stress_gc(lua_State *L, struct moon_host *host) {
@@ -115,6 +137,8 @@ static void step(lua_State *L, struct moon_host *host, struct moon_task *t) {
     if (host->gc_stress)
         stress_gc(L, host);
     t->state = MOON_TASK_RUNNING;
+    t->innermost = t->co;
+    t->may_wait = true;
     host->current = t;
     status = lua_resume(t->co, L, t->nargs, &n);
     atomic_store_explicit(&host->running, NULL, memory_order_relaxed);

@@ -264,6 +264,7 @@ void host_task_failed(lua_State *L, struct moon_task *t) {
     }
     t->host->current = t;
     atomic_store(&t->host->running, t->co);
+    t->may_wait = false;
     lua_resetthread(t->co); /* closes its variables; the error may become another one */
     atomic_store(&t->host->running, L);
     lua_xmove(t->co, L, 1);
@@ -285,6 +286,7 @@ void host_task_cancelled(lua_State *L, struct moon_task *t) {
     if (lua_status(t->co) == LUA_YIELD) {
         host->current = t;
         t->state = MOON_TASK_RUNNING;
+        t->may_wait = false;
         if (atomic_load(&host->interrupted) || atomic_load(&host->stopped) ||
             lua_gethook(t->co)) /* one that looks at every step by now */
             lua_sethook(t->co, host_interrupt_hook, LUA_MASKCOUNT,

@@ -84,7 +84,7 @@ void moon_host_free(struct moon_host *host) {
 
 struct moon_host *moon_host_of(lua_State *L) {
     char *p = *(char **)lua_getextraspace(L);
-    return (struct moon_host *)(void *)(p - host_is_task_thread(L));
+    return (struct moon_host *)(void *)(p - ((uintptr_t)p & HOST_BITS));
 }
 
 const struct moon_services *moon_host_services(const struct moon_host *host) {

@@ -1,4 +1,5 @@
 -- virtual clock. Tasks: life, cancellation in every state, structured concurrency, semaphores.
+local fs = require "moongate.fs"
 local t = require "moongate.test"
 local task = require "moongate.task"
 local time = require "moongate.time"
@@ -417,13 +418,121 @@ t.test("current", function()
   t.ok(tostring(child):find "^task .*%(done%)$")
 end)
 
-t.test("a wait inside a script's own coroutine is an error that says so", function()
-  local co = coroutine.wrap(function() task.sleep(1) end)
-  t.raises(co, "inside a coroutine; use task.spawn")
-  local gen = coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end)
+t.test("a script's own coroutine may wait, and yield, in any order and depth", function()
+  local pages = coroutine.wrap(function(first)
+    for i = first, 3 do
+      task.sleep(0.001)
+      local got = coroutine.yield(i, assert(fs.stat ".").type)
+      assert(got == i * 10)
+    end
+    task.yield()
+    return "end"
+  end)
+  t.eq({ pages(1) }, { 1, "directory" })
+  t.eq({ pages(10) }, { 2, "directory" })
+  t.eq({ pages(20) }, { 3, "directory" })
+  t.eq({ pages(30) }, { "end" })
+  t.raises(pages, "dead coroutine")
+
+  local function numbers(depth, n)
+    return coroutine.wrap(function()
+      if depth == 0 then
+        for k = 1, n do
+          task.yield()
+          coroutine.yield(k)
+        end
+        return
+      end
+      for k in numbers(depth - 1, n) do
+        pcall(task.sleep, 0)
+        coroutine.yield(k)
+      end
+    end)
+  end
+  local sum = 0
+  for k in numbers(20, 50) do sum = sum + k end
+  t.eq(sum, 1275)
+
+  local others = 0
+  local child = task.spawn(function() for _ = 1, 3 do others = others + 1 task.yield() end end)
+  coroutine.wrap(function() child:join() end)()
+  t.eq(others, 3, "the others run meanwhile")
+
+  local gen = coroutine.wrap(function() for k = 1, 3 do coroutine.yield(k) end end)
   t.eq({ gen(), gen(), gen() }, { 1, 2, 3 })
-  t.raises(function() table.sort({ 2, 1 }, function() task.sleep(1) end) end, "can't wait here")
   t.raises(function() coroutine.yield() end, "outside a coroutine")
+end)
+
+t.test("errors and results after a wait come out of a coroutine as they do without one", function()
+  local co = coroutine.create(function(...) task.yield() return ... end)
+  t.eq({ coroutine.resume(co, 1, nil, 3) }, { true, 1, nil, 3 })
+  t.eq({ coroutine.status(co), coroutine.resume(co) }, { "dead", false, "cannot resume dead coroutine" })
+  co = coroutine.create(function() task.yield() error({ code = "mine" }) end)
+  local ok, err = coroutine.resume(co)
+  t.eq({ ok, err.code, coroutine.status(co) }, { false, "mine", "dead" })
+  local closed = {}
+  t.raises(coroutine.wrap(function()
+    local _ <close> = setmetatable({}, { __close = function(_, e) closed[1] = tostring(e) end })
+    task.yield()
+    error "after the wait"
+  end), "test_task.lua:%d+: .*after the wait")
+  t.ok(closed[1]:find "after the wait")
+  for _ = 1, 300 do -- each has waited, and is let go of half-way
+    local half = coroutine.wrap(function() task.yield() coroutine.yield(1) task.sleep(60) end)
+    t.eq(half(), 1)
+  end
+  collectgarbage()
+end)
+
+t.test("where a coroutine's caller can't wait, it can't either", function()
+  local function waits() coroutine.wrap(function() task.yield() end)() end
+  t.raises(function() table.sort({ 2, 1 }, waits) end, "can't wait here")
+  t.raises(function() return setmetatable({}, { __tostring = function() waits() return "" end }) .. "" end, ".")
+  t.raises(function() tostring(setmetatable({}, { __tostring = function() waits() return "" end })) end, "can't wait here")
+  local co = coroutine.wrap(function() table.sort({ 2, 1 }, function() task.yield() end) end)
+  t.raises(co, "can't wait here")
+  task.yield()
+end)
+
+t.test("a task that is cancelled in a coroutine closes what it is in, the innermost first", function()
+  local order, free = {}, task.semaphore(1)
+  local function closing(name)
+    return setmetatable({}, { __close = function() order[#order + 1] = name end })
+  end
+  free:acquire()
+  local child = task.spawn(function()
+    local _ <close> = closing "task"
+    coroutine.wrap(function()
+      local _ <close> = closing "outer"
+      coroutine.resume(coroutine.create(function()
+        local _ <close> = closing "inner"
+        free:acquire()
+      end))
+    end)()
+  end)
+  task.yield()
+  child:cancel()
+  child:join()
+  t.eq({ child:status(), order }, { "cancelled", { "inner", "outer", "task" } })
+  free:release()
+  t.ok(free:acquire(0), "it does not wait any more")
+  local ok, err = task.timeout(0.01, function() coroutine.wrap(function() task.sleep(60) end)() end)
+  t.eq({ ok, err.code }, { nil, "timeout" })
+end)
+
+t.test("a coroutine that its task waits in is nobody else's to resume or close", function()
+  local co = coroutine.create(function() task.sleep(0.02) return "slept" end)
+  local child = task.spawn(function() return coroutine.resume(co) end)
+  task.yield()
+  t.eq(coroutine.status(co), "normal")
+  local ok, err = coroutine.resume(co)
+  t.ok(not ok and err:find "another task waits", err)
+  t.raises(function() coroutine.close(co) end, "another task waits")
+  t.eq({ child:join() }, { true, "slept" })
+  t.eq(coroutine.status(co), "dead")
+  local passed = coroutine.wrap(function() coroutine.yield(1) task.yield() coroutine.yield(2) end)
+  t.eq(passed(), 1)
+  t.eq(task.spawn(passed):join(), 2, "made in one task, it may wait in another")
 end)
 
 t.test("nobody else resumes or closes a task", function()
