@@ -3,7 +3,7 @@
 ---Tells other systems what happened: one signed POST, {type, timestamp, data}, tried again for a while. A run uses
 ---run:webhook; this is for scripts that have no run.
 ---@class moongate.webhooks
----@field profiles string[] whose headers: "standard", "mlflow"
+---@field profiles string[] whose headers: "standard", "mlflow", "svix"
 local webhooks = {}
 
 ---@class moongate.webhooks.send_options
@@ -11,7 +11,7 @@ local webhooks = {}
 ---@field event string
 ---@field data table
 ---@field secret? moongate.webhook.secret|moongate.webhook.secret[]
----@field profile? "standard"|"mlflow"
+---@field profile? "standard"|"mlflow"|"svix"
 ---@field headers? table<string, string|moongate.secret.handle>
 ---@field id? string of a message that is sent again
 ---@field deadline? number seconds (default 20)

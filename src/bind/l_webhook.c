@@ -135,6 +135,19 @@ static struct moon_bytes header(lua_State *L, int headers, const char *name) {
     return b;
 }
 
+/* "webhook-" or "svix-": Svix sends Standard Webhooks' headers under names of its own. */
+static const char *prefix_of(lua_State *L, int headers) {
+    bool standard = header(L, headers, "webhook-id").len > 0 || header(L, headers, "webhook-signature").len > 0;
+    bool svix = !standard && header(L, headers, "svix-id").len > 0;
+    lua_settop(L, headers);
+    return svix ? "svix-" : "webhook-";
+}
+
+static struct moon_bytes field(lua_State *L, int headers, const char *prefix, const char *name) {
+    const char *full = lua_pushfstring(L, "%s%s", prefix, name);
+    return header(L, headers, full);
+}
+
 /* webhook.verify{secret=, headers=, body=, tolerance=300, now=} -> true | nil, err */
 static int l_verify(lua_State *L) {
     static const char *const options[] = {"secret", "headers", "body", "tolerance", "now", NULL};
@@ -148,9 +161,11 @@ static int l_verify(lua_State *L) {
     lua_getfield(L, 1, "headers");
     if (!lua_istable(L, 2) && !luaL_getmetafield(L, 2, "__index"))
         return luaL_argerror(L, 1, "headers: table expected");
-    struct moon_bytes id = header(L, 2, "webhook-id");
-    struct moon_bytes timestamp = header(L, 2, "webhook-timestamp");
-    struct moon_bytes signature = header(L, 2, "webhook-signature");
+    lua_settop(L, 2);
+    const char *prefix = prefix_of(L, 2);
+    struct moon_bytes id = field(L, 2, prefix, "id");
+    struct moon_bytes timestamp = field(L, 2, prefix, "timestamp");
+    struct moon_bytes signature = field(L, 2, prefix, "signature");
     struct moon_bytes body = string_option(L, "body");
     size_t n = take_secrets(L, secrets);
     struct l_webhook *w = self(L);

@@ -299,7 +299,8 @@ local function webhooks(found)
       good = false
     end
     table.move(more, 1, #more, #warnings + 1, warnings)
-    shown[i] = hooks[name].profile == "mlflow" and name .. " (mlflow)" or name
+    local profile = hooks[name].profile or "standard"
+    shown[i] = profile ~= "standard" and ("%s (%s)"):format(name, profile) or name
   end
   if #warnings > 0 then
     found:warn("webhooks", table.concat(warnings, ", "),

@@ -8,7 +8,7 @@ local TABLE = "a table of plain data"
 local PATH_LIST = { list = STRING }
 local HEADER_TEXT = 'a string of one line, or secret "NAME"'
 local HEADERS = { map = HEADER_TEXT, names = "a header's name that the webhook does not set itself" }
-local PROFILE = { one_of = { "mlflow", "standard" } } -- moongate.webhooks.profile
+local PROFILE = { one_of = { "mlflow", "standard", "svix" } } -- moongate.webhooks.profile
 
 -- A field: one of the words above, {list = field}, {map = field [, names = word]}, {or_list = field}, {one_of = texts}
 -- or {fields = {…}, required = {…}}.
@@ -82,7 +82,8 @@ local is_a = {
   [HEADERS.names] = function(v)
     v = string.lower(v)
     return string.find(v, "^[%w!#$%%&'*+.^_`|~-]+$") ~= nil and string.find(v, "^webhook%-") == nil
-      and string.find(v, "^x%-mlflow%-") == nil and v ~= "host" and v ~= "content-length"
+      and string.find(v, "^svix%-") == nil and string.find(v, "^x%-mlflow%-") == nil and v ~= "host"
+      and v ~= "content-length"
   end,
 }
 

@@ -48,8 +48,8 @@ function M.run(ctx, args)
   local tls = args.tls and { cert = args.tls[1], key = args.tls[2] } or nil
   local faults = rules_of(ctx, args)
   local server, err = sim.start {
-    port = args.port, seed = ctx.opts.seed, faults = faults, tls = tls, token_ttl = math.ceil(args.token_ttl),
-    rate_limit = args.rate_limit, prompts = profiles_of(args.prompts),
+    host = args.host, port = args.port, seed = ctx.opts.seed, faults = faults, tls = tls,
+    token_ttl = math.ceil(args.token_ttl), rate_limit = args.rate_limit, prompts = profiles_of(args.prompts),
     max_body = args.max_body, max_bodies = args.max_bodies,
   }
   if not server then error(err, 0) end

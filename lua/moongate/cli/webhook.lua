@@ -192,8 +192,9 @@ local function verdict(d)
 end
 
 local function line(d)
+  local special = d.profile and d.profile ~= "standard" and (" (%s)"):format(d.profile) or ""
   local parts = {
-    d.at, visible(d.event or "-"), visible(d.id or "-"), verdict(d) .. (d.profile == "mlflow" and " (mlflow)" or ""),
+    d.at, visible(d.event or "-"), visible(d.id or "-"), verdict(d) .. special,
     ("%d bytes"):format(d.bytes), ("answered %d"):format(d.answered),
   }
   if d.repeated then parts[#parts + 1] = "repeated" end

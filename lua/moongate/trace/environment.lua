@@ -56,6 +56,38 @@ local function resource_of(env)
   return out
 end
 
+-- ---- OTEL_TRACES_SAMPLER ----
+
+-- Whether a new trace is sampled at the ratio: by its id, so that all who see it decide the same.
+local function in_ratio(trace_id, ratio)
+  local low = tonumber(trace_id:sub(-16), 16) >> 1
+  return ratio >= 1 or low < ratio * 2.0 ^ 63
+end
+
+local function ratio_of(env, log)
+  local text = env "OTEL_TRACES_SAMPLER_ARG"
+  local ratio = tonumber(text or 1)
+  if ratio and ratio >= 0 and ratio <= 1 then return ratio end
+  log.warn("OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1, and is not used: %q", text)
+  return 1
+end
+
+local SAMPLERS = { always_on = true, always_off = true, traceidratio = true }
+
+-- Whether the trace is sampled. context: of a parent, or nil.
+local function sampled(env, log, context, trace_id)
+  local name = (env "OTEL_TRACES_SAMPLER" or "parentbased_always_on"):lower()
+  local by_parent, root = name:match "^(parentbased_)(.+)$"
+  root = root or name
+  if not SAMPLERS[root] then
+    log.warn("OTEL_TRACES_SAMPLER: there is no sampler %q; parentbased_always_on is used", name)
+    by_parent, root = true, "always_on"
+  end
+  if by_parent and context then return context.sampled end
+  if root == "traceidratio" then return in_ratio(trace_id, ratio_of(env, log)) end
+  return root == "always_on"
+end
+
 -- M.read(getenv, log) -> settings | nil: nothing to do. settings:
 --   trace_id, parent (0: none), sampled, tracestate     the trace
 --   record      false: only pass the trace on
@@ -68,6 +100,7 @@ function M.read(getenv, log)
   local endpoint = not is_off(env) and endpoint_of(env) or nil
   if not context and not endpoint then return nil end
   local settings = context or { trace_id = native.trace_id(), parent = 0, sampled = true }
+  if endpoint then settings.sampled = sampled(env, log, context, settings.trace_id) end
   settings.tracestate = context and env "TRACESTATE" or nil
   settings.record = endpoint ~= nil and settings.sampled
   settings.endpoint = endpoint

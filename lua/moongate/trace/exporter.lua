@@ -19,8 +19,8 @@ Exporter.__index = Exporter
 -- M.new(settings of trace/environment.lua, and content, version, log) -> exporter; its task is the caller's child.
 function M.new(settings)
   local self = setmetatable({
-    settings = settings, content = settings.content, log = settings.log, spans = {}, lost = 0, failed = 0, sending = 0,
-    full = task.semaphore(1), headers = { ["content-type"] = "application/json" },
+    settings = settings, content = settings.content, log = settings.log, spans = {}, lost = 0, failed = 0,
+    rejected = 0, sending = 0, full = task.semaphore(1), headers = { ["content-type"] = "application/json" },
   }, Exporter)
   assert(self.full:acquire())
   if settings.headers then
@@ -70,7 +70,7 @@ local function next_batch(self)
   return batch
 end
 
--- One request -> true | nil, why
+-- One request -> true, how many of its spans were rejected, the collector's words | nil, why
 local function post(self, batch, deadline)
   if not self.client then return nil, tostring(self.broken) end
   local body, err = plain.encode(otlp.request(self.settings, batch))
@@ -85,8 +85,17 @@ local function post(self, batch, deadline)
   local answer = response.body ~= "" and response:json() or nil
   local partial = type(answer) == "table" and answer.partialSuccess
   local rejected = type(partial) == "table" and tonumber(partial.rejectedSpans) or 0
-  if rejected > 0 then return nil, ("the collector rejected %d spans"):format(rejected) end
-  return true
+  local message = type(partial) == "table" and partial.errorMessage
+  return true, math.min(#batch, math.max(0, rejected)), type(message) == "string" and message ~= "" and message or nil
+end
+
+-- Those that the collector took the others without. Told once, as below.
+local function rejected(self, count, why)
+  self.rejected = self.rejected + count
+  if self.rejected_told then return end
+  self.rejected_told = count
+  self.log.warn("traces: the collector rejected %d span%s%s", count, count == 1 and "" or "s",
+    why and ": " .. why or "")
 end
 
 -- Told once, for a collector that is down is down for every batch; the sum is told at the end.
@@ -103,11 +112,15 @@ function Exporter:export()
     local batch = next_batch(self)
     if #batch == 0 then return end
     local left = self.due and self.due - time.monotonic() or self.settings.timeout
-    local ok, why = nil, "it did not take them in time"
+    local ok, why, words = nil, "it did not take them in time", nil
     self.sending = #batch
-    if left > 0 then ok, why = post(self, batch, left) end
+    if left > 0 then ok, why, words = post(self, batch, left) end
     self.sending = 0
-    if not ok then give_up(self, #batch, why) end
+    if not ok then
+      give_up(self, #batch, why)
+    elseif why > 0 then
+      rejected(self, why, words)
+    end
   until not ok
 end
 
@@ -122,6 +135,9 @@ function Exporter:shutdown()
   self:export()
   if self.failed > (self.told or 0) then
     self.log.warn("traces: %d spans in all could not be sent", self.failed)
+  end
+  if self.rejected > (self.rejected_told or 0) then
+    self.log.warn("traces: the collector rejected %d spans in all", self.rejected)
   end
   local lost = self.lost + (self.lost_attempts or 0)
   if lost > 0 then self.log.warn("traces: %d spans were lost: they came faster than the collector takes them", lost) end

@@ -2,6 +2,7 @@
 -- Both profiles sign "id.timestamp.body" with HMAC-SHA-256; they differ in header names, in ids and in what a key is.
 --
 --   standard  Standard Webhooks (standardwebhooks.com). A key is "whsec_" and base64, or bytes; several keys sign all.
+--   svix      the same under the names that Svix gives them, svix-id and so on.
 --   mlflow    MLflow's model-registry webhooks (mlflow/webhooks/delivery.py). A key is its bytes, whatever they begin
 --             with; a message has one signature, made with the first key.
 
@@ -12,7 +13,7 @@ local time = require "moongate.time"
 local uuid = require "moongate.uuid"
 local webhook = require "moongate.webhook"
 
-local M = { names = { "standard", "mlflow" } }
+local M = { names = { "standard", "mlflow", "svix" } }
 
 local TOLERANCE = 300 -- seconds, as Standard Webhooks and MLflow's own example have it
 
@@ -48,9 +49,9 @@ local function verify_mlflow(o, id, timestamp, signature)
   return true
 end
 
-local PROFILES = {
-  standard = {
-    id = "webhook-id", timestamp = "webhook-timestamp", signature = "webhook-signature",
+local function standard(prefix)
+  return {
+    id = prefix .. "-id", timestamp = prefix .. "-timestamp", signature = prefix .. "-signature",
     new_id = function() return "msg_" .. uuid.v7() end,
     sign = function(key, id, seconds, body)
       local headers, err = webhook.sign { secret = key, id = id, timestamp = seconds, body = body }
@@ -62,7 +63,12 @@ local PROFILES = {
         secret = o.secret, headers = o.headers, body = o.body, tolerance = o.tolerance, now = o.now,
       }
     end,
-  },
+  }
+end
+
+local PROFILES = {
+  standard = standard "webhook",
+  svix = standard "svix",
   mlflow = {
     id = "X-MLflow-Delivery-Id", timestamp = "X-MLflow-Timestamp", signature = "X-MLflow-Signature",
     new_id = uuid.v4,
@@ -94,7 +100,7 @@ end
 -- True for a header that a profile sets itself.
 function M.sets(header)
   header = header:lower()
-  return header:find("^webhook%-") ~= nil or header:find("^x%-mlflow%-") ~= nil
+  return header:find "^webhook%-" ~= nil or header:find "^svix%-" ~= nil or header:find "^x%-mlflow%-" ~= nil
 end
 
 -- headers of a message that came, names in any case -> name of its profile, its id, time and signature ("" where it has
@@ -106,7 +112,9 @@ function M.read(headers)
   end
   local name = "standard"
   for _, field in ipairs { "id", "timestamp", "signature" } do
-    if lower[PROFILES.mlflow[field]:lower()] and not lower["webhook-" .. field] then name = "mlflow" end
+    for _, other in ipairs { "mlflow", "svix" } do
+      if lower[PROFILES[other][field]:lower()] and not lower["webhook-" .. field] then name = other end
+    end
   end
   local profile = PROFILES[name]
   local function get(field) return lower[profile[field]:lower()] or "" end
