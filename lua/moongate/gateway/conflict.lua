@@ -88,11 +88,13 @@ end
 
 -- M.resolve(w, err): makes w ready to go again on top of what they wrote, by the policy; or raises.
 function M.resolve(w, err)
-  if w.on_conflict == "rebase" and w.method ~= "DELETE" then rebase(w, err) else overwrite(w) end
+  if w.untouched then
+    w.gw.log.warn("%s: nobody has written; trying again", w.path)
+  elseif w.on_conflict == "rebase" and w.method ~= "DELETE" then rebase(w, err) else overwrite(w) end
   w.base = w.theirs
   w.base_content = w.theirs and w.gw:_original(w.theirs) or nil
   w.method = w.method == "DELETE" and w.method or (w.base and w.kind.update or w.kind.create)
-  w.theirs, w.theirs_known = nil, nil
+  w.theirs, w.theirs_known, w.untouched = nil, nil, nil
 end
 
 return M

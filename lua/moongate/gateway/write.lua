@@ -247,6 +247,7 @@ local function refused_etag(w, err, theirs)
     return true
   end
   if is_busy(w, err, theirs) then return false end
+  w.theirs, w.theirs_known, w.untouched = theirs, true, true -- rebase and overwrite try again
   err.code, err.outcome = "conflict", "refused"
   err.message = ("%s has not changed since it was read, but the gateway refuses its%s ETag %s: %s"):format(w.path,
     weak and " weak" or " own", w.base.etag, err.message)
