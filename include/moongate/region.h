@@ -24,9 +24,9 @@ struct moon_endpoints {
     char login[MOON_URL_SIZE];        /* "https://login.mypurecloud.com" */
     const struct moon_region *region; /* NULL: a domain or URL that is none of the table's */
 };
-/* value: a region, a domain (also as api.DOMAIN), or http(s)://host[:port][/prefix], which is taken as it is. The login
- * URL of such a URL is its origin, unless the host is api.DOMAIN of a known region. MOON_EINVAL: an unknown region,
- * with the nearest name; a malformed domain or URL. */
+/* value: a region, a domain (also as api.DOMAIN), a host NAME.my.genesyscloud.com (of the API and of tokens), or
+ * http(s)://host[:port][/prefix], which is taken as it is. The login URL of such a URL is its origin, unless the host
+ * is api.DOMAIN of a known region. MOON_EINVAL: an unknown region, with the nearest name; a malformed domain or URL. */
 int moon_region_resolve(const char *value, struct moon_endpoints *out, struct moon_err *err);
 /* Checks a http(s) URL and copies it without its trailing slash. No user info, query or fragment. what names it in
  * messages. */

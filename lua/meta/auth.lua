@@ -44,6 +44,7 @@ function auth.token(handle) end
 
 ---@class moongate.auth.info
 ---@field region? string
+---@field region_value? string the region as it was given: a name, a domain or a URL
 ---@field api_url? string
 ---@field login_url? string
 ---@field client_id? string    masked

@@ -165,7 +165,8 @@ static void set_string(lua_State *L, const char *name, const char *value) {
     lua_setfield(L, -2, name);
 }
 
-/* auth.info() -> {region, api_url, login_url, client_id (masked), source = {field = where from}} */
+/* auth.info() -> {region, region_value (as given), api_url, login_url, client_id (masked), source = {field = where
+ * from}} */
 static int l_info(lua_State *L) {
     const struct moon_credentials *c = services(L)->credentials;
     char masked[MOON_CRED_MASK_SIZE];
@@ -173,6 +174,7 @@ static int l_info(lua_State *L) {
     if (!c)
         return 1;
     set_string(L, "region", c->endpoints.region ? c->endpoints.region->name : NULL);
+    set_string(L, "region_value", c->field[MOON_CRED_REGION].data);
     set_string(L, "api_url", c->endpoints.api);
     set_string(L, "login_url", c->endpoints.login);
     if (c->field[MOON_CRED_CLIENT_ID].data) {

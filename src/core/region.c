@@ -201,6 +201,13 @@ static void of_domain(const char *domain, struct moon_endpoints *out) {
     lower(out->login, sizeof out->login);
 }
 
+/* "us-east-1.my.genesyscloud.com": one host for API and tokens, as some tutorials have it. Nothing is put before it. */
+static bool is_one_host(const char *value) {
+    static const char suffix[] = ".my.genesyscloud.com";
+    size_t n = strlen(value), end = sizeof suffix - 1;
+    return n > end && strcasecmp(value + n - end, suffix) == 0 && valid_domain(value);
+}
+
 static int of_url(const char *url, struct moon_endpoints *out, struct moon_err *err) {
     int rc = moon_url_check(url, "region", out->api, err);
     if (rc != 0)
@@ -219,6 +226,12 @@ int moon_region_resolve(const char *value, struct moon_endpoints *out, struct mo
     if (strstr(value, "://"))
         return of_url(value, out, err);
     const struct moon_region *r = moon_region_find(value);
+    if (is_one_host(value)) {
+        snprintf(out->api, sizeof out->api, "https://%s", value);
+        lower(out->api, sizeof out->api);
+        memcpy(out->login, out->api, sizeof out->login);
+        return 0;
+    }
     if (r) {
         of_domain(r->domain, out);
         return 0;

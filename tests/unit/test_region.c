@@ -75,6 +75,18 @@ static void other_domains_and_urls_are_taken_as_they_are(void **state) {
     assert_string_equal(e.login, "http://localhost");
 }
 
+static void a_tutorials_host_is_the_api_and_gives_the_token(void **state) {
+    struct moon_endpoints e;
+    struct moon_err err;
+    (void)state;
+    assert_int_equal(moon_region_resolve("EU-West-1.my.genesyscloud.com", &e, &err), 0);
+    assert_string_equal(e.api, "https://eu-west-1.my.genesyscloud.com");
+    assert_string_equal(e.login, e.api);
+    assert_int_equal(moon_region_resolve("my.genesyscloud.com", &e, &err), 0);
+    assert_string_equal(e.api, "https://api.my.genesyscloud.com");
+    assert_int_equal(moon_region_resolve("a b.my.genesyscloud.com", &e, &err), MOON_EINVAL);
+}
+
 static void mistakes_are_named(void **state) {
     (void)state;
     static const struct {
@@ -123,6 +135,7 @@ int main(void) {
         cmocka_unit_test(every_region_has_its_hosts),
         cmocka_unit_test(spelling_is_free),
         cmocka_unit_test(other_domains_and_urls_are_taken_as_they_are),
+        cmocka_unit_test(a_tutorials_host_is_the_api_and_gives_the_token),
         cmocka_unit_test(mistakes_are_named),
     };
     return cmocka_run_group_tests_name("region", tests, NULL, NULL);

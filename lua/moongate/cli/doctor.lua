@@ -113,6 +113,7 @@ local function probe(found, what, url)
   if not response and err.status == 400 and not err.message:find "certificate" and not err.message:find "TLS" then
     return found:ok(what, "%s answers (status 400 for /)", url)
   elseif not response then
+    if err.message:find "resolve host" then err.hint = require("moongate.hosts").hint() end
     return found:fail(what, err, "Check the host name, the port and the proxy.")
   end
   local tls = (", TLS 1.2 or later, certificate verified by %s"):format(trusted())
@@ -164,7 +165,7 @@ end
 
 local function hosts(found)
   local info = require("moongate.auth").info()
-  found:ok("gateway", "%s%s", info.api_url, info.region and (" (%s)"):format(info.region) or "")
+  found:ok("gateway", "%s", require("moongate.hosts").origin())
   routes(found, receivers { info.api_url, info.login_url })
   local date, at = probe(found, "API host", info.api_url)
   if info.login_url ~= info.api_url then probe(found, "login host", info.login_url) end

@@ -92,7 +92,7 @@ local function check_job(name, job)
   check_paths(name, job, { "path" })
 end
 
-local RULE_FIELDS = { status = "any", code = "string", pattern = "string" }
+local RULE_FIELDS = { status = "any", ["code"] = "string", pattern = "string" }
 
 -- Rules that recognise a failure. A pattern that is none is found now, not with the first failure.
 local function check_rules(name, key, rules)
