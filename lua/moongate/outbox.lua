@@ -11,6 +11,7 @@
 -- outbox.statements(record) for the batch that says it is done, outbox.committed(run, record) after that;
 -- outbox.replayed(run, outbox.step(record)) when it was done already. outbox.tell is run:webhook.
 
+local cleaned = require "moongate.cleaned"
 local clock = require "moongate.gateway.clock"
 local delivery = require "moongate.outbox.delivery"
 local errors = require "moongate.error"
@@ -95,7 +96,8 @@ local function keep(env, hook, event, data, headers, step)
   local url, ref, kept_headers = target.store(hook, headers)
   env.made[message.id] = { hook = hook, headers = headers }
   return message.id, rows.insert {
-    id = message.id, webhook = hook.name, url = url, event = event, body = message.body, profile = message.profile,
+    id = message.id, webhook = hook.name, url = url, event = event,
+    body = cleaned.json(message.body), profile = message.profile,
     headers_json = kept_headers, secret_ref = ref, run_id = env.run_id, step = step, state = "pending",
     lease_holder = env.token,
   }

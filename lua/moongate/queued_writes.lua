@@ -2,6 +2,7 @@
 -- queued_writes/flush.lua. A newer write replaces an older one of the same resource, unless that would turn round the
 -- order of writes that depend on each other. For trusted code only.
 
+local cleaned = require "moongate.cleaned"
 local errors = require "moongate.error"
 local plain = require "moongate.plain"
 
@@ -133,7 +134,7 @@ end
 -- M.mark(db, id, state [, err]): "sent", or "queued" with why it is still there. Raises.
 function M.mark(db, id, state, err)
   checked(db:exec([[UPDATE queued_writes SET state = $2, error_json = $3, updated_at = {now}
-    WHERE id = $1 AND state = 'queued']], id, state, encode(err)))
+    WHERE id = $1 AND state = 'queued']], id, state, err and cleaned.json(encode(err)) or nil))
 end
 
 local function refuse(code, format, ...)

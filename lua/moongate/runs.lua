@@ -7,7 +7,7 @@
 --   failed       it ended badly; taken up again, what was done is not done again
 --   done, cancelled
 
-local clean = require("moongate.span").clean
+local clean = require("moongate.cleaned").json
 local errors = require "moongate.error"
 local host = require "moongate.host"
 local journal = require "moongate.journal"

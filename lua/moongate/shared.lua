@@ -6,6 +6,7 @@
 -- at the end. None of it is needed for the work: a store that fails costs what others know, and is told of once.
 -- For trusted code only.
 
+local cleaned = require "moongate.cleaned"
 local closing = require "moongate.closing"
 local host = require "moongate.host"
 local log = require "moongate.log"
@@ -119,6 +120,7 @@ function Shared:_resources(batch)
     local entry = self.entries[key]
     if entry and #entry.text <= RESOURCE_MAX then
       local value = plain.write { text = entry.text, etag = entry.etag, correlation_id = entry.correlation_id }
+      value = cleaned.json(value)
       batch[#batch + 1] = { PUT, "resource", key, value, entry.kept and KEEP_MADE or KEEP_RESOURCE }
     else
       batch[#batch + 1] = { DELETE, "resource", key }

@@ -10,6 +10,7 @@
 -- What a worker writes counts only while the lease is its own. A lease is renewed while the worker lives; that of one
 -- that is gone (its machine can tell) is cut to the grace that what it had sent may need to end.
 
+local cleaned = require "moongate.cleaned"
 local errors = require "moongate.error"
 local holder = require "moongate.outbox.holder"
 local json = require "moongate.json"
@@ -178,8 +179,9 @@ local function write_piece(tx, name, who, finished)
   local values = {}
   for i, f in ipairs(finished) do
     local at = (i - 1) * 6
-    values[at + 1], values[at + 2], values[at + 3] = f.seq, f.state, f.result or ""
-    values[at + 4], values[at + 5], values[at + 6] = f.facts or "", math.ceil((f.wait or 0) * 1000), f.tries or 0
+    values[at + 1], values[at + 2], values[at + 3] = f.seq, f.state, f.result and cleaned.json(f.result) or ""
+    values[at + 4], values[at + 5] = f.facts and cleaned.json(f.facts) or "", math.ceil((f.wait or 0) * 1000)
+    values[at + 6] = f.tries or 0
   end
   return assert(tx:exec(([[UPDATE queue_items SET state = f.column2, result_json = nullif(f.column3, ''),
     facts_json = nullif(f.column4, ''), not_before = {now} + CAST(f.column5 AS bigint),

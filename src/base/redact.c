@@ -20,10 +20,12 @@
 #define MARKS      4096
 
 enum { BY_VALUE = 1, BY_NAME = 2 };
+enum { OF_SCRIPTS = 4 }; /* values that scripts have registered, too */
 
 struct needle {
     char *data;
     size_t len;
+    bool script; /* a script has registered it, nobody else */
 };
 
 struct moon_redact {
@@ -80,15 +82,17 @@ void moon_redact_free(struct moon_redact *r) {
     free(r);
 }
 
-static bool known(const struct moon_redact *r, const char *s, size_t len) {
+static bool known(struct moon_redact *r, const char *s, size_t len, bool script) {
     for (size_t i = 0; i < r->len; i++)
-        if (r->needles[i].len == len && memcmp(r->needles[i].data, s, len) == 0)
+        if (r->needles[i].len == len && memcmp(r->needles[i].data, s, len) == 0) {
+            r->needles[i].script &= script;
             return true;
+        }
     return false;
 }
 
-static int add_needle(struct moon_redact *r, const char *s, size_t len) {
-    if (len < MIN_SECRET || known(r, s, len))
+static int add_needle(struct moon_redact *r, const char *s, size_t len, bool script) {
+    if (len < MIN_SECRET || known(r, s, len, script))
         return 0;
     if (r->len == r->cap) {
         size_t cap = r->cap ? r->cap * 2 : 8;
@@ -102,7 +106,7 @@ static int add_needle(struct moon_redact *r, const char *s, size_t len) {
     if (!copy)
         return MOON_ENOMEM;
     memcpy(copy, s, len);
-    r->needles[r->len++] = (struct needle){copy, len};
+    r->needles[r->len++] = (struct needle){copy, len, script};
     if (r->step > len - WINDOW + 1)
         r->step = len - WINDOW + 1; /* the more of the others stay marked: no harm */
     mark(r->marks, s, r->step, BY_VALUE);
@@ -170,32 +174,52 @@ const char *moon_redact_news(struct moon_redact *r, const char *secret, size_t l
     return why;
 }
 
-static int put_base64(struct moon_buf *b, const char *s, size_t len) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *p = (const unsigned char *)s;
+/* How a value may stand in a text: `how` counts the variants of a form from 0. */
+typedef int form_fn(struct moon_buf *b, const char *s, size_t len, int how);
+
+/* The base64 digits that the value alone determines, behind how % 3 bytes of something else: those before and after it
+ * depend on what is beside it. how / 3: the alphabet for URLs. */
+static int put_base64(struct moon_buf *b, const char *s, size_t len, int how) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    size_t first_bit = (size_t)(how % 3) * 8, end_bit = first_bit + len * 8;
     int rc = 0;
-    for (size_t i = 0; i + 2 < len && rc == 0; i += 3) { /* whole groups only: the tail depends on what follows */
-        unsigned v = (unsigned)p[i] << 16 | (unsigned)p[i + 1] << 8 | p[i + 2];
-        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63]};
-        rc = moon_buf_append(b, four, 4);
+    for (size_t bit = (first_bit + 5) / 6 * 6; bit + 6 <= end_bit && rc == 0; bit += 6) {
+        unsigned v = 0;
+        for (size_t i = bit; i < bit + 6; i++) {
+            size_t at = i - first_bit;
+            v = v << 1 | ((unsigned char)s[at / 8] >> (7 - at % 8) & 1u);
+        }
+        rc = moon_buf_putc(b, v < 62 ? digits[v] : (how < 3 ? "+/" : "-_")[v - 62]);
     }
     return rc;
 }
 
-static int put_percent(struct moon_buf *b, const char *s, size_t len) {
+static int put_hex(struct moon_buf *b, const char *s, size_t len, int how) {
+    int rc = 0;
+    for (size_t i = 0; i < len && rc == 0; i++)
+        rc = moon_buf_printf(b, how ? "%02X" : "%02x", (unsigned char)s[i]);
+    return rc;
+}
+
+static int put_percent(struct moon_buf *b, const char *s, size_t len, int how) {
     int rc = 0;
     for (size_t i = 0; i < len && rc == 0; i++) {
         unsigned char c = (unsigned char)s[i];
         bool plain = isalnum(c) || strchr("-._~", c);
-        rc = plain && c != 0 ? moon_buf_putc(b, (char)c) : moon_buf_printf(b, "%%%02X", c);
+        rc = plain && c != 0 ? moon_buf_putc(b, (char)c) : moon_buf_printf(b, how ? "%%%02x" : "%%%02X", c);
     }
     return rc;
 }
 
-static int put_escaped(struct moon_buf *b, const char *s, size_t len) {
+/* JSON; PHP and others escape the slash, too, and some all that is not plain in HTML. */
+static int put_escaped(struct moon_buf *b, const char *s, size_t len, int how) {
     int rc = 0;
     for (size_t i = 0; i < len && rc == 0; i++) {
-        if (s[i] == '"' || s[i] == '\\')
+        if (how == 2 && strchr("<>&'+=", s[i]) && s[i]) {
+            rc = moon_buf_printf(b, "\\u%04x", (unsigned char)s[i]);
+            continue;
+        }
+        if (s[i] == '"' || s[i] == '\\' || (how == 1 && s[i] == '/'))
             rc = moon_buf_putc(b, '\\');
         if (rc == 0)
             rc = moon_buf_putc(b, s[i]);
@@ -203,28 +227,40 @@ static int put_escaped(struct moon_buf *b, const char *s, size_t len) {
     return rc;
 }
 
-int moon_redact_add(struct moon_redact *r, const char *secret, size_t len) {
+static int add(struct moon_redact *r, const char *secret, size_t len, bool script) {
+    static const struct {
+        form_fn *put;
+        int variants;
+    } forms[] = {{put_base64, 6}, {put_hex, 2}, {put_percent, 2}, {put_escaped, 3}};
     if (moon_redact_weak(secret, len))
         return 0;
-    int (*const forms[])(struct moon_buf *, const char *, size_t) = {put_base64, put_percent, put_escaped};
-    int rc = add_needle(r, secret, len);
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && rc == 0; i++) {
-        struct moon_buf b = MOON_BUF_INIT;
-        rc = forms[i](&b, secret, len);
-        if (rc == 0 && b.len > 0)
-            rc = add_needle(r, b.data, b.len);
-        moon_wipe(b.data, b.cap);
-        moon_buf_release(&b);
-    }
+    int rc = add_needle(r, secret, len, script);
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0] && rc == 0; i++)
+        for (int how = 0; how < forms[i].variants && rc == 0; how++) {
+            struct moon_buf b = MOON_BUF_INIT;
+            rc = forms[i].put(&b, secret, len, how);
+            if (rc == 0 && b.len > 0)
+                rc = add_needle(r, b.data, b.len, script);
+            moon_wipe(b.data, b.cap);
+            moon_buf_release(&b);
+        }
     return rc;
 }
 
+int moon_redact_add(struct moon_redact *r, const char *secret, size_t len) {
+    return add(r, secret, len, false);
+}
+
+int moon_redact_add_script(struct moon_redact *r, const char *secret, size_t len) {
+    return add(r, secret, len, true);
+}
+
 /* The longest registered value that text begins with, or 0. */
-static size_t match_value(const struct moon_redact *r, const char *text, size_t len) {
+static size_t match_value(const struct moon_redact *r, const char *text, size_t len, bool scripts) {
     size_t best = 0;
     for (size_t i = 0; r && i < r->len; i++) {
         const struct needle *n = &r->needles[i];
-        if (n->len <= len && n->len > best && memcmp(n->data, text, n->len) == 0)
+        if (n->len <= len && n->len > best && (scripts || !n->script) && memcmp(n->data, text, n->len) == 0)
             best = n->len;
     }
     return best;
@@ -306,15 +342,15 @@ static size_t match_name(const char *text, size_t len, size_t *keep) {
 }
 
 /* What is hidden at text: its length, and in *keep that of what stays before it. 0: nothing. */
-static size_t match(const struct moon_redact *r, bool by_name, const char *text, size_t len, size_t *keep) {
+static size_t match(const struct moon_redact *r, unsigned what, const char *text, size_t len, size_t *keep) {
     *keep = 0;
-    size_t hidden = match_value(r, text, len);
-    return hidden == 0 && by_name ? match_name(text, len, keep) : hidden;
+    size_t hidden = match_value(r, text, len, what & OF_SCRIPTS);
+    return hidden == 0 && what & BY_NAME ? match_name(text, len, keep) : hidden;
 }
 
 /* Nearly all of a text is passed over with one look at a window in `step`: what begins anywhere has one there. */
-static int append(const struct moon_redact *r, bool by_name, struct moon_buf *out, const char *text, size_t len) {
-    unsigned char only_names[MARKS] = {0}, wanted = by_name ? BY_VALUE | BY_NAME : BY_VALUE;
+static int append(const struct moon_redact *r, unsigned what, struct moon_buf *out, const char *text, size_t len) {
+    unsigned char only_names[MARKS] = {0}, wanted = what & (BY_VALUE | BY_NAME);
     const unsigned char *marks = r ? r->marks : only_names;
     size_t copied = 0, step = r ? r->step : STEP, keep;
     if (!r)
@@ -323,7 +359,7 @@ static int append(const struct moon_redact *r, bool by_name, struct moon_buf *ou
         if (!(marks[hash_of(text + at)] & wanted))
             continue;
         size_t hidden = 0, begin = at + 1 - step;
-        while (begin <= at && (hidden = match(r, by_name, text + begin, len - begin, &keep)) == 0)
+        while (begin <= at && (hidden = match(r, what, text + begin, len - begin, &keep)) == 0)
             begin++;
         if (hidden == 0)
             continue;
@@ -336,9 +372,13 @@ static int append(const struct moon_redact *r, bool by_name, struct moon_buf *ou
 }
 
 int moon_redact_append(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len) {
-    return append(r, true, out, text, len);
+    return append(r, BY_VALUE | BY_NAME | OF_SCRIPTS, out, text, len);
+}
+
+int moon_redact_own(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len) {
+    return append(r, BY_VALUE | BY_NAME, out, text, len);
 }
 
 int moon_redact_values(const struct moon_redact *r, struct moon_buf *out, const char *text, size_t len) {
-    return append(r, false, out, text, len);
+    return append(r, BY_VALUE | OF_SCRIPTS, out, text, len);
 }

@@ -14,14 +14,16 @@
 #define RANDOM_MIN 16
 #define RANDOM_MAX 64 /* bytes; Standard Webhooks asks for 24 to 64 */
 
-int l_secret_push(lua_State *L, const char *data, size_t len) {
+/* of_script: what a script calls secret blanks nothing of our own words. */
+static int push(lua_State *L, const char *data, size_t len, bool of_script) {
     struct l_secret *s = lua_newuserdatauv(L, sizeof *s, 1); /* its value: the variable's name */
     struct moon_err err;
     s->data = NULL;
     s->len = 0;
     luaL_setmetatable(L, L_SECRET);
     s->data = malloc(len + 1);
-    if (!s->data || moon_redact_add(moon_host_services(moon_host_of(L))->redact, data, len) != 0) {
+    struct moon_redact *redact = moon_host_services(moon_host_of(L))->redact;
+    if (!s->data || (of_script ? moon_redact_add_script : moon_redact_add)(redact, data, len) != 0) {
         moon_err_set(&err, MOON_ENOMEM, "out of memory");
         return moon_fail(L, &err);
     }
@@ -29,6 +31,10 @@ int l_secret_push(lua_State *L, const char *data, size_t len) {
     s->data[len] = '\0';
     s->len = len;
     return 1;
+}
+
+int l_secret_push(lua_State *L, const char *data, size_t len) {
+    return push(L, data, len, moon_host_asks(L));
 }
 
 static int l_gc(lua_State *L) {
@@ -71,7 +77,7 @@ static int l_env(lua_State *L) {
         moon_err_set(&err, MOON_ENOENT, "environment variable %s is %s", name, value ? "empty" : "not set");
         return moon_fail(L, &err);
     }
-    int n = l_secret_push(L, value, strlen(value));
+    int n = push(L, value, strlen(value), !of_project && moon_host_asks(L));
     if (n == 1) {
         l_secret_warn(L, name, value, strlen(value));
         lua_pushvalue(L, 1);

@@ -18,6 +18,7 @@ struct kept {
 
 struct redaction {
     const struct moon_redact *redact;
+    bool scripts; /* what scripts have registered is blanked, too */
     struct kept *kept;
     struct moon_buf scratch;
 };
@@ -40,7 +41,9 @@ static int redact_text(struct redaction *x, const char **data, size_t *len) {
     moon_buf_clear(&x->scratch);
     if (*len == 0)
         return 0;
-    if (moon_redact_append(x->redact, &x->scratch, *data, *len) != 0)
+    int (*redact)(const struct moon_redact *, struct moon_buf *, const char *, size_t) =
+        x->scripts ? moon_redact_append : moon_redact_own;
+    if (redact(x->redact, &x->scratch, *data, *len) != 0)
         return MOON_ENOMEM;
     if (x->scratch.len == *len && memcmp(x->scratch.data, *data, *len) == 0)
         return 0;
@@ -64,8 +67,17 @@ static int secret_name(struct redaction *x, const struct moon_json_member *m, bo
 
 static int redact_value(struct redaction *x, struct moon_json_value *v);
 
+/* Members that repeat what another system has said: a script's secret may be in it. */
+static bool is_foreign(const struct moon_json_member *m) {
+    static const char *const names[] = {"error_message", "message", "reason", "body", "details_error"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == m->key_len && memcmp(names[i], m->key, m->key_len) == 0)
+            return true;
+    return false;
+}
+
 static int redact_member(struct redaction *x, struct moon_json_member *m) {
-    bool secret = false;
+    bool secret = false, scripts = x->scripts;
     int rc = secret_name(x, m, &secret);
     if (rc != 0)
         return rc;
@@ -76,7 +88,9 @@ static int redact_member(struct redaction *x, struct moon_json_member *m) {
         m->value.u.string.data = "***";
         m->value.u.string.len = 3;
     } else {
+        x->scripts |= is_foreign(m);
         rc = redact_value(x, &m->value);
+        x->scripts = scripts;
     }
     return rc != 0 ? rc : redact_text(x, &m->key, &m->key_len);
 }
@@ -120,6 +134,8 @@ int moon_audit_redact(const struct moon_redact *redact, const char *fields, size
     rc = moon_json_parse(&doc, fields, len, err);
     if (rc != 0)
         return rc;
+    const char *source = moon_json_get_string(&doc.root, "source", NULL);
+    x.scripts = source && strcmp(source, "script") == 0;
     rc = redact_value(&x, &doc.root);
     if (rc == 0)
         rc = moon_json_write(out, &doc.root);

@@ -110,12 +110,12 @@ end
 -- ---- keeping ----
 
 -- M.clean(text) -> what the store may hold of a record's JSON: no secret that is known, whoever has put it there.
-M.clean = require("moongate.span").clean
+M.clean = require("moongate.cleaned").json
 
 -- An intent with a secret in it says so: what it was to write can't be learnt from it again.
 local function clean_intent(text)
-  local cleaned = M.clean(text)
-  if cleaned == text then return text end
+  local cleaned, changed = M.clean(text)
+  if not changed then return text end
   local intent = plain.decode(cleaned)
   intent.redacted = true
   return plain.write(intent)
@@ -135,7 +135,8 @@ function Record:_statement(finished)
   local function column(name)
     local v = self[name]
     if v == nil or not name:find "_json$" then return value(v) end
-    return value((name == "intent_json" and clean_intent or M.clean)(v))
+    local text = (name == "intent_json" and clean_intent or M.clean)(v)
+    return value(text)
   end
   if not self.in_table then
     self:id()

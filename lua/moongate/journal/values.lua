@@ -5,7 +5,7 @@
 -- A row holds those of one name that a path has drawn since the last batch: n is the number of the first, value_json
 -- {"before": number of the next record, "list": [...]}.
 
-local clean = require("moongate.span").clean
+local clean = require("moongate.cleaned").json
 local json = require "moongate.json"
 local plain = require "moongate.plain"
 

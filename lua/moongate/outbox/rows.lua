@@ -5,6 +5,8 @@
 --   pending    to be delivered, not before next_at; tries: how many there were
 --   delivered, dead (given up: moongate outbox retry), dropped (by hand)
 
+local cleaned = require "moongate.cleaned"
+
 local M = {}
 
 M.STATES = { "pending", "dead", "delivered", "dropped" }
@@ -53,7 +55,8 @@ function M.settle(db, id, holder, outcome)
     WHERE id = $6 AND lease_holder = $7]]):format(
     pending and outcome.wait and ("{now} + %d"):format(math.ceil(outcome.wait * 1000)) or "next_at",
     pending and "NULL" or "{now}"),
-    outcome.state, outcome.attempts or 0, outcome.counted and 1 or 0, outcome.status, outcome.error, id, holder))
+    outcome.state, outcome.attempts or 0, outcome.counted and 1 or 0, outcome.status, cleaned.text(outcome.error), id,
+    holder))
   return rows.changes == 1
 end
 

@@ -9,6 +9,7 @@ local host = require "moongate.host"
 local json = require "moongate.json"
 local secret = require "moongate.secret"
 local sim_webhooks = require "moongate.sim.webhooks"
+local stored_url = require "moongate.webhooks.stored_url"
 
 local M = {}
 
@@ -29,19 +30,14 @@ function M.simulated(hook)
   return hook
 end
 
--- The URL that the store knows the webhook by.
+-- What the store knows a webhook of the project file by.
 function M.url(hook)
-  return hook.stored_url or hook.url
+  return hook.stored_url or stored_url.of(hook.url)
 end
-
-local SECRET_FROM = 16 -- bytes; a shorter path is a word such as /webhooks/llm
 
 -- With some receivers a URL's path or query is the key: neither log nor trace shows it.
 function M.hide_path(url)
-  local path, query = url:match "^%a+://[^/?#]*([^?#]*)%??([^#]*)"
-  for _, part in ipairs { path or "", query or "" } do
-    if #part >= SECRET_FROM then assert(secret.of(part)) end
-  end
+  for _, part in ipairs(stored_url.parts(url)) do assert(secret.of(part)) end
 end
 
 -- What people are shown of a stored URL.
@@ -109,8 +105,9 @@ M.merged = merged
 function M.store(hook, headers)
   local own = headers_json(hook.configured and headers or merged(hook.headers, headers))
   local ref = hook.configured and "project" or secret_ref(hook)
-  if own == false then return M.url(hook), "run" end
-  return M.url(hook), ref, own
+  local url = hook.configured and M.url(hook) or hook.stored_url or hook.url
+  if own == false then return url, "run" end
+  return url, ref, own
 end
 
 -- ---- from the store ----

@@ -2,6 +2,7 @@
 -- delivered in this run. In memory it lives as long as the run; with a store, what is disabled stays so until
 -- `moongate outbox retry`.
 
+local stored_url = require "moongate.webhooks.stored_url"
 local time = require "moongate.time"
 
 local M = {}
@@ -13,7 +14,7 @@ Memory.__index = Memory
 
 -- A webhook that got a new URL is another one. One of the simulated gateway is known by what the store calls it.
 local function url_of(hook)
-  return hook.stored_url or hook.url
+  return hook.stored_url or stored_url.of(hook.url)
 end
 
 local function key_of(hook)
