@@ -89,6 +89,13 @@ function response:close() end
 ---@field correlation_id? string
 ---@field hint? string         what to do next
 
+---@class moongate.http.client_stats
+---@field attempts table<string, table<string, integer>> by method and "2xx", "4xx", … or "none" (no answer)
+---@field seconds table<string, number> the sum of their times, by method
+---@field retries integer      those that were not their call's first
+---@field waiting? {reason: "rate_limit"|"breaker", seconds: number} what calls to the base URL's host wait for now
+---@field limit? {left: integer, allowed: integer?, reset_in: number} requests that its rate limit leaves, as it said last
+
 ---@class moongate.http.client
 ---@field base_url? string
 local client = {}
@@ -130,9 +137,7 @@ function client:patch(path, options) end
 function client:delete(path, options) end
 
 ---What the attempts of this client came to since it was made. Costs the calls nothing.
----@return {attempts: table<string, table<string, integer>>, seconds: table<string, number>, retries: integer} stats
----  attempts by method and "2xx", "4xx", … or "none" (no answer); the sum of their times by method; those that were not
----  their call's first
+---@return moongate.http.client_stats stats
 function client:stats() end
 
 ---Calls that run go on; new ones raise.

@@ -62,7 +62,8 @@ function workflow.is(v) end
 ---@field json? boolean
 ---@field simulated? boolean
 ---@field project? table the project file's table
----@field deadline? number seconds for one call of the gateway
+---@field deadline? number seconds for one call of the gateway, retries included
+---@field retries? integer of such a call; default: until its deadline
 ---@field progress? function
 ---@field report? function
 ---@field note? function
@@ -193,7 +194,8 @@ function run:model_call(what, fn) end
 ---How far long work is, told on a terminal as a bar, elsewhere as lines.
 ---@param total? integer how many there will be
 ---@param noun? string what they are
----@return {advance: function, expect: function, done: function} progress `advance(n, what)`
+---@return {advance: function, pause: function, expect: function, done: function} progress `advance(n, what)`,
+---  `pause(why)` while nothing goes on
 function run:progress(total, noun) end
 
 ---Tells of a failure that does not end the run.

@@ -7,6 +7,7 @@ local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local host = require "moongate.host"
 local json = require "moongate.json"
+local sealed = require "moongate.sealed"
 local task = require "moongate.task"
 local time = require "moongate.time"
 local workflow = require "moongate.workflow"
@@ -56,6 +57,20 @@ local function so_far(total, begun, ended, noun)
   return ("%d %s: %s"):format(total, noun, table.concat(parts, ", ")), summary
 end
 
+local LOOK = 0.5 -- seconds between two looks at whether the gateway is waited for
+
+-- All of a batch pause together while the gateway is away or its rate limit is used up: the progress line says so.
+local function watch(run, progress)
+  while true do
+    task.sleep(LOOK)
+    local open, waiting = pcall(function()
+      local gateway = rawget(sealed.open(run), "gateway")
+      return gateway and sealed.open(gateway):_waiting()
+    end)
+    if open and waiting then progress.pause(waiting) end
+  end
+end
+
 -- batch.map(run, items, {noun = "indexes", concurrency = n, entry = function(item) -> entry, name = function(entry) ->
 -- what messages call it, work = function(item, entry, say), changed = set of the statuses that mean "took effect"}) ->
 -- entries, in the order of items. say(what): what is being done to it just now, for the progress.
@@ -63,12 +78,14 @@ function M.map(run, items, opts)
   local progress = run:progress(#items, opts.noun)
   local begun, ended = 0, {}
   local unfinished <close> = closing.unfinished(function() return so_far(#items, begun, ended, opts.noun) end)
+  local watcher = task.spawn(watch, run, progress)
   local entries = assert(task.map(items, opts.concurrency, function(item)
     begun = begun + 1
     local entry = one(run, item, opts, progress)
     ended[entry.status] = (ended[entry.status] or 0) + 1
     return entry
   end))
+  watcher:cancel()
   progress.done()
   unfinished:finish()
   return entries

@@ -191,7 +191,16 @@ end
 -- One request of the client -> response | nil, err. A redirect is a failure: it is not followed.
 function Gateway:_call(request)
   request = correlated(request)
-  local response, err = self._send_by(self._client, request)
+  local response, err
+  if self.queue and self:breaker(request.family) == "open" then -- there is another way than to wait for it
+    err = errors.new {
+      code = "breaker_open", method = request.method or "GET", outcome = "not_sent", attempts = 0,
+      path = kinds.locate({ title = "request" }, request.path, request.params).path,
+      message = "the gateway is unavailable: the circuit breaker is open",
+    }
+  else
+    response, err = self._send_by(self._client, request)
+  end
   if self._journal then note_seen(self._journal, request, response, err) end
   if not response or response.status < 300 then return response, err end
   for _, status in ipairs(request.ok_status or {}) do
@@ -262,7 +271,8 @@ function Gateway:_read(kind, args, opts)
     family = kind.family, deadline = opts.deadline, ok_status = is_listed(kind) and NO_ITEM or { 404 },
   }
   if not response then
-    local away = err.code == "breaker_open" or self.queue and queue_stage.is_away(err)
+    local open = self:breaker(kind.family) ~= "closed"
+    local away = err.code == "breaker_open" or (open or self.queue) and queue_stage.is_away(err)
     local entry = away and not opts.fresh and not opts.query and self._cache:get(place.path)
     if not entry and away and self.queue and opts.for_write then
       self._unread[place.path] = true
@@ -407,6 +417,15 @@ Gateway.put_path = on_path "PUT"
 Gateway.post_path = on_path "POST"
 Gateway.patch_path = on_path "PATCH"
 Gateway.delete_path = on_path "DELETE"
+
+-- What its calls wait for just now, for a progress line; nil: for nothing but answers.
+function Gateway:_waiting()
+  local stats = self._client.stats and self._client:stats()
+  local waiting = stats and stats.waiting
+  if not waiting then return nil end
+  return (waiting.reason == "breaker" and "gateway unavailable, waiting %d s" or "waiting %d s for the rate limit")
+    :format(math.ceil(waiting.seconds))
+end
 
 -- gw:breaker(family) -> "closed" | "open" | "half_open", what the client knows.
 function Gateway:breaker(family)

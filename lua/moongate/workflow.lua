@@ -84,8 +84,8 @@ local function default_session(run_of)
 end
 
 local SESSION = {
-  dry_run = true, queue = true, json = true, project = true, deadline = true, simulated = true, gateway = true,
-  step = true,
+  dry_run = true, queue = true, json = true, project = true, deadline = true, retries = true, simulated = true,
+  gateway = true, step = true,
   progress = true, report = true, note = true, stream = true, audit = true, metrics = true, store = true,
   journal = true,
 }
@@ -99,6 +99,20 @@ local function pick(list, values)
   return out
 end
 
+-- A duration of the project file: seconds, or a text such as "30s"; nil for none.
+local function seconds(v)
+  return type(v) == "string" and flags.duration(v) or v
+end
+
+local TRIES_BEFORE_QUEUE = 4 -- what can be queued need not be tried until the deadline
+
+-- What the user says of the gateway's client; a workflow may say otherwise (run:client).
+local function client_options(session, settings)
+  local retries, retry = session.retries or settings.retries, nil
+  if retries then retry = { max = retries + 1 } elseif session.queue then retry = { max = TRIES_BEFORE_QUEUE } end
+  return { retry = retry, connect_timeout = seconds(settings.connect_timeout) }
+end
+
 local function new_run(definition, values, session)
   for key in pairs(session) do
     if not SESSION[key] then error(("workflow.execute: unknown session field '%s'"):format(tostring(key)), 3) end
@@ -108,13 +122,15 @@ local function new_run(definition, values, session)
   for key in pairs(hooks) do hooks[key] = session[key] or hooks[key] end
   hooks.audit, hooks.metrics = session.audit, session.metrics
   local project = session.project or {}
+  local settings = project.http or {}
   run = runs.new {
     name = definition.name, args = pick(definition.args, values), flags = pick(definition.flags, values),
     dry_run = session.dry_run or false, queue = session.queue or false, json = session.json or false,
-    deadline = session.deadline, simulated = session.simulated or false, project = project,
+    deadline = session.deadline or seconds(settings.deadline),
+    simulated = session.simulated or false, project = project,
     limits = project.limits or {},
     journal = session.journal, id = session.journal and session.journal.id,
-    _session = hooks, _client_options = {}, _lines = {}, _changes = {}, _steps = {},
+    _session = hooks, _client_options = client_options(session, settings), _lines = {}, _changes = {}, _steps = {},
   }
   if session.store then require("moongate.outbox").use(run, session.store) end
   return run
@@ -201,7 +217,8 @@ end
 -- them. session, every field optional:
 --   dry_run, json, simulated      booleans
 --   project                       the project file's table
---   deadline                      seconds for one call of the gateway
+--   deadline                      seconds for one call of the gateway, retries included
+--   retries                       of such a call; nil: until its deadline
 --   progress(total, noun)         -> a bar, as moongate.cli.progress makes it
 --   store                         where webhooks' messages are kept (moongate.store), or a function that gives it
 --   journal                       of the run that the current task is (moongate.journal)

@@ -200,6 +200,36 @@ static void push_answers(lua_State *L, const uint64_t by_class[6]) {
     }
 }
 
+static void set_seconds(lua_State *L, const char *name, int64_t ns) {
+    lua_pushnumber(L, (double)ns / 1e9);
+    lua_setfield(L, -2, name);
+}
+
+/* waiting = {reason =, seconds =} and limit = {left =, allowed =, reset_in =} of the table at the top: absent when
+ * there is nothing to say. */
+static void push_standing(lua_State *L, const struct moon_http_client *c) {
+    struct moon_http_standing s;
+    moon_http_client_standing(c, &s);
+    if (s.wait != MOON_HTTP_WAIT_NONE) {
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, s.wait == MOON_HTTP_WAIT_RATE ? "rate_limit" : "breaker");
+        lua_setfield(L, -2, "reason");
+        set_seconds(L, "seconds", s.wait_ns);
+        lua_setfield(L, -2, "waiting");
+    }
+    if (s.left >= 0) {
+        lua_createtable(L, 0, 3);
+        lua_pushinteger(L, (lua_Integer)s.left);
+        lua_setfield(L, -2, "left");
+        if (s.allowed > 0) {
+            lua_pushinteger(L, (lua_Integer)s.allowed);
+            lua_setfield(L, -2, "allowed");
+        }
+        set_seconds(L, "reset_in", s.reset_ns);
+        lua_setfield(L, -2, "limit");
+    }
+}
+
 /* client:stats() -> {attempts = {GET = {["2xx"] = n, none = n, ...}, ...}, seconds = {GET = s, ...}, retries = n} */
 static int l_stats(lua_State *L) {
     const struct moon_http_tally *t = moon_http_client_tally(l_http_client_arg(L, 1)->c);
@@ -222,6 +252,7 @@ static int l_stats(lua_State *L) {
     lua_setfield(L, -2, "attempts");
     lua_pushinteger(L, (lua_Integer)t->retries);
     lua_setfield(L, -2, "retries");
+    push_standing(L, l_http_client_arg(L, 1)->c);
     return 1;
 }
 

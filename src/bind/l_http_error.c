@@ -170,7 +170,8 @@ static void put_message(lua_State *L, int err, const struct moon_http_result *r,
     else
         lua_pushstring(L, moon_reason_text(reason, reason->message));
     if (r->message.len) {
-        lua_pushstring(L, lua_rawlen(L, -1) > 0 ? "; " : "");
+        bool sentence = r->message.data[0] >= 'A' && r->message.data[0] <= 'Z';
+        lua_pushstring(L, lua_rawlen(L, -1) == 0 ? "" : sentence ? ". " : "; ");
         lua_pushlstring(L, r->message.data, r->message.len);
         lua_concat(L, 3);
     }

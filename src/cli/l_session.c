@@ -49,7 +49,7 @@ static void push_option(lua_State *L, const struct moon_options *o, const struct
             lua_pushnil(L);
         break;
     case MOON_OPTION_UINT:
-        if (o->has_seed)
+        if (field == &o->seed ? o->has_seed : o->has_retries)
             lua_pushinteger(L, (lua_Integer) * (const uint64_t *)field);
         else
             lua_pushnil(L);

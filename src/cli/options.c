@@ -9,8 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define MEMORY_MIN ((uint64_t)16 << 20) /* the program itself needs some */
-#define AT(field)  offsetof(struct moon_options, field)
+#define MEMORY_MIN  ((uint64_t)16 << 20) /* the program itself needs some */
+#define RETRIES_MAX 999
+#define AT(field)   offsetof(struct moon_options, field)
 
 const struct moon_option moon_options_table[] = {
     {"sim", 0, MOON_OPTION_BOOL, AT(sim), "MOONGATE_SIM"},
@@ -37,6 +38,7 @@ const struct moon_option moon_options_table[] = {
     {"key-passphrase-file", 0, MOON_OPTION_STRING, AT(key_passphrase_file), "MOONGATE_KEY_PASSPHRASE_FILE"},
     {"lua-dir", 0, MOON_OPTION_STRING, AT(lua_dir), "MOONGATE_LUA_DIR"},
     {"deadline", 0, MOON_OPTION_DURATION, AT(deadline), "MOONGATE_DEADLINE"},
+    {"retries", 0, MOON_OPTION_UINT, AT(retries), "MOONGATE_RETRIES"},
     {"seed", 0, MOON_OPTION_UINT, AT(seed), "MOONGATE_SEED"},
     {"metrics", 0, MOON_OPTION_BOOL, AT(metrics), "MOONGATE_METRICS"},
     {"metrics-file", 0, MOON_OPTION_STRING, AT(metrics_file), "MOONGATE_METRICS_FILE"},
@@ -146,9 +148,12 @@ static void set(struct moon_options *o, const struct moon_option *opt, const cha
             fault(o, from, "needs a duration such as 800ms, 2s, 1.5m or 1h");
         break;
     case MOON_OPTION_UINT:
-        o->has_seed = true;
         if (parse_uint(value, field) != 0)
             fault(o, from, "needs a whole number from 0 on");
+        else if (field == &o->retries && o->retries > RETRIES_MAX)
+            fault(o, from, "needs a whole number from 0 to 999");
+        o->has_seed |= field == &o->seed;
+        o->has_retries |= field == &o->retries;
         break;
     case MOON_OPTION_SIZE:
         if (moon_size_parse(value, field) != 0 || *(uint64_t *)field < MEMORY_MIN)

@@ -27,7 +27,8 @@ struct moon_options {
     double max_time;     /* seconds a script may run */
     uint64_t max_memory; /* bytes of Lua memory */
     uint64_t seed;
-    bool has_seed;
+    uint64_t retries; /* of a gateway call */
+    bool has_seed, has_retries;
     struct moon_options_list sim_fault, allow_net, allow_read, allow_write, allow_env, allow_http, trust;
     uint64_t given; /* a bit a row of the table */
     int argc;       /* what is left for Lua: argv[0], the command and its own arguments */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define SPREAD_NS      (200 * MOON_NS_PER_MS) /* over which those who waited for a breaker come back */
+#define TOKEN_WAIT_NS  (10 * MOON_NS_PER_S)   /* for one, where the user has said how often a call is tried */
 #define BUDGET_WAIT_NS (250 * MOON_NS_PER_MS) /* least time between two looks at an empty retry budget */
 
 #define UNPROCESSED_MAX 200 /* refusals of a server to take a call's request, before it counts as failed */
@@ -288,7 +289,9 @@ static void on_token(void *ud, const struct moon_err *err) {
     rc.attempt = ++c->token_failures;
     struct moon_retry_decision d = moon_retry_decide(&c->client->policy, &rc, MOON_FAIL_NOT_SENT, -1, c->http->rng);
     bool passing = is_passing(err->code);
-    if (passing && d.verdict == MOON_RETRY_AGAIN && !c->rq.no_wait && rc.remaining_ns > c->client->policy.base_ns)
+    bool counted = c->client->policy.max_attempts > 0; /* the login host was tried again and again already */
+    if (passing && d.verdict == MOON_RETRY_AGAIN && !c->rq.no_wait && !counted &&
+        rc.remaining_ns > c->client->policy.base_ns)
         again(c, d.wait_ns, now);
     else if (passing && c->failures > 0)
         give_up(c, MOON_RETRY_DEADLINE, 0);
@@ -481,6 +484,12 @@ static bool may_pay(struct moon_http_call *c, int64_t now) {
     return false;
 }
 
+/* A call whose tries are counted does not wait for its token until the deadline. */
+static int64_t token_due(const struct moon_http_call *c, int64_t now) {
+    int64_t soon = now + TOKEN_WAIT_NS;
+    return c->client->policy.max_attempts > 0 && soon < c->due_ns ? soon : c->due_ns;
+}
+
 /* Goes as far as it can towards the next attempt, and comes back here after each wait. */
 void moon_http_call_step(struct moon_http_call *c) {
     int64_t now = moon_http_call_now(c);
@@ -494,7 +503,7 @@ void moon_http_call_step(struct moon_http_call *c) {
     }
     if (!c->paced && !pace(c, now))
         return;
-    if (c->auth && !c->line && !(c->line = moon_auth_acquire(c->auth, c->due_ns))) {
+    if (c->auth && !c->line && !(c->line = moon_auth_acquire(c->auth, token_due(c, now)))) {
         c->waits_for_token = true;
         moon_auth_wait(c->auth, &c->token_wait, on_token, c);
         return;

@@ -321,6 +321,52 @@ stores.each(function(kind, open)
     t.eq(gw:post_path("/things", { a = 1 }, { idempotent = true }).status, "queued")
   end)
 
+  test("a write that is refused while reads answer is queued, whatever says so", function(db)
+    for i, refusal in ipairs {
+      { code = "http", status = 503, outcome = "unknown" }, { code = "http", status = 429, outcome = "refused" },
+      { code = "timeout", outcome = "not_sent" }, { code = "unknown_outcome", outcome = "unknown" },
+    } do
+      local gw, client = gateway_of(db)
+      client.before = function(request)
+        if request.method ~= "PUT" or client.back then return end
+        local err = { message = "no", method = request.method, path = request.path, attempts = 3 }
+        for k, v in pairs(refusal) do err[k] = v end
+        return nil, errors.new(err)
+      end
+      t.eq(change(gw, { dimensions = 100 + i }).status, "queued")
+      client.back = true
+      local entries = send(gw, db)
+      t.eq({ #entries, entries[1].status }, { 1, "updated" })
+      t.eq(gw:get("index", place()).content.dimensions, 100 + i)
+    end
+  end)
+
+  test("one that is refused for good is not", function(db)
+    local gw, client = gateway_of(db)
+    client.before = function(request)
+      if request.method == "PUT" then
+        return nil, errors.new { code = "http", status = 422, message = "no", outcome = "final", attempts = 1 }
+      end
+    end
+    fails("http", change, gw, { dimensions = 8 })
+    t.eq(#queued_writes.list(db), 0)
+  end)
+
+  test("refused, and then the look at it: queued, and compared before it is sent", function(db)
+    local gw, client = gateway_of(db)
+    client.before = function(request)
+      if request.method == "PUT" and not client.back then client.shut = true end
+      if client.shut and not client.back then
+        return nil, errors.new { code = "http", status = 503, message = "away", method = request.method,
+          path = request.path, outcome = request.method == "PUT" and "unknown" or "final", attempts = 3 }
+      end
+    end
+    t.eq(change(gw, { dimensions = 9 }).status, "queued")
+    client.back = true
+    client:hold(KEY .. "orders", config { dimensions = 9 }) -- the first one took effect after all
+    t.eq(send(gw, db)[1].status, "unchanged")
+  end)
+
   test("an answer that was lost is not queued: it may have taken effect", function(db)
     local gw, client = gateway_of(db)
     client.before = function(request, _, c)

@@ -78,6 +78,8 @@ static void names_the_faulty_flag(void **state) {
         {"--max-memory", "64X", "--max-memory needs a size of at least 16M, such as 256M or 2GiB"},
         {"--seed", "-1", "--seed needs a whole number from 0 on"},
         {"--seed", "99999999999999999999", "--seed needs a whole number from 0 on"},
+        {"--retries", "-1", "--retries needs a whole number from 0 on"},
+        {"--retries", "1000", "--retries needs a whole number from 0 to 999"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct moon_options o = PARSE("doctor", cases[i].flag, cases[i].value);
@@ -109,6 +111,10 @@ static void asks_the_environment_last(void **state) {
     struct moon_options o = PARSE("--deadline", "1.5m");
     assert_string_equal(o.error, "");
     assert_true(o.deadline == 90);
+    assert_false(o.has_retries || o.has_seed);
+    moon_options_release(&o);
+    o = PARSE("--deadline", "1s", "--retries=0"); /* none at all is a number, too */
+    assert_true(o.has_retries && o.retries == 0 && !o.has_seed);
     moon_options_release(&o);
     o = PARSE("doctor");
     assert_string_equal(o.error, "MOONGATE_DEADLINE needs a duration such as 800ms, 2s, 1.5m or 1h");

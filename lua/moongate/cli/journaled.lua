@@ -60,7 +60,8 @@ local function record_of(ctx, what)
     gateway = what.gateway,
     options = {
       bundled = what.source.bundled or nil, cwd = host.cwd(), env = next(env) and env or nil, secret = secret or nil,
-      deadline = ctx.opts.deadline, queue = ctx.opts.queue or nil, input = input.prints(what.words),
+      deadline = ctx.opts.deadline, retries = ctx.opts.retries, queue = ctx.opts.queue or nil,
+      input = input.prints(what.words),
     },
   }
 end

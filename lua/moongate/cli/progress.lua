@@ -52,10 +52,22 @@ end
 -- n more (default 1) are done; what: the one just done.
 function Bar:advance(n, what)
   self.finished, self.what = self.finished + (n or 1), what
+  if n ~= 0 then self.paused = false end
+  self:_show(false)
+end
+
+-- Nothing goes on just now, and why: shown at once when it starts.
+function Bar:pause(what)
+  local new = not self.paused
+  self.what, self.paused = what, true
+  self:_show(new)
+end
+
+function Bar:_show(at_once)
   if self.silent then return end
   local now = self.clock()
   local last = self.shown_at
-  local wait = last and (self.tty and TERMINAL_EVERY or PLAIN_EVERY) or FIRST
+  local wait = at_once and 0 or last and (self.tty and TERMINAL_EVERY or PLAIN_EVERY) or FIRST
   if now - (last or self.begun) < wait then return end
   self.shown_at = now
   local line = self:line(now)

@@ -5,6 +5,7 @@ local M = {}
 
 local STRING, INTEGER, SECRET, URL = "a string", "a whole number from 1 on", 'secret "NAME"', "an http(s) URL"
 local TABLE = "a table of plain data"
+local DURATION, COUNT = 'a duration such as "30s", or seconds', "a whole number from 0 to 999"
 local PATH_LIST = { list = STRING }
 local HEADER_TEXT = 'a string of one line, or secret "NAME"'
 local HEADERS = { map = HEADER_TEXT, names = "a header's name that the webhook does not set itself" }
@@ -22,6 +23,12 @@ local PROJECT = {
       },
     },
     state = STRING,
+    http = {
+      fields = {
+        deadline = DURATION, retries = COUNT, connect_timeout = DURATION,
+        http2 = { one_of = { "always", "auto", "never" } },
+      },
+    },
     webhooks = {
       map = {
         fields = {
@@ -36,7 +43,6 @@ local PROJECT = {
         content_characters = INTEGER, template_file_bytes = INTEGER,
       },
     },
-    http = { fields = { http2 = { one_of = { "always", "auto", "never" } } } },
     permissions = {
       fields = { net = PATH_LIST, read = PATH_LIST, write = PATH_LIST, env = PATH_LIST, http = PATH_LIST },
     },
@@ -76,6 +82,13 @@ end
 local is_a = {
   [STRING] = function(v) return type(v) == "string" and v ~= "" end,
   [TABLE] = function(v) return type(v) == "table" and is_data(v, 6) end,
+  [DURATION] = function(v)
+    if type(v) == "number" then return v > 0 and v <= 86400 * 365 end
+    if type(v) ~= "string" then return false end
+    local number, unit = string.match(v, "^(%d+%.?%d*)(%a*)$")
+    return number ~= nil and tonumber(number) > 0 and string.find(" ms s m h d  ", " " .. unit .. " ", 1, true) ~= nil
+  end,
+  [COUNT] = function(v) return math.type(v) == "integer" and v >= 0 and v <= 999 end,
   [INTEGER] = function(v) return math.type(v) == "integer" and v >= 1 end,
   [URL] = function(v) return type(v) == "string" and string.find(v, "^https?://[^%s/]+") ~= nil end,
   [HEADER_TEXT] = function(v) return type(v) == "string" and string.find(v, "%c") == nil end,

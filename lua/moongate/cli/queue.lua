@@ -169,8 +169,11 @@ local function tell(run, entry)
   if #notes > 0 then entry.webhooks = json.array(notes) end
 end
 
-local function flush(run, args)
+local TRIES = 4 -- what can't be sent now stays where it is
+
+local function flush(run, args, retries)
   local db = session_store()
+  if not retries then run:client { retry = { max = TRIES } } end
   hold_queue(run)
   local rows = wanted(db, run.gateway.base_url, ids_of(args.id))
   local progress = run:progress(#rows, "queued writes")
@@ -198,7 +201,7 @@ end
 function M.flush(ctx, args)
   local workflow = require "moongate.workflow"
   local definition = workflow.define { name = "queue-flush", summary = "send what waits", run = function(run)
-    return flush(run, args)
+    return flush(run, args, ctx.opts.retries)
   end }
   require("moongate.cli.settings").check_credentials(ctx)
   local outcome = require("moongate.cli.observe").run(ctx, "queue-flush", function(registry)

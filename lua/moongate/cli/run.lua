@@ -74,6 +74,7 @@ function M.session(ctx, registry)
   return {
     metrics = registry,
     dry_run = ctx.opts.dry_run, queue = ctx.opts.queue, json = ctx.json, deadline = ctx.opts.deadline,
+    retries = ctx.opts.retries,
     simulated = ctx.opts.sim,
     project = project_of(),
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,

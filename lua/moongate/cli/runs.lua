@@ -198,6 +198,7 @@ local function go_on(ctx, db, run, args)
   require("moongate.cli.input").check(run)
   check_changed(ctx, db, run, source, definition)
   ctx.opts.deadline = ctx.opts.deadline or run.options.deadline
+  ctx.opts.retries = ctx.opts.retries or run.options.retries
   ctx.opts.queue = ctx.opts.queue or run.options.queue
   local name = run.options.bundled and run.script or source.script
   local values = cli_run.values(ctx, definition, name, run.words, journaled.environment(run))

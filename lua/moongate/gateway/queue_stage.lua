@@ -3,16 +3,19 @@
 -- For write.lua and gateway.lua.
 
 local errors = require "moongate.error"
+local kinds = require "moongate.gateway.kinds"
 local lease_stage = require "moongate.gateway.lease_stage"
 local plain = require "moongate.plain"
 local secret = require "moongate.secret"
 
 local M = {}
 
-local AWAY_CODES = { breaker_open = true, connect = true, network = true, timeout = true, retry_budget = true }
-local AWAY_STATUS = { [502] = true, [503] = true, [504] = true }
+local AWAY_CODES = {
+  breaker_open = true, connect = true, network = true, timeout = true, retry_budget = true, unknown_outcome = true,
+}
+local AWAY_STATUS = { [429] = true, [502] = true, [503] = true, [504] = true }
 
--- Whether a failed call says that the gateway is away.
+-- Whether a failed call says that the gateway can't take anything now: it is away, or busy beyond the deadline.
 function M.is_away(err)
   return AWAY_CODES[err.code] or AWAY_STATUS[err.status] or false
 end
@@ -45,7 +48,7 @@ end
 -- Why a write can't wait in the queue, or nil. What was sent later must do no more than if it was sent now, and once.
 local function refusal(w)
   if w.kind.job then return "what it begins has to be watched" end
-  if w.method == "POST" and not w.idempotent and not w.idempotency_key then
+  if w.method == "POST" and not w.idempotent and not w.idempotency_key and not w.readable then
     return "a POST that is not idempotent can't be sent again when its answer is lost"
   end
   for name, value in pairs(w.given.headers or {}) do
@@ -55,9 +58,15 @@ local function refusal(w)
   return nil
 end
 
+-- Whether what it builds on could not be read.
+local function is_unread(w)
+  local path = w.kind.item and kinds.locate(w.kind, w.kind.item, w.args).path or w.path
+  return w.gw._unread[path] or false
+end
+
 -- What was known of the resource: nil when nothing was.
 local function base_of(w)
-  if w.gw._unread[w.path] then return nil end
+  if is_unread(w) then return nil end
   if not w.base then return { absent = true } end
   local original = w.gw._originals[w.base]
   return { etag = w.base.etag, text = original and original.text or plain.write(w.base_content) }
@@ -104,7 +113,7 @@ local function known_away(w)
   local why
   if w.after and w.after.status == "queued" then
     why = ("it has to follow %d, which is queued"):format(w.after.queue_id)
-  elseif w.base and w.base.stale or w.gw._unread[w.path] then
+  elseif w.base and w.base.stale or is_unread(w) then
     why = "the gateway could not be read"
   elseif w.gw:breaker(w.kind.family) == "open" then
     why = "the gateway fails too often just now"
@@ -126,14 +135,21 @@ function M.replace(w)
   end
 end
 
+-- Whether a write that failed may wait in the queue: it has not taken effect; or the gateway answered that it can't
+-- take it, and it says all that the resource is to be: it is compared with what is there before it is sent again.
+local function may_wait(w, err)
+  if not errors.is(err) or not M.is_away(err) then return false end
+  return err.outcome == "not_sent" or err.outcome == "refused" or err.not_applied
+    or err.status ~= nil and (w.method == "PUT" or w.method == "DELETE")
+end
+
 function M.queued(w, next)
   if w.round > 1 or not w.queue then return next(w) end
   local reason = known_away(w)
   if reason then return enqueue(w, reason) end
   local ok, result = pcall(next, w)
   if not ok then
-    local waits = errors.is(result) and result.outcome == "not_sent" and M.is_away(result)
-    if not waits then error(result, 0) end
+    if not may_wait(w, result) then error(result, 0) end
     return enqueue(w, result)
   end
   return result

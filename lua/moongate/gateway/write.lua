@@ -287,7 +287,7 @@ local function attempt(w, next)
   end
   if is_busy(w, err, theirs) then return nil, err end
   if not clash and (readback.same_version(theirs, w.base) or readback.same_content(w, theirs)) then
-    err.message = err.message .. "; read back: it has not taken effect so far"
+    err.message, err.not_applied = err.message .. "; read back: it has not taken effect so far", true
     err.hint = "run it again: it is not applied twice"
     error(err, 0)
   end

@@ -25,6 +25,10 @@ function M.collector(name, client)
       seconds:add(more(method, stats.seconds[method]), name, method)
     end
     retries:add(more("retries", stats.retries), name)
+    if stats.limit then
+      registry:gauge("moongate_http_rate_limit_remaining", "Requests left by the server's rate limit, as it said last.",
+        { "client" }):set(stats.limit.left, name)
+    end
   end
 end
 

@@ -7,6 +7,7 @@ local errors = require "moongate.error"
 local files = require "moongate.model.configuration_files"
 local hash = require "moongate.hash"
 local json = require "moongate.json"
+local queue_stage = require "moongate.gateway.queue_stage"
 local time = require "moongate.time"
 local uuid = require "moongate.uuid"
 
@@ -60,6 +61,10 @@ function M.capabilities(gateway, model_id)
   if not ok then
     local listing = errors.is(found) and found.path == gateway:kind("registered_model").list
     if errors.is(found) and (NOT_SERVED[found.status] or found.status == 403 and listing) then return nil, true end
+    if gateway.queue and errors.is(found) and queue_stage.is_away(found) then
+      gateway.log.warn("model %s: its capabilities can't be read now, and are not checked", model_id)
+      return nil, true
+    end
     error(found, 0)
   end
   if not found then return nil, unserved end

@@ -57,6 +57,10 @@ local function write(gw, row, opts)
   if row.method == "DELETE" and not base and is_readable(kind, row) then
     return { status = "unchanged", changes = {} }
   end
+  local creates = row.method == "POST" and kind.item and (not row.base or row.base.absent)
+  if creates and base and row.content ~= nil and same(kind, base.content, row.content) then
+    return { status = "unchanged", changes = {}, etag = base.etag } -- what was sent before it was queued took effect
+  end
   return gw:write(kind, row.args, options_of(row, base, opts))
 end
 

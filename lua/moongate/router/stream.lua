@@ -203,7 +203,12 @@ function Stream:_tell()
       self.bar.expect(self.taken * self.size // read)
     end
   end
-  self.bar.advance(new, ("%d in flight, %d failed"):format(self.in_flight, self.failures))
+  local waiting = new == 0 and sealed.open(self.router.gateway):_waiting()
+  if waiting then
+    self.bar.pause(waiting)
+  else
+    self.bar.advance(new, ("%d in flight, %d failed"):format(self.in_flight, self.failures))
+  end
 end
 
 -- ---- opening ----

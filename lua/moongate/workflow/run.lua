@@ -144,12 +144,13 @@ function Run.model_call(_, what, fn)
   return gen_ai.call(what, fn)
 end
 
--- run:progress(total [, noun]) -> {advance(n | nil, what), expect(total), done()}: told on a terminal as a bar,
--- elsewhere as lines.
+-- run:progress(total [, noun]) -> {advance(n | nil, what), pause(why), expect(total), done()}: on a terminal a bar,
+-- elsewhere lines.
 function Run:progress(total, noun)
   local bar = self._session.progress(total, noun)
   return {
     advance = function(n, what) bar:advance(n, what) end,
+    pause = function(what) if bar.pause then bar:pause(what) end end,
     expect = function(n) bar.total = n end,
     done = function() bar:done() end,
   }
