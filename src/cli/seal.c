@@ -13,6 +13,17 @@
 
 /* Programs, certificates, resolver, time zones, randomness; and /proc, which says whether the holder of a lease still
  * lives. What of these a script may not see, permit.c keeps from it. */
+/* "a:b": a variable of folders may name several. */
+static void read_list(struct moon_landlock *l, const char *paths) {
+    for (const char *at = paths, *end; at; at = *end ? end + 1 : NULL) {
+        end = at + strcspn(at, ":");
+        char *one = strndup(at, (size_t)(end - at));
+        if (one && *one)
+            moon_landlock_read(l, one);
+        free(one);
+    }
+}
+
 static void allow_system(struct moon_landlock *l) {
     static const char *const reads[] = {"/usr",
                                         "/lib",
@@ -37,7 +48,7 @@ static void allow_system(struct moon_landlock *l) {
     for (size_t i = 0; i < sizeof writes / sizeof *writes; i++)
         moon_landlock_write(l, writes[i]);
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        moon_landlock_read(l, getenv(variables[i]));
+        read_list(l, getenv(variables[i]));
     for (size_t i = 0; home && i < sizeof of_home / sizeof *of_home; i++) {
         struct moon_buf path = MOON_BUF_INIT;
         if (moon_buf_printf(&path, "%s/%s", home, of_home[i]) == 0)
