@@ -8,7 +8,7 @@ VERSION := 0.1.0
 B := build/$(BUILD)
 
 # ---- flags ----
-PKGS := lua5.4 libcurl libuv libmicrohttpd libssl libcrypto libpcre2-8 uuid lua5.4-cjson sqlite3
+PKGS := lua5.4 libcurl libuv libmicrohttpd libssl libcrypto libpcre2-8 uuid lua5.4-cjson zlib sqlite3
 # State on a server: libpq's header is all that the build needs, the library is loaded by whoever uses it.
 PQ := $(shell pkg-config --exists libpq 2>/dev/null && echo libpq)
 DEP_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) $(PQ) 2>/dev/null))

@@ -62,8 +62,8 @@ void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_brea
 /* For an attempt that left at since_ns and got no answer as its connection was refused or lost. One restart of a server
  * ends all that is under way: that is one failure, not one for each. */
 void moon_breaker_lost(struct moon_breaker *b, uint32_t ticket, int64_t since_ns, int64_t now_ns);
-/* NOT_SENT, AMBIGUOUS and 5xx are failures; REFUSED (429) is ignored; any other answer is OK; FINAL without a status is
- * ignored. status 0: no answer. */
+/* NOT_SENT, AMBIGUOUS and 5xx are failures; REFUSED (429) and 408 are ignored; any other answer is OK; FINAL without a
+ * status is ignored. status 0: no answer. */
 enum moon_breaker_result moon_breaker_judge(enum moon_fail_class cls, int status);
 /* For how long nothing has succeeded, as far as is known; 0 while the breaker is closed. */
 int64_t moon_breaker_down_ns(const struct moon_breaker *b, int64_t now_ns);

@@ -31,7 +31,7 @@ enum moon_fail_class {
                           */
     MOON_FAIL_FINAL      /* an answer that another try won't change, or a failure on our side */
 };
-/* < 400: NONE; 429: REFUSED; 502, 503, 504: AMBIGUOUS; any other: FINAL. */
+/* < 400: NONE; 429: REFUSED; 408, 502, 503, 504: AMBIGUOUS; any other: FINAL. */
 enum moon_fail_class moon_retry_class_of_status(int status);
 const char *moon_fail_class_name(enum moon_fail_class cls); /* "none", "not_sent", "refused", "ambiguous", "final" */
 

@@ -130,7 +130,7 @@ void moon_breaker_lost(struct moon_breaker *b, uint32_t ticket, int64_t since_ns
 }
 
 enum moon_breaker_result moon_breaker_judge(enum moon_fail_class cls, int status) {
-    if (cls == MOON_FAIL_REFUSED)
+    if (cls == MOON_FAIL_REFUSED || status == 408)
         return MOON_BREAKER_IGNORE;
     if (cls == MOON_FAIL_NOT_SENT || cls == MOON_FAIL_AMBIGUOUS || status >= 500)
         return MOON_BREAKER_FAILED;

@@ -13,6 +13,7 @@ enum moon_fail_class moon_retry_class_of_status(int status) {
     switch (status) {
     case 429:
         return MOON_FAIL_REFUSED;
+    case 408: /* the server has not got all of the request, or so it says */
     case 502:
     case 503:
     case 504:

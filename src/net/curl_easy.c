@@ -1,5 +1,5 @@
 /* curl_easy.c - the options of an easy handle: constant ones once, a request's own when they differ from the one
- * before; and the callbacks that take the answer. Each of those only moves state. */
+ * before. */
 #include "curl_pool.h"
 #include "curl_socket.h"
 
@@ -27,38 +27,6 @@ static int on_prereq(void *ud, char *peer, char *local, int peer_port, int local
     (void)peer, (void)local, (void)peer_port, (void)local_port;
     moon_curl_note_start(t);
     return t->starts++ == 0 && !moon_curl_http2_is_wrong(t) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
-}
-
-static size_t sink(struct moon_curl_transfer *t, struct moon_buf *to, size_t max, const char *data, size_t n) {
-    t->group->moved++;
-    if (n > max || to->len > max - n)
-        t->sink_code = MOON_ETOOBIG;
-    else if (moon_buf_append(to, data, n) != 0)
-        t->sink_code = MOON_ENOMEM;
-    else
-        return n;
-    return 0;
-}
-
-/* https://curl.se/libcurl/c/CURLOPT_HEADERFUNCTION.html: one call a line, of every answer: also of a 100 or a proxy's.
- */
-static size_t on_head(char *data, size_t size, size_t count, void *ud) {
-    struct moon_curl_transfer *t = ud;
-    size_t n = size * count;
-    t->group->moved++;
-    if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
-        moon_buf_clear(t->head);
-        return n;
-    }
-    if (n <= 2) /* the empty line at the end; n is never 0 */
-        return n;
-    return sink(t, t->head, t->head_max, data, n);
-}
-
-/* https://curl.se/libcurl/c/CURLOPT_WRITEFUNCTION.html: decoded bytes; returning fewer ends the transfer. */
-static size_t on_body(char *data, size_t size, size_t count, void *ud) {
-    struct moon_curl_transfer *t = ud;
-    return sink(t, t->body, t->body_max, data, size * count);
 }
 
 static int set_safety(CURL *e) {
@@ -101,9 +69,9 @@ static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_cu
     SET(CURLOPT_ERRORBUFFER, t->error);
     SET(CURLOPT_PREREQFUNCTION, on_prereq);
     SET(CURLOPT_PREREQDATA, t);
-    SET(CURLOPT_HEADERFUNCTION, on_head);
+    SET(CURLOPT_HEADERFUNCTION, moon_curl_on_head);
     SET(CURLOPT_HEADERDATA, t);
-    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEFUNCTION, moon_curl_on_body);
     SET(CURLOPT_WRITEDATA, t);
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_DEBUGFUNCTION, moon_curl_on_text);
@@ -153,7 +121,6 @@ static int set_method(CURL *e, const char *method, bool has_body) {
     else
         SET(CURLOPT_HTTPGET, 1L);
     SET(CURLOPT_CUSTOMREQUEST, NULL);
-    SET(CURLOPT_ACCEPT_ENCODING, "gzip"); /* decoded also where it was not asked for, see http_start.c */
     if (strcmp(method, "HEAD") == 0)
         SET(CURLOPT_NOBODY, 1L);
     else if (strcmp(method, has_body ? "POST" : "GET") != 0)
@@ -196,6 +163,10 @@ int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfe
         SET(CURLOPT_PROXY, rq->proxy ? rq->proxy->url : NULL);
         SET(CURLOPT_NOPROXY, rq->proxy ? "" : "*");
         t->proxy = rq->proxy;
+    }
+    if (t->fresh != rq->fresh) {
+        SET(CURLOPT_FRESH_CONNECT, rq->fresh ? 1L : 0L);
+        t->fresh = rq->fresh;
     }
     if (has_body && set_body(e, rq->body) != 0)
         return -1;

@@ -33,6 +33,7 @@ static struct slab *slabs; /* all of them: they stay reachable */
 static char *slab_at;      /* what is left of the newest: STEP * n + 8 */
 static size_t slab_left;
 static _Thread_local bool is_owner;
+static size_t failed; /* the owner's allocations */
 
 static pthread_mutex_t left_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct free_block *left_behind; /* by other threads */
@@ -49,8 +50,10 @@ static void put(struct free_block *b, uint32_t list) {
 /* malloc aligns to STEP, so the head costs a whole one here. */
 static void *from_malloc(size_t size) {
     char *p = size <= SIZE_MAX - STEP ? malloc(STEP + size) : NULL;
-    if (!p)
+    if (!p) {
+        failed += is_owner;
         return NULL;
+    }
     head_of(p + STEP)->list = 0;
     return p + STEP;
 }
@@ -73,8 +76,10 @@ static void *refill(uint32_t list) {
     }
     if (slab_left < size) {
         struct slab *s = malloc(SLAB);
-        if (!s)
+        if (!s) {
+            failed++;
             return NULL;
+        }
         s->next = slabs;
         slabs = s;
         slab_at = (char *)s + sizeof *s; /* STEP - 8: a block's data begins at a STEP */
@@ -122,6 +127,7 @@ static void *resize(void *p, size_t size) {
     size_t room = (size_t)head_of(p)->list * STEP - sizeof(struct head);
     if (head_of(p)->list == 0) {
         char *to = size <= SIZE_MAX - STEP ? realloc((char *)p - STEP, STEP + size) : NULL;
+        failed += !to && is_owner;
         return to ? to + STEP : NULL;
     }
     if (size <= room)
@@ -143,6 +149,10 @@ static char *copy(const char *s) {
     size_t n = strlen(s) + 1;
     void *p = take(n);
     return p ? memcpy(p, s, n) : NULL;
+}
+
+size_t moon_curl_memory_failed(void) {
+    return failed;
 }
 
 CURLcode moon_curl_memory_init(void) {

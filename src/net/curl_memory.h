@@ -10,5 +10,7 @@
 
 /* curl_global_init_mem with these; the caller's thread becomes the owner. Balanced by curl_global_cleanup. */
 CURLcode moon_curl_memory_init(void);
+/* How many of libcurl's allocations have failed: it reports its own limits as CURLE_OUT_OF_MEMORY, too. */
+size_t moon_curl_memory_failed(void);
 
 #endif

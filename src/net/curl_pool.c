@@ -79,7 +79,7 @@ static void end(struct moon_curl_transfer *t, CURLcode result) {
     leave_group(t);
     moon_curl_name_left(&p->names, t, t->starts == 0, now_ns(p));
     p->ended++;
-    t->done(t, result);
+    t->done(t, moon_curl_answer_end(t, result));
     if (unknown)
         fail_waiting(name, result);
 }
@@ -338,6 +338,7 @@ static struct moon_curl_group *group_with_room(struct moon_curl_pool *p) {
 /* ---- transfers ---- */
 
 static void transfer_free(struct moon_curl_transfer *t) {
+    moon_curl_answer_clear(t);
     curl_easy_cleanup(t->easy);
     curl_url_cleanup(t->parsed);
     moon_buf_release(&t->url);
@@ -402,6 +403,7 @@ void moon_curl_put(struct moon_curl_transfer *t) {
     if (t->group)
         leave_group(t);
     moon_curl_name_left(&p->names, t, failed, now_ns(p));
+    moon_curl_answer_clear(t);
     if (p->n_spare >= SPARE_MAX) {
         transfer_free(t);
         return;
@@ -434,7 +436,8 @@ static int enter(struct moon_curl_transfer *t) {
 int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request *rq, struct moon_err *err) {
     struct moon_curl_pool *p = t->pool;
     t->starts = 0;
-    t->sink_code = 0;
+    moon_curl_answer_clear(t);
+    t->memory_failed = moon_curl_memory_failed();
     t->peer = rq->peer;
     t->connection = -1;
     t->stream = 0;

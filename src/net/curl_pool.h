@@ -45,6 +45,9 @@ struct moon_curl_opts {
     void *may_connect_ud;
 };
 
+enum moon_curl_head { MOON_CURL_HEAD_NONE, MOON_CURL_HEAD_LINES, MOON_CURL_HEAD_DONE };
+#define MOON_CURL_HEAD_TOO_LARGE "the answer's headers are larger than 64 KiB"
+
 /* One request on the wire. Comes from the pool with its constant options set. */
 struct moon_curl_transfer {
     CURL *easy;
@@ -70,8 +73,14 @@ struct moon_curl_transfer {
     /* The answer: where to put it, and how much of it. head gets the header lines, without the status line. */
     struct moon_buf *head, *body;
     size_t head_max, body_max;
-    int sink_code; /* MOON_ETOOBIG or MOON_ENOMEM, when that ended the transfer */
-    char *refused; /* why an address was not connected to; NULL: none was refused */
+    int sink_code;        /* MOON_ETOOBIG, MOON_EPROTOCOL or MOON_ENOMEM, when that ended the transfer */
+    const char *sink_why; /* a literal; or NULL */
+    enum moon_curl_head head_state;
+    int status; /* of the last status line; 0: none came */
+    bool gzip, gzip_ended;
+    void *unzip;          /* z_stream; NULL: nothing to unpack yet */
+    size_t memory_failed; /* allocations that had failed before it started */
+    char *refused;        /* why an address was not connected to; NULL: none was refused */
 
     /* Called outside libcurl, with the transfer out of its group again. */
     void (*done)(struct moon_curl_transfer *t, CURLcode result);
@@ -82,7 +91,7 @@ struct moon_curl_transfer {
     CURLU *parsed; /* of url */
     const char *method;
     const struct moon_proxy *proxy;
-    bool has_body, https, identified, http2;
+    bool has_body, https, identified, http2, fresh;
     char error[CURL_ERROR_SIZE]; /* libcurl's words for its last failure */
 };
 
@@ -95,6 +104,7 @@ struct moon_curl_request {
     struct moon_curl_peer *peer; /* of the origin */
     int64_t connect_ns;          /* how long it may take to get a connection */
     bool https;
+    bool fresh;                     /* over a connection that is not there yet */
     bool identified;                /* show the client certificate */
     const struct moon_proxy *proxy; /* NULL: a direct connection */
 };
@@ -155,6 +165,11 @@ struct moon_curl_group {
     struct moon_curl_goaway goaways[MOON_CURL_GOAWAYS];
     size_t next_goaway;
 };
+/* curl_answer.c */
+size_t moon_curl_on_head(char *data, size_t size, size_t count, void *transfer);
+size_t moon_curl_on_body(char *data, size_t size, size_t count, void *transfer);
+void moon_curl_answer_clear(struct moon_curl_transfer *t);
+CURLcode moon_curl_answer_end(struct moon_curl_transfer *t, CURLcode result);
 /* curl_http2.c */
 enum moon_curl_http2 moon_curl_http2_resolve(enum moon_http2 wanted);
 long moon_curl_http2_streams(void); /* CURLPIPE_*: whether a connection may have several streams at once */

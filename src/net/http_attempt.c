@@ -206,6 +206,11 @@ static void attempt_ended(struct moon_http_call *c, CURLcode result, int code) {
             again(c, 0, now);
             return;
         }
+        if (v.status == 421 && !c->misdirected) { /* this connection is not for this host: once over another */
+            c->misdirected = true;
+            again(c, 0, now);
+            return;
+        }
     }
     c->result->after_ambiguous = earlier;
     if (v.cls != MOON_FAIL_NONE) {
@@ -255,6 +260,7 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
         .proxy = c->host->proxy,
         .name = &c->host->name,
         .peer = &c->host->peer,
+        .fresh = c->misdirected,
         .connect_ns = left < c->client->connect_timeout_ns ? left : c->client->connect_timeout_ns,
     };
     int rc = moon_curl_start(t, &rq, err);

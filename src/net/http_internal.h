@@ -149,6 +149,7 @@ struct moon_http_call {
     struct moon_auth *auth; /* when it is for this origin; the client's reference */
     struct moon_auth_line *line;
     struct moon_auth_wait token_wait;
+    bool misdirected; /* answered with 421 */
     bool waits_for_token, replayed;
 
     int64_t started_ns, due_ns;    /* the call */

@@ -49,16 +49,15 @@ static int set_auth(struct moon_http_call *c, struct moon_err *err) {
 
 /* The lines, then what the body needs, then the client's constant headers. */
 static void chain_headers(struct moon_http_call *c) {
-    static char no_type[] = "Content-Type:", no_expect[] = "Expect:", gzip[] = "Accept-Encoding: gzip",
-                no_encoding[] = "Accept-Encoding:";
+    static char no_type[] = "Content-Type:", no_expect[] = "Expect:", gzip[] = "Accept-Encoding: gzip";
     bool asks = c->has_encoding || c->client->has_encoding;
     struct curl_slist *tail = c->client->tail, *node = c->node + 1;
     if (c->rq.has_body && !c->has_content_type && !c->client->has_content_type) {
         *node = (struct curl_slist){c->rq.content_type ? (char *)(uintptr_t)c->rq.content_type : no_type, tail};
         tail = node++;
     }
-    if (!asks) { /* what is read may be large; what answers a write is not */
-        *node = (struct curl_slist){c->rq.has_body ? no_encoding : gzip, tail};
+    if (!c->rq.has_body && !asks) { /* what is read may be large; what answers a write is not */
+        *node = (struct curl_slist){gzip, tail};
         tail = node++;
     }
     if (c->rq.body.len > 1 << 19) { /* libcurl asks for a 100 above 1 MiB, and waits a second for it */

@@ -1,6 +1,8 @@
 /* http_verdict.c - what became of an attempt, in the retry policy's classes and in words. No state of its own. */
 #include "http_internal.h"
 
+#include "curl_memory.h"
+
 #include "moongate/http_date.h"
 
 #include <stdio.h>
@@ -100,9 +102,15 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
     bool refused = result == CURLE_COULDNT_CONNECT && call->transfer->refused;
     v->code = refused ? MOON_EDENIED : v->fault.code ? v->fault.code : code_of(call, result, sent);
     v->hopeless = refused || v->fault.hopeless || is_hopeless(result);
-    if (call->transfer->sink_code) { /* an answer came, and is of no use to us: another would not be, either */
-        curl_easy_getinfo(call->transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-        v->status = (int)status;
+    const struct moon_curl_transfer *t = call->transfer;
+    /* libcurl reports its own limit of a header line as one of memory */
+    bool no_room = result == CURLE_OUT_OF_MEMORY && sent && moon_curl_memory_failed() == t->memory_failed;
+    if (no_room)
+        v->code = MOON_ETOOBIG;
+    if (t->status == 101) /* what it does with the request is told in the other protocol */
+        v->hopeless = true;
+    if (no_room || (t->sink_code && t->sink_code != MOON_EPROTOCOL)) {
+        v->status = t->status; /* an answer came, and is of no use to us: another would not be, either */
         v->cls = MOON_FAIL_FINAL;
     } else {
         v->cls = sent ? MOON_FAIL_AMBIGUOUS : MOON_FAIL_NOT_SENT;
@@ -126,10 +134,16 @@ static const char *effect(const char *outcome) {
     return strcmp(outcome, "unknown") == 0 ? "it may have taken effect: look before doing it again" : "";
 }
 
+static bool is_cut(CURLcode result) {
+    return result == CURLE_ABORTED_BY_CALLBACK || result == CURLE_GOT_NOTHING || result == CURLE_PARTIAL_FILE ||
+           result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR;
+}
+
 void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,
                        const struct moon_retry_decision *d, CURLcode result) {
     struct moon_http_result *r = call->result;
     char why[200] = "";
+    const struct moon_curl_transfer *t = call->transfer;
     moon_retry_explain(d, rc, why, sizeof why);
     moon_buf_clear(&r->message);
     moon_buf_clear(&r->hint);
@@ -138,16 +152,21 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
         what = call->transfer->refused;
     else if (v->fault.what[0])
         what = v->fault.what;
+    else if (t && t->sink_why)
+        what = t->sink_why;
     else if (v->code == MOON_ETOOBIG)
-        what = "the answer is larger than allowed";
+        what = MOON_CURL_HEAD_TOO_LARGE;
     else if (v->code == MOON_ETIMEOUT)
         what = "the deadline passed before an answer came";
     else if (v->code == MOON_ECONNECT && result == CURLE_OPERATION_TIMEDOUT)
         what = "no connection in the time allowed for it";
     else if (v->code == MOON_ENOMEM)
         what = "out of memory";
-    else if (result == CURLE_ABORTED_BY_CALLBACK || result == CURLE_GOT_NOTHING)
-        what = "the connection was closed before an answer came";
+    else if (is_cut(result))
+        what = t && t->head_state == MOON_CURL_HEAD_DONE ? "the connection was closed in the middle of the answer"
+               : t && t->head_state == MOON_CURL_HEAD_LINES
+                   ? "the connection was closed in the middle of the answer's headers"
+                   : "the connection was closed before an answer came";
     else if (v->code != 0)
         what = curl_easy_strerror(result);
     if (*what && v->code != 0 && v->code != MOON_EDENIED) /* that one names the host */
