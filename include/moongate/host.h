@@ -137,6 +137,8 @@ void moon_check_options(lua_State *L, int idx, const char *const names[]);
 /* kind: "net" (an origin, or host:port), "env" (a name). 0, or MOON_EDENIED with a message naming the flag. Recorded.
  */
 int moon_host_permit(lua_State *L, const char *kind, const char *what, struct moon_err *err);
+/* MOON_EDENIED for a URL whose origin is refused (moon_permit_refuse_url). */
+int moon_host_check_refused(lua_State *L, const char *url, size_t len, struct moon_err *err);
 bool moon_host_asks(lua_State *L); /* false: everything is allowed and nothing recorded, so no need to ask */
 /* Raises once scripts are held to permissions, unless the innermost Lua function is the program's own: for objects that
  * a script may come by but is not to use. */

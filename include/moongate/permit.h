@@ -35,6 +35,8 @@ int moon_permit_allow_own(struct moon_permit *p, const char *host, struct moon_e
 void moon_permit_forget_net(struct moon_permit *p, const char *host);
 /* Out of reach of scripts whatever is allowed: this program's own files. */
 int moon_permit_keep(struct moon_permit *p, const char *path, bool read_too, struct moon_err *err);
+/* No request goes to the URL's origin, whatever else is allowed, unless this program listens there itself. */
+int moon_permit_refuse_url(struct moon_permit *p, const char *url, struct moon_err *err);
 void moon_permit_allow_all(struct moon_permit *p); /* but link-local and metadata addresses */
 void moon_permit_enforce(struct moon_permit *p);
 /* From here on a script may do nothing at all but read below folder (NULL: nowhere), whatever is allowed: what is read

@@ -238,6 +238,10 @@ function host.landlock() end
 ---What follows runs with everything allowed: tests.
 function host.allow_all() end
 
+---No request goes to the URL's origin, whatever else is allowed, unless this program listens there itself. Raises for what is not a URL.
+---@param url string
+function host.refuse(url) end
+
 ---@param kind "net"|"read"|"write"|"env"
 ---@param what string as a flag would have it: `*.example.com`, a path, a name
 ---@return boolean? allowed all that such a flag would allow

@@ -169,8 +169,11 @@ static int permit(lua_State *L, const struct moon_http_client *client, const str
     char origin[MOON_HTTP_ORIGIN_SIZE];
     const char *base = moon_http_client_base_url(client);
     bool is_path = url->len == 0 || url->data[0] == '/';
-    if (!moon_host_asks(L))
-        return 0;
+    int rc = is_path && !base
+                 ? 0
+                 : moon_host_check_refused(L, is_path ? base : url->data, is_path ? strlen(base) : url->len, err);
+    if (rc != 0 || !moon_host_asks(L))
+        return rc;
     if ((is_path && !base) ||
         moon_http_origin(is_path ? base : url->data, is_path ? strlen(base) : url->len, origin, NULL) != 0)
         return 0; /* starting the call says so */

@@ -49,6 +49,15 @@ static int l_allow_all(lua_State *L) {
     return 0;
 }
 
+/* host.refuse(url): no request goes to its origin: of a test. Raises for what is not a URL. */
+static int l_refuse(lua_State *L) {
+    struct moon_err err;
+    if (moon_permit_refuse_url(session_of(L)->permit, luaL_checkstring(L, 1), &err) == 0)
+        return 0;
+    moon_error_push(L, &err);
+    return lua_error(L);
+}
+
 /* host.allows(kind, what) -> boolean | nil, err: whether all that this rule would allow is allowed */
 static int l_allows(lua_State *L) {
     struct moon_session *s = session_of(L);
@@ -90,6 +99,7 @@ const luaL_Reg moon_permission_funcs[] = {{"allow_all", l_allow_all},
                                           {"note_access", l_note_access},
                                           {"read_only_definitions", l_close},
                                           {"restrict", l_restrict},
+                                          {"refuse", l_refuse},
                                           {"restricted", l_restricted},
                                           {"seal", l_seal},
                                           {NULL, NULL}};

@@ -31,6 +31,7 @@ void moon_permit_free(struct moon_permit *p) {
     free(p->env);
     free(p->net);
     free(p->denied);
+    moon_buf_release(&p->refused);
     moon_roots_release(&p->read);
     moon_roots_release(&p->write);
     moon_roots_release(&p->of_closed);

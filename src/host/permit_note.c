@@ -6,6 +6,7 @@
 #include "moongate/audit_queue.h"
 #include "moongate/buf.h"
 #include "moongate/clock.h"
+#include "moongate/http.h"
 #include "moongate/json.h"
 #include "moongate/log.h"
 
@@ -147,6 +148,34 @@ int moon_host_permit_listen(lua_State *L, const char *host, unsigned port, struc
     return moon_host_permit(L, "net", what, err);
 }
 
+int moon_permit_refuse_url(struct moon_permit *p, const char *url, struct moon_err *err) {
+    char origin[MOON_HTTP_ORIGIN_SIZE];
+    int rc = moon_http_origin(url, strlen(url), origin, err);
+    return rc == 0 && moon_buf_append(&p->refused, origin, strlen(origin) + 1) != 0
+               ? moon_err_set(err, MOON_ENOMEM, "out of memory")
+               : rc;
+}
+
+/* Its entry in the list, or NULL. */
+static char *find_refused(const struct moon_permit *p, const char *url, size_t len) {
+    char origin[MOON_HTTP_ORIGIN_SIZE];
+    if (!p || p->refused.len == 0 || moon_http_origin(url, len, origin, NULL) != 0)
+        return NULL;
+    for (size_t at = 0; at < p->refused.len; at += strlen(p->refused.data + at) + 1)
+        if (strcmp(p->refused.data + at, origin) == 0)
+            return p->refused.data + at;
+    return NULL;
+}
+
+int moon_host_check_refused(lua_State *L, const char *url, size_t len, struct moon_err *err) {
+    const char *origin = find_refused(moon_host_of(L)->services.permit, url, len);
+    return origin ? moon_err_set(err, MOON_EDENIED,
+                                 "%s is not called from a test: the project file names it (use test.sim, or a server "
+                                 "of the test's own)",
+                                 origin)
+                  : 0;
+}
+
 /* "http://host:port" -> "host:port" */
 static const char *host_of_url(const char *url) {
     const char *host = strstr(url, "://");
@@ -155,6 +184,8 @@ static const char *host_of_url(const char *url) {
 
 void moon_host_listens(lua_State *L, const char *url) {
     struct moon_permit *p = moon_host_of(L)->services.permit;
+    for (char *origin; (origin = find_refused(p, url, strlen(url))) != NULL;)
+        memset(origin, '-', strlen(origin)); /* a test's own server */
     if (p)
         moon_permit_allow(p, MOON_PERMIT_NET, host_of_url(url), NULL);
 }

@@ -2,6 +2,7 @@
 #ifndef MOONGATE_HOST_PERMIT_PRIVATE_H
 #define MOONGATE_HOST_PERMIT_PRIVATE_H
 
+#include "moongate/buf.h"
 #include "moongate/net_rule.h"
 #include "moongate/permit.h"
 
@@ -22,6 +23,7 @@ struct moon_permit {
     bool log_failed;
     uint64_t *denied; /* hashes of what the audit log has been told of */
     size_t n_denied;
+    struct moon_buf refused; /* origins, each with its NUL */
 };
 
 #endif

@@ -12,6 +12,7 @@ local sealed = require "moongate.sealed"
 local sim = require "moongate.sim"
 local store = require "moongate.store"
 local suite = require "moongate.test.suite"
+local target = require "moongate.outbox.target"
 local task = require "moongate.task"
 local variants = require "moongate.test.variants"
 local workflow = require "moongate.workflow"
@@ -255,6 +256,7 @@ function M.start(opts)
   for k, v in pairs(opts or {}) do
     if not OWN[k] then all[k] = v end
   end
+  for _, hook in pairs(host.project().data.webhooks or {}) do target.is_real(hook.url) end
   local project = opts and opts.project or without_unset(host.project().data) or {}
   if variants.repeats() then all.repeat_writes = true end
   all.receiver_secrets = all.receiver_secrets or receiver_secrets(project)

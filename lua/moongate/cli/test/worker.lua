@@ -79,6 +79,15 @@ local function wanted(filter)
   return filter and function(name) return name:find(filter, 1, true) ~= nil end
 end
 
+-- What the project file names is real: tests never call it. Webhooks go to the simulated gateway's receiver
+-- (moongate.outbox.target); any other request is refused.
+local function refuse_real_urls()
+  local found, info = pcall(require("moongate.auth").info)
+  local urls = found and { info.api_url, info.login_url } or {}
+  for _, hook in pairs(host.project().data.webhooks or {}) do urls[#urls + 1] = hook.url end
+  for _, url in pairs(urls) do pcall(host.refuse, url) end
+end
+
 -- M.run(file, {filter, shuffle, update, ci, seed, folder, coverage, crash, repeat_writes}) -> exit status.
 function M.run(file, opts)
   local counts = {}
@@ -88,6 +97,7 @@ function M.run(file, opts)
   variants.begin { crash = opts.crash, repeat_writes = opts.repeat_writes }
   snapshot.begin(file, opts)
   test.set_folder(opts.folder)
+  refuse_real_urls()
   -- Until a test starts a simulated gateway there is none: no test reaches a real one by accident.
   assert(host.use_gateway("http://127.0.0.1:1", "no-gateway", "no-gateway"))
   if opts.coverage then coverage.start() end
