@@ -116,6 +116,9 @@ int moon_curl_on_text(CURL *easy, curl_infotype type, char *data, size_t size, v
         has_stream(t, number_after(text, "ID: "));
     else if (begins(text, "recveived GOAWAY, error=") || begins(text, "received GOAWAY, error="))
         goes_away(t, number_after(text, "last_stream="));
+    else if (begins(text, "REFUSED_STREAM, retrying") || /* of a connection that was there before, without that word: */
+             (begins(text, "Connection died, retrying") && t->stream > 0 && !t->error[0]))
+        t->unprocessed = true;
     else if (begins(text, "HTTP/2 stream ") && strstr(text, "HTTP_1_1_REQUIRED"))
         t->http1_required = true;
     return 0;
@@ -126,8 +129,8 @@ int moon_curl_on_text(CURL *easy, curl_infotype type, char *data, size_t size, v
 /* On a new connection where HTTP/2 was not offered: a server that has not agreed to HTTP/1.1 may speak HTTP/2 alone. So
  * nothing is sent, and the next connection offers both. */
 bool moon_curl_http2_is_wrong(struct moon_curl_transfer *t) {
-    if (t->env->http2 != MOON_CURL_HTTP2_LAST || !t->https || t->offered || t->peer->http2 || t->peer->http1_only ||
-        !t->opened || t->http1_agreed)
+    if (t->env->http2 != MOON_CURL_HTTP2_LAST || !t->https || t->offered || t->peer->http1_only || !t->opened ||
+        t->http1_agreed)
         return false;
     return t->switching = t->peer->http2 = true;
 }
@@ -135,15 +138,12 @@ bool moon_curl_http2_is_wrong(struct moon_curl_transfer *t) {
 /* Whether the server has not processed a request that failed: it may be sent again, whatever it is (RFC 9113, 8.7). */
 bool moon_curl_unprocessed(struct moon_curl_transfer *t, CURLcode result) {
     struct moon_curl_peer *peer = t->peer;
-    if (t->unprocessed)
+    if (t->unprocessed || t->switching)
         return true;
-    if (t->switching)
-        return true;
-    if (result == CURLE_SSL_CONNECT_ERROR && t->env->http2 == MOON_CURL_HTTP2_LAST && !peer->http2 &&
+    if (result == CURLE_SSL_CONNECT_ERROR && t->env->http2 == MOON_CURL_HTTP2_LAST && !t->offered &&
         !peer->http1_only && strstr(t->error, "application protocol"))
         return t->switching = peer->http2 = true;
-    if (t->http1_required && !peer->http1_only)
+    if (t->http1_required)
         return t->switching = peer->http1_only = true;
-    /* A stream that was refused: libcurl was about to send it again, and no connection had failed. */
-    return t->stream > 0 && t->starts == 2 && result == CURLE_ABORTED_BY_CALLBACK && !t->error[0];
+    return false;
 }
