@@ -93,9 +93,11 @@ int l_host_write_out(lua_State *L) {
     luaL_setmetatable(L, L_OUT);
     lua_toclose(L, -1);
     struct out *o = *h = calloc(1, sizeof *o);
-    if (!o || (o->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0 ||
-        moon_redact_values(services->redact, &o->text, s, len) != 0) {
-        moon_err_set(&err, MOON_ENOMEM, "out of memory or descriptors");
+    if (o)
+        o->stop =
+            eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); /* without one (no descriptor is left) it can't be cut short */
+    if (!o || moon_redact_values(services->redact, &o->text, s, len) != 0) {
+        moon_err_set(&err, MOON_ENOMEM, "out of memory");
         return moon_fail(L, &err);
     }
     o->screen = services->screen;

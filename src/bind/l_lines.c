@@ -199,8 +199,8 @@ static struct source *source_new(const char *path) {
     if (!s)
         return NULL;
     s->fd = path ? -1 : STDIN_FILENO;
-    s->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->stop < 0 || (path && !(s->path = strdup(path)))) {
+    s->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); /* without one (no descriptor is left) it can't be cut short */
+    if (path && !(s->path = strdup(path))) {
         source_free(s);
         return NULL;
     }
@@ -222,7 +222,7 @@ int l_fs_lines(lua_State *L) {
     luaL_setmetatable(L, L_LINES);
     r->source = source_new(is_stdin ? NULL : path);
     if (!r->source) {
-        moon_err_set(&err, MOON_ENOMEM, "out of memory or descriptors");
+        moon_err_set(&err, MOON_ENOMEM, "out of memory");
         return moon_fail(L, &err);
     }
     bool of_user = lua_toboolean(L, lua_upvalueindex(1));

@@ -7,18 +7,23 @@
 #include "moongate/http.h"
 #include "moongate/loop.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
-#define SMALL_SIZE 16   /* transfers under way in a group: fastest between 8 and 32 ... */
-#define GROUP_SIZE 64   /* ... and smallest at 64, as a multi handle itself takes 35 KiB. So the first are small, */
-#define N_SMALL    16   /* this many, and only very many calls at once need the others */
-#define BATCH      16   /* answers that are dealt with together: they fit a core's cache */
-#define SPARE_MAX  1024 /* idle transfers kept */
-#define GROUPS_MAX 4096
-#define TICK_NS    (250 * MOON_NS_PER_MS)
-#define STACK_SIZE ((size_t)512 << 10) /* of a thread that looks a name up */
+#define SMALL_SIZE  16    /* transfers under way in a group: fastest between 8 and 32 ... */
+#define GROUP_SIZE  64    /* ... and smallest at 64, as a multi handle itself takes 35 KiB. So the first are small, */
+#define N_SMALL     16    /* this many, and only very many calls at once need the others */
+#define BATCH       16    /* answers that are dealt with together: they fit a core's cache */
+#define SPARE_MAX   1024  /* idle transfers kept */
+#define FILES_MANY  65536 /* a limit of open files that no number of transfers comes near */
+#define KEEP_FILES  32    /* descriptors that are left to others, where there are enough */
+#define GROUP_FILES 16    /* a multi handle has two descriptors of its own, and a look-up has some */
+#define GROUPS_MAX  4096
+#define TICK_NS     (250 * MOON_NS_PER_MS)
+#define STACK_SIZE  ((size_t)512 << 10) /* of a thread that looks a name up */
 
 struct moon_curl_pool {
     struct moon_loop *loop;
@@ -35,6 +40,7 @@ struct moon_curl_pool {
     size_t first_room; /* no group below it has room */
     struct moon_curl_transfer *spare;
     size_t n_spare, live;
+    size_t room;  /* transfers that the limit of open files allows; 0: enough */
     size_t ended; /* since the last catching up */
     bool global;  /* curl_global_init was done */
 };
@@ -263,6 +269,14 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *
 
 /* ---- groups ---- */
 
+/* Connections that a group keeps: with few descriptors all groups together keep no more than there is room for. */
+static long idle_of(const struct moon_curl_pool *p, size_t size) {
+    size_t groups = p->room / SMALL_SIZE + 1, most = p->room / groups;
+    if (p->room == 0 || p->room >= GROUP_SIZE)
+        return (long)size;
+    return most > 1 ? (long)most : 1;
+}
+
 static struct moon_curl_group *group_new(struct moon_curl_pool *p, size_t index) {
     size_t size = index < N_SMALL ? SMALL_SIZE : GROUP_SIZE;
     struct moon_curl_group *g = calloc(1, sizeof *g);
@@ -282,12 +296,39 @@ static struct moon_curl_group *group_new(struct moon_curl_pool *p, size_t index)
         curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
         curl_multi_setopt(m, CURLMOPT_TIMERDATA, g) != CURLM_OK ||
         /* by itself it keeps four connections for each transfer of the moment, and closes the rest when a burst ends */
-        curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)size) != CURLM_OK) {
+        curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, idle_of(p, size)) != CURLM_OK) {
         curl_multi_cleanup(m);
         free(g);
         return NULL;
     }
     return g;
+}
+
+/* ---- open files ---- */
+
+/* -1: not known. */
+static long open_files(void) {
+    DIR *d = opendir("/proc/self/fd");
+    long n = -2; /* ".", ".." */
+    if (!d)
+        return -1;
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n - 1; /* its own */
+}
+
+size_t moon_curl_room(struct moon_curl_pool *p) {
+    struct rlimit limit;
+    long used = open_files();
+    if (used < 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > FILES_MANY)
+        return SIZE_MAX;
+    long left = (long)limit.rlim_cur - used;
+    long keep =
+        left / 3 + 3 < KEEP_FILES ? left / 3 + 3 : KEEP_FILES; /* for the state, the audit log, names, results */
+    long room = (left - keep) * GROUP_FILES / (GROUP_FILES + 3);
+    p->room = room > 1 ? (size_t)room : 1;
+    return p->room;
 }
 
 static void group_free(struct moon_curl_group *g) {

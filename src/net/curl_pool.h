@@ -109,6 +109,9 @@ struct moon_curl_request {
     const struct moon_proxy *proxy; /* NULL: a direct connection */
 };
 
+/* How many transfers may be under way in parallel, at least one: what the limit of open files leaves when it is asked,
+ * less what else the program opens. From then on no more idle connections are kept than that. */
+size_t moon_curl_room(struct moon_curl_pool *p);
 int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts *opts, struct moon_err *err);
 /* Every transfer has been put back before. The loop is to be turned once more. NULL-safe. */
 void moon_curl_pool_free(struct moon_curl_pool *p);

@@ -124,8 +124,7 @@ static bool replays_unauthorized(struct moon_http_call *c, int status) {
 }
 
 static void again(struct moon_http_call *c, int64_t wait_ns, int64_t now) {
-    moon_curl_put(c->transfer);
-    c->transfer = NULL;
+    moon_http_call_drop(c);
     moon_auth_line_unref(c->line);
     c->line = NULL;
     c->state = HTTP_WAITING;
@@ -268,6 +267,8 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
         return rc;
     c->state = HTTP_ON_WIRE;
     c->attempt_ns = now;
+    c->wired = true;
+    c->http->on_wire++;
     c->http->stats.attempts++;
     if (r->n_attempts == 0)
         moon_retry_budget_call(&c->host->budget);
@@ -490,6 +491,59 @@ static bool may_pay(struct moon_http_call *c, int64_t now) {
     return false;
 }
 
+/* ---- connections ---- */
+
+void moon_http_call_drop(struct moon_http_call *c) {
+    struct moon_http *h = c->http;
+    moon_curl_put(c->transfer);
+    c->transfer = NULL;
+    if (!c->wired)
+        return;
+    c->wired = false;
+    h->on_wire--;
+    struct moon_http_call *next = h->crowd;
+    if (!next || h->on_wire >= h->wire_max)
+        return;
+    moon_http_call_uncrowd(next);
+    next->state = HTTP_WAITING;
+    moon_loop_defer(h->loop, &next->defer, moon_http_call_on_place, next);
+}
+
+void moon_http_call_uncrowd(struct moon_http_call *c) {
+    *c->queue_prev = c->queue_next;
+    if (c->queue_next)
+        c->queue_next->queue_prev = c->queue_prev;
+    else
+        c->http->crowd_end = c->queue_prev;
+    c->queue_prev = NULL;
+}
+
+/* Whether the limit of open files leaves no connection for the call just now: then it waits for its turn. */
+static bool is_crowded(struct moon_http_call *c) {
+    struct moon_http *h = c->http;
+    if (h->wire_max == 0)
+        h->wire_max = moon_curl_room(h->curl);
+    if (h->on_wire < h->wire_max)
+        return false;
+    if (!h->crowd_told && h->log)
+        moon_log_write(
+            h->log, MOON_LOG_WARN,
+            "the limit of open files (ulimit -n) leaves room for %zu connection%s: fewer calls run in parallel",
+            h->wire_max, h->wire_max == 1 ? "" : "s");
+    h->crowd_told = true;
+    moon_auth_line_unref(c->line);
+    c->line = NULL;
+    c->cleared = false; /* what its owner knew may no longer be so */
+    c->state = HTTP_CROWDED;
+    if (!h->crowd)
+        h->crowd_end = &h->crowd;
+    c->queue_next = NULL;
+    c->queue_prev = h->crowd_end;
+    *h->crowd_end = c;
+    h->crowd_end = &c->queue_next;
+    return true;
+}
+
 /* A call whose tries are counted does not wait for its token until the deadline. */
 static int64_t token_due(const struct moon_http_call *c, int64_t now) {
     int64_t soon = now + TOKEN_WAIT_NS;
@@ -519,6 +573,8 @@ void moon_http_call_step(struct moon_http_call *c) {
         moon_loop_defer(c->http->loop, &c->defer, on_ask, c);
         return;
     }
+    if (is_crowded(c))
+        return;
     if (c->breaker && !(c->has_ticket = moon_breaker_allow(c->breaker, now, &c->ticket, NULL))) {
         wait_for_breaker(c, now);
         return;
@@ -534,6 +590,8 @@ static const char *what_for(const struct moon_http_call *c) {
         return "the deadline passed before the call got a place among its client's calls";
     if (c->state == HTTP_HELD)
         return "the deadline passed while the circuit breaker was open: the service is unavailable";
+    if (c->state == HTTP_CROWDED)
+        return "the deadline passed while waiting for a connection: the limit of open files allows no more";
     return c->waits_for_token ? "the deadline passed while waiting for a token"
                               : "the deadline passed while waiting for the next attempt";
 }

@@ -151,6 +151,8 @@ static void stop_waiting(struct moon_http_call *c) {
         leave_queue(c);
     else if (c->state == HTTP_HELD)
         moon_http_call_unhold(c);
+    else if (c->state == HTTP_CROWDED)
+        moon_http_call_uncrowd(c);
 }
 
 /* Lets go of all that a call holds outside itself. */
@@ -159,8 +161,7 @@ static void let_go(struct moon_http_call *c) {
     if (c->has_ticket)
         moon_breaker_record(c->breaker, c->ticket, MOON_BREAKER_IGNORE, moon_http_call_now(c));
     c->has_ticket = false;
-    moon_curl_put(c->transfer);
-    c->transfer = NULL;
+    moon_http_call_drop(c);
     moon_auth_line_unref(c->line);
     c->line = NULL;
     if (c->has_place)
@@ -179,7 +180,7 @@ static void let_go(struct moon_http_call *c) {
 void moon_http_call_free(struct moon_http_call *c) {
     if (!c)
         return;
-    if (c->paced && (c->state == HTTP_WAITING || c->state == HTTP_HELD))
+    if (c->paced && (c->state == HTTP_WAITING || c->state == HTTP_HELD || c->state == HTTP_CROWDED))
         moon_limiter_give_back(&c->client->limiter);
     let_go(c);
     moon_http_result_free(c->result);

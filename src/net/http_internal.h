@@ -70,6 +70,10 @@ struct moon_http {
     struct moon_http_call *live; /* started and not ended */
     struct moon_http_call *held; /* of these, those that wait for a breaker */
     struct moon_defer wake;      /* a breaker's state has changed */
+    size_t wire_max,
+        on_wire; /* transfers that the limit of open files allows (0: not looked yet), and that there are */
+    bool crowd_told;
+    struct moon_http_call *crowd, **crowd_end; /* calls that wait for one of these, in order */
     struct moon_http_stats stats;
     struct moon_http_trace *trace; /* NULL: nobody traces */
     uint64_t breaker_changes;
@@ -123,6 +127,7 @@ enum http_state {
     HTTP_QUEUED,  /* waits for a place among its client's calls */
     HTTP_WAITING, /* for a token, the limiter or the next attempt */
     HTTP_HELD,    /* for the breaker: in http->held */
+    HTTP_CROWDED, /* for a connection: in http->crowd */
     HTTP_ON_WIRE,
     HTTP_ENDED /* its result is there, done is deferred */
 };
@@ -155,6 +160,7 @@ struct moon_http_call {
     int64_t started_ns, due_ns;    /* the call */
     int64_t ready_ns, attempt_ns;  /* when this attempt was wanted, when it began */
     bool paced;                    /* this attempt has its place in the limiter */
+    bool wired;                    /* its transfer is counted in http->on_wire */
     bool pays;                     /* the next attempt is a retry, which takes from the budget */
     int unprocessed;               /* attempts that the server refused to take */
     int failures;                  /* attempts that count, for back-off and the limit */
@@ -187,8 +193,10 @@ void moon_http_call_finish_later(struct moon_http_call *c); /* for all that may 
 /* ---- http_attempt.c ---- */
 /* Goes as far as it can towards the next attempt, and comes back here after each wait. */
 void moon_http_call_step(struct moon_http_call *c);
-void moon_http_call_unhold(struct moon_http_call *c); /* out of http->held; only in HTTP_HELD */
-void moon_http_on_breaker(void *http);                /* a breaker's state has changed: never from inside one */
+void moon_http_call_unhold(struct moon_http_call *c);  /* out of http->held; only in HTTP_HELD */
+void moon_http_call_uncrowd(struct moon_http_call *c); /* out of http->crowd; only in HTTP_CROWDED */
+void moon_http_call_drop(struct moon_http_call *c);    /* its transfer, if it has one, goes back; the next may go */
+void moon_http_on_breaker(void *http);                 /* a breaker's state has changed: never from inside one */
 /* Starts the timer for the deadline or connect_due_ns, whichever comes first. Fails only for a call's first time. */
 int moon_http_call_watch(struct moon_http_call *c, int64_t now, int64_t connect_due_ns);
 
