@@ -79,7 +79,9 @@ end
 -- What the prompt registry is told, and whoever else wants to know.
 local function announcement(entry, document)
   return {
+    action = document and "VERSION_PROMOTION" or "ROLLBACK_END",
     templateId = entry.template_id, version = entry.version, auditId = entry.audit_id,
+    generationSuccessRate = document and (entry.generation_success_rate or json.null) or nil,
     status = document and "PROMOTED" or "ROLLBACK_ENDED",
     latencyMs = entry.latency_ms, correlationId = entry.correlation_id, payloadHash = entry.payload_hash,
     rollbackDirective = document and document.rollbackDirective, previousVersion = entry.live_version,

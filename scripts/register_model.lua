@@ -113,17 +113,28 @@ end
 
 -- ---- one model: what others are told ----
 
+-- The registration's own webhook_callback_url, told in the flat form.
+local function callback(m)
+  local url = m.item.registration.webhookCallbackUrl
+  return url and { callback = { url = url, format = "flat", events = { "llm_model_registration_updated" } } } or nil
+end
+
 local function announcement(m)
   local entry, test = m.entry, m.entry.validation or {}
   local latency = test.latency or {}
+  local status = m.state or "REGISTERED"
   return "llm_model_registration_updated", {
-    timestamp = time.iso(), modelId = entry.model_id or json.null, status = m.state or "REGISTERED", name = entry.name,
-    jobId = entry.job_id, payloadHash = entry.payload_hash,
+    timestamp = time.iso(), modelId = entry.model_id or json.null, status = status,
+    name = entry.name, jobId = entry.job_id, payloadHash = entry.payload_hash,
     metrics = {
       jobDurationMs = entry.job_duration_ms, validationStatus = test.result or "SKIPPED", latencyMs = test.latency_ms,
+      validationLatencyMs = test.latency_ms,
       responseCode = test.response_code, payloadSizeBytes = test.payload_size_bytes, samples = test.samples,
       latencyP50Ms = latency.p50, latencyP95Ms = latency.p95, latencyP99Ms = latency.p99,
     },
+  }, {
+    flat = status == "REGISTERED" and { status = "COMPLETED" } or nil, -- the job's word, which their readers know
+    also = callback(m),
   }
 end
 

@@ -41,12 +41,24 @@ local function matrix(text)
   return out
 end
 
+local SOURCE = { ["X-Audit-Source"] = "genesys-router" }
+
+-- What tells of one prompt, nil where nobody wants that.
+local function teller(run)
+  for _, hook in pairs(run.project.webhooks or {}) do
+    if hook.per_prompt then
+      return function(entry) run:webhook("prompt_routing", entry, { headers = SOURCE, per_prompt = true }) end
+    end
+  end
+end
+
 local function open(run, args)
   run:client {
     concurrency = args.concurrency,
     rate = args.rate and args.rate > 0 and { per_second = args.rate } or nil,
   }
   return router.open {
+    each = teller(run),
     gateway = run.gateway, model = args.model, fallback = list(args.fallback), safety = list(args.safety),
     temperature = tonumber(args.temperature) or args.temperature, temperatures = matrix(args.temperatures),
     max_tokens = args.max_tokens, top_p = args.top_p, concurrency = args.concurrency, deadline = run.deadline,
@@ -54,10 +66,10 @@ local function open(run, args)
   }
 end
 
--- Who listens for prompt_routing hears the sum of it.
+-- Webhooks that listen for prompt_routing are told the sum of it, those with per_prompt each prompt.
 local function tell(run, r, summary)
   local notes = run:webhook("prompt_routing", { summary = summary, models = r.models:data() },
-    { headers = { ["X-Audit-Source"] = "genesys-router" } })
+    { headers = SOURCE, per_prompt = false })
   return #notes > 0 and json.array(notes) or nil
 end
 

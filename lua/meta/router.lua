@@ -23,6 +23,7 @@ local router = {}
 ---@field metrics? moongate.metrics.registry
 ---@field audit? table
 ---@field limits? table<string, number>
+---@field each? fun(entry: table) told of each prompt that was sent: timestamp, modelId, requestId, status (of HTTP), latencyMs, hitRate, …
 
 ---Raises `invalid` with every fault that can be seen without asking the gateway.
 ---@param options moongate.router.options
@@ -50,7 +51,9 @@ function handle:prepare() end
 ---@class moongate.router.answer
 ---@field status "ok"
 ---@field model string
----@field output string
+---@field output? string nil when the answer has no text
+---@field raw? any the answer as it came, when it has no text
+---@field warning? string why there is a raw
 ---@field finish_reason? string
 ---@field usage? table
 ---@field safety? table

@@ -3,6 +3,7 @@
 ---Tells other systems what happened: one signed POST, {type, timestamp, data}, tried again for a while. A run uses
 ---run:webhook; this is for scripts that have no run.
 ---@class moongate.webhooks
+---@field formats string[] of bodies: "standard", "flat"
 ---@field profiles string[] whose headers: "standard", "mlflow", "svix"
 local webhooks = {}
 
@@ -13,6 +14,8 @@ local webhooks = {}
 ---@field secret? moongate.webhook.secret|moongate.webhook.secret[]
 ---@field profile? "standard"|"mlflow"|"svix"
 ---@field headers? table<string, string|moongate.secret.handle>
+---@field format? "standard"|"flat" {type, timestamp, data}, or the data's members at the top level beside event, event_type, timestamp
+---@field flat? table members that the format "flat" has otherwise
 ---@field id? string of a message that is sent again
 ---@field deadline? number seconds (default 20)
 

@@ -214,6 +214,8 @@ function run:stream() end
 ---@class moongate.workflow.webhook_options
 ---@field headers? table<string, string> more of them
 ---@field also? table<string, table> more webhooks, as the project file has them
+---@field flat? table members that a body of the format "flat" has otherwise
+---@field per_prompt? boolean true: only webhooks with per_prompt; false: only the others
 
 ---What became of a webhook's message.
 ---@class moongate.workflow.webhook_note

@@ -79,11 +79,11 @@ local function env_of(run)
 end
 
 -- One webhook's message: its id, and the statement that keeps it. What can't be sent has none, and is told of at once.
-local function keep(env, hook, event, data, headers, step)
-  local id = profile.new_id(hook.profile or "standard")
+local function keep(env, hook, event, data, opts, step)
+  local id, headers = profile.new_id(hook.profile or "standard"), opts.headers
   local message, err = webhooks.message {
     url = hook.url, profile = hook.profile, headers = target.merged(hook.headers, headers), event = event, data = data,
-    id = id,
+    id = id, format = hook.format, flat = opts.flat,
   }
   if not message then
     env.made[id] = { note = notify.try(env, hook, event, nil, id, err) }
@@ -114,7 +114,7 @@ function M.rows(run, event, data, opts, step)
   if not env then return nil end
   local statements, ids = {}, {}
   for i, hook in ipairs(hooks) do
-    ids[i], statements[#statements + 1] = keep(env, hook, event, data, opts.headers, step)
+    ids[i], statements[#statements + 1] = keep(env, hook, event, data, opts, step)
   end
   return statements, ids
 end
@@ -248,14 +248,8 @@ local function record_of_its_own(run, j, event, data, opts)
   return M.committed(run, rec)
 end
 
--- outbox.tell(run, event, data, opts) -> notes, as run:webhook gives them: in a step they go with its end. nil: the run
--- has no store, or one that can't be used, which is logged.
-function M.tell(run, event, data, opts)
-  local j, rec = journal.current()
-  if j and run.journal and not run.dry_run then
-    if rec then return M.add(run, rec, event, data, opts) end
-    return record_of_its_own(run, j, event, data, opts)
-  end
+-- Outside of the journal: kept now, and tried now.
+local function tell_now(run, event, data, opts)
   local statements, ids = M.rows(run, event, data, opts)
   if not statements then return nil end
   if #statements > 0 then
@@ -266,6 +260,17 @@ function M.tell(run, event, data, opts)
     end
   end
   return M.deliver(run, ids)
+end
+
+-- outbox.tell(run, event, data, opts) -> notes, as run:webhook gives them: in a step they go with its end. nil: the run
+-- has no store, or one that can't be used, which is logged.
+function M.tell(run, event, data, opts)
+  local j, rec = journal.current()
+  if j and run.journal and not run.dry_run and not (opts and opts.per_prompt) then
+    if rec then return M.add(run, rec, event, data, opts) end
+    return record_of_its_own(run, j, event, data, opts)
+  end
+  return tell_now(run, event, data, opts)
 end
 
 -- outbox.leftovers(env, {limit, counts, apart_from = a run}): one go at what earlier runs left and is due, as far as it

@@ -36,7 +36,7 @@ local seal -- a router's handle, made below
 local OPTIONS = {
   gateway = true, model = true, fallback = true, temperature = true, temperatures = true, max_tokens = true,
   top_p = true, safety = true, metadata = true, concurrency = true, deadline = true, metrics = true, audit = true,
-  limits = true,
+  limits = true, each = true,
 }
 
 local function check_options(opts)
@@ -113,6 +113,7 @@ function M.open(opts)
     schema = prompt.schema(opts.limits), _client = sealed.open(gateway)._client,
     _send_by = sealed.open(gateway)._send_by,
     _scope = kind.scopes and kind.scopes.write, _answer = kind.answer,
+    _each = opts.each,
   }, RouterMeta)
   for _, part in ipairs { OWN_METADATA, opts.metadata or {} } do
     for name, value in pairs(part) do self.metadata[name] = value end
@@ -181,7 +182,9 @@ function Router:route(given, request_id)
   local _ <close> = setmetatable({}, { __close = function() self._places:release() end })
   local left = ending - monotonic()
   if left <= 0 then too_late(self) end
-  local result, fault = send.route(self, item, send.worker(self), left)
+  local w = send.worker(self)
+  local result, fault = send.route(self, item, w, left)
+  if self._each then self._each(send.entry(w)) end
   if fault then
     fault.result = result
     error(fault, 0)

@@ -4,6 +4,7 @@
 
 local argument = require "moongate.argument"
 local http = require "moongate.http"
+local json = require "moongate.json"
 local clock = require "moongate.gateway.clock"
 local attempts = require "moongate.webhooks.attempts"
 local plain = require "moongate.plain"
@@ -17,6 +18,7 @@ local M = { profiles = profile.names }
 
 local OPTIONS = {
   url = true, secret = true, event = true, data = true, id = true, deadline = true, headers = true, profile = true,
+  format = true, flat = true,
 }
 
 -- The client's retries are off: see attempts.lua.
@@ -41,6 +43,10 @@ local function check(opts)
     error(("webhooks.send: unknown profile '%s' (there are %s)"):format(tostring(opts.profile),
       table.concat(profile.names, ", ")), 3)
   end
+  if opts.format ~= nil and opts.format ~= "standard" and opts.format ~= "flat" then
+    error(("webhooks.send: unknown format '%s' (there are %s)"):format(tostring(opts.format),
+      table.concat(M.formats, ", ")), 3)
+  end
   if type(opts.url) ~= "string" then error("webhooks.send: url must be a string", 3) end
   for name, value in pairs(opts.headers or {}) do
     if profile.sets(name) then error(("webhooks.send: header '%s' is set by the profile"):format(name), 3) end
@@ -50,10 +56,29 @@ local function check(opts)
   end
 end
 
+M.formats = { "standard", "flat" }
+
+-- The members of data at the top level, beside the event's name and time: what receivers read that know no envelope.
+-- more: members that this form has otherwise.
+local function flat(event, data, more)
+  local body = { event = event, event_type = event, timestamp = time.iso() }
+  for _, part in ipairs { data, more or {} } do
+    for name, value in pairs(part) do body[name] = value end
+  end
+  return body
+end
+
+local function body_of(opts)
+  if opts.format == "flat" and type(opts.data) == "table" and not json.is_array(opts.data) then
+    return flat(opts.event, opts.data, opts.flat)
+  end
+  return { type = opts.event, timestamp = time.iso(), data = opts.data }
+end
+
 -- options of send -> the message: {url, body, id, profile, secret, headers, deadline} | nil, err
 function M.message(opts)
   check(opts)
-  local body, err = plain.encode { type = opts.event, timestamp = time.iso(), data = opts.data }
+  local body, err = plain.encode(body_of(opts))
   if not body then return nil, err end
   local name = opts.profile or "standard"
   return {
@@ -67,7 +92,8 @@ function M.deliver(message)
   return attempts.deliver(message, tools)
 end
 
--- webhooks.send{url, event, data [, secret (handle, string or a list of them), profile = "standard" | "mlflow",
+-- webhooks.send{url, event, data [, format = "standard" | "flat" (the data's members at the top level), flat = members
+-- that the flat form has otherwise, secret (handle, string or a list of them), profile = "standard" | "mlflow",
 -- headers = {name = string or handle}, id, deadline = 20]}
 --   -> {id, status, attempts, attempt_list}; or nil, err, which has id, attempts and attempt_list, too.
 -- Delivered means 2xx; a redirect is not followed and is a failure. Each attempt has its own time and signature under

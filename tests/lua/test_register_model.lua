@@ -86,6 +86,16 @@ local function listener()
   return { webhooks = { registry = { url = receiver.url } } }, told, function() receiver:stop() end
 end
 
+test("the registration's own webhook is told, flat, as the tutorials' receivers read it", function(server)
+  local project, told, stop = listener()
+  local url = project.webhooks.registry.url
+  register(server, { file_of(server, nil, { webhook_callback_url = url .. "/back" }) })
+  stop()
+  t.eq(#told, 1)
+  t.eq({ told[1].event, told[1].status, told[1].data }, { "llm_model_registration_updated", "COMPLETED", nil })
+  t.ok(told[1].modelId and told[1].metrics.jobDurationMs and told[1].metrics.validationLatencyMs)
+end)
+
 -- ---- the plain way ----
 
 test("submitted, waited for, tested, checked, told, audited", { job = 0.1 }, function(server)

@@ -156,6 +156,26 @@ test("the webhook hears the sum of it, from genesys-router", {}, function(server
   t.eq(data.webhooks[1].name, "ops")
 end)
 
+test("a webhook that wants each prompt gets them flat, with what the audit log has, and no sum", {}, function(server)
+  local told = {}
+  local receiver <close> = assert(require("moongate.httpd").serve { handler = function(req)
+    t.eq(req.headers["x-audit-source"], "genesys-router")
+    told[req.target] = told[req.target] or {}
+    table.insert(told[req.target], req:json())
+    return { status = 204 }
+  end })
+  route(server, { file = file '"x"\n"[violate]"\n', ordered = true }, { project = { webhooks = {
+    each = { url = receiver.url .. "/each", format = "flat", per_prompt = true },
+    sum = { url = receiver.url .. "/sum" },
+  } } })
+  t.eq({ #told["/each"], #told["/sum"], told["/sum"][1].data.summary.total }, { 2, 1, 2 })
+  local by_status = {}
+  for _, entry in ipairs(told["/each"]) do by_status[entry.status] = entry end
+  local good = by_status[200]
+  t.eq({ good.event_type, good.outcome, good.hitRate }, { "prompt_routing", "ok", good.hitRate })
+  t.ok(good.requestId and good.modelId and good.latencyMs and good.timestamp and by_status[422])
+end)
+
 test("a prompt that names its own model has the other models for fallbacks", {}, function(server)
   local out = route(server, {
     file = file '{"prompt":"x","model":"sim-large"}\n{"prompt":"y","model":"sim-large","fallback":["sim-large"]}\n',

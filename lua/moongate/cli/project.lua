@@ -9,6 +9,8 @@ local DURATION, COUNT = 'a duration such as "30s", or seconds', "a whole number 
 local PATH_LIST = { list = STRING }
 local HEADER_TEXT = 'a string of one line, or secret "NAME"'
 local HEADERS = { map = HEADER_TEXT, names = "a header's name that the webhook does not set itself" }
+local BOOLEAN = "true or false"
+local FORMAT = { one_of = { "standard", "flat" } } -- moongate.webhooks
 local PROFILE = { one_of = { "mlflow", "standard", "svix" } } -- moongate.webhooks.profile
 
 -- A field: one of the words above, {list = field}, {map = field [, names = word]}, {or_list = field}, {one_of = texts}
@@ -33,6 +35,7 @@ local PROJECT = {
       map = {
         fields = {
           url = URL, secret = { or_list = SECRET }, events = { list = STRING }, profile = PROFILE, headers = HEADERS,
+          format = FORMAT, per_prompt = BOOLEAN,
         },
         required = { "url" },
       },
@@ -80,6 +83,7 @@ local function is_data(v, depth)
 end
 
 local is_a = {
+  [BOOLEAN] = function(v) return type(v) == "boolean" end,
   [STRING] = function(v) return type(v) == "string" and v ~= "" end,
   [TABLE] = function(v) return type(v) == "table" and is_data(v, 6) end,
   [DURATION] = function(v)

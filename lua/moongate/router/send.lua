@@ -179,6 +179,18 @@ function M.begin(r)
   end)
 end
 
+-- M.entry(w) -> what the last audit event of w says, as a webhook for each prompt has it: status is that of HTTP.
+function M.entry(w)
+  local e = w.event
+  return {
+    timestamp = e.timestamp, modelId = e.modelId, requestId = e.requestId, latencyMs = e.latencyMs,
+    hitRate = e.hitRate,
+    status = e.http_status or e.status == "ok" and 200 or 0, outcome = e.status, safetyPassed = e.safetyPassed,
+    correlationId = e.correlationId, attempts = e.attempts, fallbacks = e.fallbacks, error_code = e.error_code,
+    error_message = e.error_message,
+  }
+end
+
 -- The request id of a prompt for the ith model of its chain. A prompt whose first is known, because it may be sent
 -- again in another life of the run, has the others from it: the gateway knows them for the same.
 local function request_id(item, i)

@@ -159,6 +159,7 @@ function Stream:_route(line, number, w)
   self.in_flight = self.in_flight + 1
   local result, fault = send.route(self.router, item, w, self.router.deadline)
   self.in_flight = self.in_flight - 1
+  if self.each then w.entry = send.entry(w) end
   if fault and not self.fault then -- what was answered goes out all the same
     self.fault, self.stopped = fault, "audit"
   end
@@ -187,6 +188,10 @@ function Stream:_work()
     if line == nil then return end
     out:put(n, assert(encode(self:_route(line, number, w))))
     self.done = self.done + 1
+    if w.entry then
+      self.each(w.entry)
+      w.entry = nil
+    end
   end
 end
 
@@ -225,7 +230,7 @@ function M.open(run, router, opts)
     run = run, router = sealed.open(router), reader = reader, file = opts.file,
     shown_name = opts.file == "-" and "(stdin)" or opts.file,
     size = info and info.type == "file" and info.size or nil, mtime = info and info.mtime, max_errors = opts.max_errors,
-    id_of = run.id and ids.of_lines(run.id) or nil,
+    id_of = run.id and ids.of_lines(run.id) or nil, each = sealed.open(router)._each,
     lines = {}, at = 0, have = 0, taken = 0, done = 0, told = 0, in_flight = 0, failures = 0, before = 0,
     counts = { ok = 0, failed = 0, invalid = 0, planned = 0 },
     lock = task.semaphore(1), prepare_lock = task.semaphore(1), bar = run:progress(nil, "prompts"),

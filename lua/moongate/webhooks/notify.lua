@@ -92,20 +92,23 @@ function M.one(env, hook, event, data)
   local id = env.id or profile.new_id(hook.profile or "standard")
   local message, err = webhooks.message {
     url = hook.url, secret = hook.secret, profile = hook.profile, headers = target.merged(hook.headers, env.headers),
-    event = event, data = data, id = id, deadline = env.deadline,
+    event = event, data = data, id = id, deadline = env.deadline, format = hook.format, flat = env.flat,
   }
   return M.try(env, hook, event, message, id, err)
 end
 
-local OPTIONS = { headers = true, also = true }
+local OPTIONS = { headers = true, also = true, flat = true, per_prompt = true }
 
 -- The webhooks of a run that want the event, by name: those of the project file, then opts.also.
 function M.hooks(run, event, opts)
   for key in pairs(opts) do
     if not OPTIONS[key] then error(("run:webhook: unknown option '%s'"):format(tostring(key)), 4) end
   end
-  local hooks = webhooks.listening(run.project.webhooks, event)
-  for _, hook in ipairs(hooks) do hook.configured = true end
+  local hooks = {}
+  for _, hook in ipairs(webhooks.listening(run.project.webhooks, event)) do
+    hook.configured = true
+    if opts.per_prompt == nil or opts.per_prompt == (hook.per_prompt or false) then hooks[#hooks + 1] = hook end
+  end
   for _, hook in ipairs(webhooks.listening(opts.also, event)) do
     hook.configured, hook.stored_url = nil, nil -- that is not for a script to say
     hooks[#hooks + 1] = hook
@@ -127,7 +130,7 @@ function M.all(run, event, data, opts)
   memory[run] = memory[run] or state.memory()
   local env = {
     audit = run.audit, log = run.log, state = require("moongate.outbox").state(run) or memory[run],
-    headers = opts.headers, metrics = run.metrics,
+    headers = opts.headers, flat = opts.flat, metrics = run.metrics,
   }
   return assert(task.map(hooks, #hooks, function(hook) return (M.one(env, hook, event, data)) end))
 end

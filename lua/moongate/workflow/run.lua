@@ -173,10 +173,12 @@ function Run:stream()
   return self._session.stream
 end
 
--- run:webhook(event, data [, {headers, also}]) -> list of {name, delivered, id, status, attempts, error}. Tells the
--- project file's webhooks that want the event, side by side. headers: more of them. also: {name = {url, secret,
--- profile, ...}}, more webhooks, as the project file has them. One that can't be told is in the list, in the run's
--- result, in the audit log and on stderr; it never fails the run. In a dry run nobody is told.
+-- run:webhook(event, data [, {headers, also, flat, per_prompt}]) -> list of {name, delivered, id, status, attempts,
+-- error}. Tells the project file's webhooks that want the event, side by side. headers: more of them. also: {name =
+-- {url, secret, profile, ...}}, more webhooks, as the project file has them. flat: members that the form "flat" has
+-- otherwise. per_prompt: true: only webhooks that want each prompt, outside of the journal; false: only the others. One
+-- that can't be told is in the list, in the run's result, in the audit log and on stderr; it never fails the run. In a
+-- dry run nobody is told.
 function Run:webhook(event, data, opts)
   return trace.span("webhook", { ["moongate.webhook.event"] = event }, function()
     return require("moongate.journal").quietly(require("moongate.outbox").tell, self, event, data, opts)
