@@ -194,6 +194,17 @@ local function look(m)
   end)
 end
 
+-- A gateway may accept a model without naming it: then its list does, sooner or later.
+local function name_it(m)
+  local ok, found = pcall(m.run.gateway.find, m.run.gateway, "model", {}, m.item.registration)
+  if not ok and not errors.is(found) then error(found, 0) end
+  local ids = {}
+  for _, match in ipairs(ok and found or {}) do
+    if match.same_content ~= false then ids[#ids + 1] = match.resource.id end
+  end
+  m.entry.model_id = #ids == 1 and ids[1] or nil
+end
+
 local function register(m)
   local there = look(m)
   if there then
@@ -204,6 +215,7 @@ local function register(m)
   if m.run.dry_run then return end
   local fault
   if not there then fault = submit(m) end
+  if not fault and not m.entry.model_id then name_it(m) end
   if fault and not m.refused then -- nobody's list changes by what was refused
     batch.told(m.entry)(m.run:webhook(announcement(m)))
   end

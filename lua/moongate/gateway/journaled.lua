@@ -150,6 +150,7 @@ local function perform(w, next, rec)
       ok, result = pcall(next, w)
     end
     if not ok then
+      if errors.is(result) and result.code == "failed" then rec.unsure = 0 end -- its job says that it made nothing
       if rec.begun or rec.state ~= "started" then rec:fail(result) end -- else it is as unknown as before
       error(result, 0)
     end
