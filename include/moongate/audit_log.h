@@ -67,6 +67,9 @@ int moon_audit_open(struct moon_audit_log **out, const char *path, const struct 
                     struct moon_err *err);
 void moon_audit_close(struct moon_audit_log *log); /* NULL-safe */
 
+/* Who appends from here on (see moon_audit_merge), for events of the log's own; borrowed; NULL: not known. */
+void moon_audit_identify(struct moon_audit_log *log, const char *identity);
+
 struct moon_audit_record {
     enum moon_audit_phase phase;
     uint64_t intent; /* OUTCOME: its intent's seq */

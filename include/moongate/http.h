@@ -173,6 +173,7 @@ struct moon_http_result {
     int status;           /* of the answer to the last attempt; 0: it got none */
     const char *outcome;  /* static: "final", "refused", "not_sent", "unknown"; see retry.h */
     bool after_ambiguous; /* an earlier attempt may have taken effect: a 412 or 409 may be our own */
+    bool hopeless;        /* another try would fail alike: a certificate that does not verify, a proxy's 407 */
     bool conditional;     /* sent with If-Match or If-None-Match */
     char correlation[80]; /* the X-Correlation-Id that it was sent with; "": none */
     const char *method;

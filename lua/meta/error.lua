@@ -55,6 +55,7 @@ local errors = {}
 ---@field details? {field: string, message: string, code: string?}[]
 ---@field attempts? integer
 ---@field outcome? "not_sent"|"refused"|"unknown"|"final"
+---@field hopeless? true another try would fail alike: a certificate that does not verify, or a proxy that wants a password, say
 ---@field hint? string what to do next
 ---@field where? string "file:line" of the script, or a JSON Pointer
 ---@field warning? boolean shown as a warning, not as an error (run:report)

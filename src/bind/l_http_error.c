@@ -215,6 +215,10 @@ void l_http_error_push(lua_State *L, const struct moon_http_result *r) {
     put_string(L, err, "correlation_id", id, len);
     const char *hint = r->hint.len || !reason ? r->hint.data : hint_of(r->status, reason);
     put_string(L, err, "hint", hint, hint ? strlen(hint) : 0);
+    if (r->hopeless) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, err, "hopeless");
+    }
     if (r->after_ambiguous) {
         lua_pushboolean(L, 1);
         lua_setfield(L, err, "after_ambiguous");

@@ -170,7 +170,7 @@ out:
 
 int audit_put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain, struct moon_buf *out,
                          struct moon_err *err) {
-    struct moon_buf fields = MOON_BUF_INIT, file = MOON_BUF_INIT;
+    struct moon_buf fields = MOON_BUF_INIT, file = MOON_BUF_INIT, merged = MOON_BUF_INIT;
     int rc = moon_buf_puts(&file, base_name(log->path));
     if (rc == 0)
         rc = moon_buf_puts(&file, log->torn_file);
@@ -186,10 +186,14 @@ int audit_put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct aud
     if (rc != 0) {
         rc = no_memory(err);
     } else {
+        if (log->identity) /* one that can't be merged is left out: the event counts */
+            moon_audit_merge(fields.data, fields.len, log->identity, strlen(log->identity), &merged, NULL);
+        const struct moon_buf *text = merged.len ? &merged : &fields;
         const struct moon_audit_record r = {
-            .phase = MOON_AUDIT_EVENT, .wall_ns = wall_ns, .fields = fields.data, .fields_len = fields.len};
+            .phase = MOON_AUDIT_EVENT, .wall_ns = wall_ns, .fields = text->data, .fields_len = text->len};
         rc = audit_line_make(log->hasher, &r, chain, out, err);
     }
+    moon_buf_release(&merged);
     moon_buf_release(&fields);
     moon_buf_release(&file);
     return rc;

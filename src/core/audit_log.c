@@ -74,6 +74,10 @@ static int lock_current(struct moon_audit_log *log, struct moon_err *err) {
     return moon_err_set(err, MOON_EIO, "the audit log %s is being replaced all the time", log->path);
 }
 
+void moon_audit_identify(struct moon_audit_log *log, const char *identity) {
+    log->identity = identity;
+}
+
 /* ---- appending ---- */
 
 static int write_all(struct moon_audit_log *log, const char *data, size_t len) {

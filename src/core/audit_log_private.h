@@ -20,6 +20,7 @@ struct moon_audit_log {
     char torn_file[64];   /* base name of the side file that is not recorded yet; "" */
     size_t torn_bytes;
     char torn_hash[MOON_SHA256_HEX];
+    const char *identity; /* of who appends, for the events that are the log's own; NULL: not known */
 };
 
 /* All of these under the file's lock. */

@@ -44,6 +44,7 @@ struct moon_audit_queue {
     struct moon_work work;
     struct moon_audit_log *log; /* opened by the first batch */
     struct moon_audit_ticket *batch;
+    char *batch_identity; /* a copy: the loop may set another meanwhile */
     struct moon_audit_record *records;
     size_t nrecords;
     bool sync;
@@ -116,6 +117,8 @@ static void write_batch(void *ud) {
         return;
     }
     q->rc = q->log ? 0 : moon_audit_open(&q->log, q->path, &q->ops, &q->err);
+    if (q->log)
+        moon_audit_identify(q->log, q->batch_identity);
     if (q->rc == 0)
         q->rc = moon_audit_append(q->log, q->records, q->nrecords, q->sync, &q->err);
 }
@@ -215,6 +218,8 @@ static void start_batch(void *ud) {
         return;
     }
     q->busy = true;
+    free(q->batch_identity);
+    q->batch_identity = q->identity ? strdup(q->identity) : NULL;
     q->err = (struct moon_err){0, ""};
     if (q->log_to && moon_timer_start(q->loop, &q->late, LATE_NS, on_late, q) != 0)
         q->late.index = 0; /* no memory: no word, then */
@@ -315,6 +320,7 @@ void moon_audit_queue_free(struct moon_audit_queue *q) {
     }
     fail_waiting(q);
     moon_audit_close(q->log);
+    free(q->batch_identity);
     free(q->identity);
     free(q->path);
     free(q);

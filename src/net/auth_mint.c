@@ -24,6 +24,9 @@ static void ended(struct moon_auth *a) {
 }
 
 static void fail(struct moon_auth *a, int code, const char *what, const char *hint) {
+    size_t n = strlen(a->login_origin);
+    if (strncmp(what, a->login_origin, n) == 0 && strncmp(what + n, ": ", 2) == 0)
+        what += n + 2; /* it is named once */
     snprintf(a->hint, sizeof a->hint, "%s", hint);
     moon_err_set(&a->failure, code, "no token from %s: %s", a->login_origin, what);
     ended(a);

@@ -163,6 +163,7 @@ static void retry_or_fail(struct moon_http_call *c, const struct moon_http_verdi
     r->status = v->status;
     r->outcome = d.outcome;
     r->retry_after_ns = v->retry_after_ns;
+    r->hopeless = v->hopeless;
     moon_http_explain(c, v, &rc, &d, result);
     moon_http_call_finish(c);
 }

@@ -196,7 +196,7 @@ struct moon_http_result *moon_http_result_new(struct moon_http *http) {
     r->attempts = &r->first;
     r->code = r->status = r->n_attempts = r->n_kept = 0;
     r->outcome = "final";
-    r->after_ambiguous = r->conditional = false;
+    r->after_ambiguous = r->conditional = r->hopeless = false;
     r->correlation[0] = '\0';
     r->elapsed_ns = 0;
     r->retry_after_ns = -1;

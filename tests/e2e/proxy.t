@@ -104,6 +104,11 @@ unlike($said, qr/scope/, 'which says nothing of scopes');
 like(ask({ http_proxy => $via->(503) }, 'http://gw.invalid/', 1), qr/may be the proxy's own, or the server's/, "http: one that could be anybody's");
 like(ask({ http_proxy => $via->('closed') }, 'http://gw.invalid/', 2), qr/the proxy \S+ \(from http_proxy\) closed the connection before an answer came/, 'http: closed');
 
+# A webhook's attempts are its own, and end there, too.
+$said = moon({ env => { HTTPS_PROXY => $via->(407) } }, 'webhook', 'send', 'https://hooks.invalid/x', '--event', 'e', '--data', '{}');
+like($said->{err}, qr/refused the connection to hooks\.invalid: status 407/, 'a webhook behind a proxy that wants a password');
+is(scalar(() = seen(407)), 1, 'is tried once');
+
 # ---- secrets ----
 
 $said = moon({ env => { HTTPS_PROXY => "http://alice:open-sesame-9\@127.0.0.1:$port{407}", GENESYSCLOUD_REGION => 'https://gw.invalid',

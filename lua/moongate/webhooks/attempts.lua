@@ -24,6 +24,7 @@ local PASSING = { connect = true, network = true, timeout = true, unknown_outcom
 -- 2xx is delivered; of the rest, these may be otherwise the next time.
 local function may_pass(err)
   local status = err.status
+  if err.hopeless then return false end
   if not status then return PASSING[err.code] == true end
   return status >= 500 or status == 408 or status == 409 or status == 425 or status == 429
 end
@@ -101,7 +102,8 @@ local function failure(message, err, tries, why)
   return errors.new {
     code = err.code, status = err.status, gateway_code = err.gateway_code, outcome = err.outcome,
     message = said(message, err) .. (why and "; " .. why or ""),
-    hint = HINTS[err.status] or err.hint, attempts = sent(tries), attempt_list = tries, id = message.id,
+    hint = not (err.hint or ""):find "proxy" and HINTS[err.status] or err.hint,
+    attempts = sent(tries), attempt_list = tries, id = message.id,
     retry_after = err.retry_after,
   }
 end
