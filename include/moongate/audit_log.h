@@ -24,6 +24,10 @@
  * MOON_ECORRUPT, which names the line. When a log is opened, one of up to MOON_AUDIT_FULL_CHECK bytes is checked from
  * its first line, a longer one over its last MOON_AUDIT_TAIL_CHECK bytes; moon_audit_verify always checks all.
  *
+ * <path>.head has the number and hash of the last line (audit_head.c). With it the next writer, and moon_audit_verify,
+ * find out that lines are missing at the end, or that the log was replaced: both stop all appending. A log that is gone
+ * or empty is begun anew, and its first line, the event "log_replaced", has number and hash of the old one's last.
+ *
  * What is acknowledged is on the disk (fdatasync, and the folder's entry after creation). When a write fails (full
  * disk, I/O error), the partial line is cut off again and nothing of the batch counts. After a failed sync nobody can
  * tell what is on the disk: the log refuses to append until it is opened again. The file is created 0600, its folder
@@ -65,6 +69,8 @@ struct moon_redact;
 /* ops NULL: the system's. MOON_EIO, MOON_EDENIED, MOON_ECORRUPT, MOON_ETIMEOUT, MOON_ENOMEM. */
 int moon_audit_open(struct moon_audit_log **out, const char *path, const struct moon_audit_ops *ops,
                     struct moon_err *err);
+/* How often the log was found gone or empty, and begun anew. */
+unsigned moon_audit_replaced(const struct moon_audit_log *log);
 void moon_audit_close(struct moon_audit_log *log); /* NULL-safe */
 
 /* Who appends from here on (see moon_audit_merge), for events of the log's own; borrowed; NULL: not known. */
@@ -109,6 +115,9 @@ struct moon_audit_report {
     uint64_t *open_intents; /* seqs of intents without an outcome, in order */
     size_t nopen;
     char last_hash[MOON_SHA256_HEX]; /* of the last good line */
+    uint64_t head;                   /* number of the line that was written last, by the head beside it; 0: no head */
+    uint64_t previous;               /* > 0: it begins behind this line of another log */
+    char previous_hash[MOON_SHA256_HEX];
 };
 /* 0: all lines are good (open intents are no fault). MOON_EVERIFY: bad_line says where. MOON_EIO, MOON_ENOENT,
  * MOON_ENOMEM. Released by the caller in every case. A log that is being written to is checked up to its end at the

@@ -51,6 +51,7 @@ void moon_audit_forget(struct moon_audit_ticket *ticket);
 const char *moon_audit_queue_path(const struct moon_audit_queue *q);
 bool moon_audit_queue_idle(const struct moon_audit_queue *q); /* nothing queued, nothing being written */
 struct moon_audit_stats {
+    unsigned replaced; /* times that the log was gone or empty, and begun anew */
     uint64_t events, batches, syncs;
 };
 struct moon_audit_stats moon_audit_queue_stats(const struct moon_audit_queue *q);

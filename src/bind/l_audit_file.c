@@ -168,6 +168,13 @@ static int verify_k(lua_State *L, int status, lua_KContext ctx) {
     lua_setfield(L, -2, "torn");
     lua_pushstring(L, r->last_hash);
     lua_setfield(L, -2, "last_hash");
+    if (r->head > 0)
+        set_count(L, "head", r->head);
+    if (r->previous > 0) {
+        set_count(L, "previous", r->previous);
+        lua_pushstring(L, r->previous_hash);
+        lua_setfield(L, -2, "previous_hash");
+    }
     if (r->bad_line > 0) {
         set_count(L, "first_bad", r->bad_line);
         lua_pushstring(L, r->reason);

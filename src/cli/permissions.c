@@ -120,7 +120,11 @@ static void keep(struct moon_session *s, const char *path, bool read_too, int *r
 static void keep_state(struct moon_session *s, int *rc) {
     static const char *const suffixes[STATE_FILES] = {"", "-wal", "-shm", "-journal", ".lock"};
     bool is_own = !s->options->state && !(s->project && moon_project_string(s->project, NULL, "state"));
+    struct moon_buf head = MOON_BUF_INIT;
     keep(s, s->audit_path.data, true, rc);
+    if (moon_buf_printf(&head, "%s.head", s->audit_path.data) == 0)
+        keep(s, head.data, true, rc);
+    moon_buf_release(&head);
     if (is_own)
         keep(s, s->state.data, true, rc);
     if (is_own || s->store_url.len < 7 || strncmp(s->store_url.data, "sqlite:", 7) != 0)

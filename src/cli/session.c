@@ -514,6 +514,10 @@ void moon_session_close(struct moon_session *s) {
     moon_watchdog_stop(s->watchdog);
     moon_host_free(s->host);
     moon_store_queue_free(s->store, NULL, NULL);
+    if (s->audit && moon_audit_queue_stats(s->audit).replaced > 0)
+        moon_log_write(&s->log, MOON_LOG_ERROR,
+                       "the audit log %s was gone or empty: a new one begins with the event log_replaced",
+                       s->audit_path.data);
     if (s->audit)
         moon_audit_queue_free(s->audit);
     if (s->http) {

@@ -46,6 +46,12 @@ static bool good_at_a_glance(struct moon_audit_log *log, const char *line, size_
     return true;
 }
 
+/* The line that was just read: is it the one that the head is of? */
+static void compare_head(struct moon_audit_log *log) {
+    if (log->head.seq > 0 && log->chain.seq == log->head.seq)
+        log->head_differs = memcmp(log->chain.hash, log->head.hash, sizeof log->head.hash) != 0;
+}
+
 /* Checks the lines from good_end to size and moves good_end on. A torn last line stays beyond it. */
 static int check_new_lines(struct moon_audit_log *log, off_t size, struct moon_err *err) {
     struct audit_scan scan;
@@ -57,6 +63,7 @@ static int check_new_lines(struct moon_audit_log *log, off_t size, struct moon_e
     audit_scan_init(&scan, log->fd, log->good_end, size);
     while ((rc = audit_scan_next(&scan, &line, &len, err)) == 1) {
         if (scan.terminated && good_at_a_glance(log, line, len, &scratch)) {
+            compare_head(log);
             log->good_end = scan.line_end;
             continue;
         }
@@ -68,6 +75,7 @@ static int check_new_lines(struct moon_audit_log *log, off_t size, struct moon_e
             break;
         }
         if (bad == 0 && scan.terminated) {
+            compare_head(log);
             log->good_end = scan.line_end;
             continue;
         }
@@ -105,6 +113,11 @@ int audit_catch_up(struct moon_audit_log *log, struct moon_err *err) {
     int rc = 0;
     if (fstat(log->fd, &st) != 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't read the audit log %s", log->path);
+    if (st.st_size == 0 && log->good_end > 0) { /* emptied, as logrotate's copytruncate does: it begins anew */
+        log->replaced = log->chain;
+        log->good_end = 0;
+        audit_chain_init(&log->chain);
+    }
     if (st.st_size < log->good_end)
         return moon_err_set(err, MOON_ECORRUPT, "the audit log %s was cut short by somebody: it ends before line %llu",
                             log->path, (unsigned long long)log->chain.seq);

@@ -229,6 +229,14 @@ static int check_members(const struct moon_json_value *v, const struct audit_cha
     facts->phase = (enum moon_audit_phase)phase;
     facts->intent = phase == MOON_AUDIT_OUTCOME ? (uint64_t)intent->u.integer : 0;
     facts->set_aside = strcmp(action, "torn_line_set_aside") == 0;
+    facts->previous = 0;
+    const struct moon_json_value *previous = moon_json_get(v, "previous_seq");
+    if (strcmp(action, "log_replaced") == 0 && previous && previous->type == MOON_JSON_INT &&
+        hash_member(v, "previous_hash")) {
+        facts->previous = (uint64_t)previous->u.integer;
+        memcpy(facts->previous_hash, hash_member(v, "previous_hash"), MOON_SHA256_HEX - 1);
+        facts->previous_hash[MOON_SHA256_HEX - 1] = '\0';
+    }
     return 0;
 }
 

@@ -25,7 +25,9 @@ int audit_line_make(struct moon_hasher *h, const struct moon_audit_record *r, st
 struct audit_facts {
     enum moon_audit_phase phase;
     uint64_t intent;
-    bool set_aside; /* a torn_line_set_aside event */
+    bool set_aside;    /* a torn_line_set_aside event */
+    uint64_t previous; /* of a log_replaced event: the number of the last line of the log before; 0: another event */
+    char previous_hash[MOON_SHA256_HEX];
 };
 /* Checks a line (without "\n") against the chain and moves it on; facts may be NULL. MOON_EPARSE: it is no JSON object;
  * MOON_EVERIFY: any other fault. err->message is the reason alone: "its hash does not match its content". */

@@ -54,6 +54,10 @@ static int open_file(struct moon_audit_log *log, struct moon_err *err) {
     log->folder_unsynced = true;
     log->good_end = log->torn_end = 0;
     audit_chain_init(&log->chain);
+    audit_chain_init(&log->synced);
+    log->head_differs = false;
+    if (!audit_head_read(log->path, &log->head))
+        log->head.seq = 0;
     return 0;
 }
 
@@ -132,7 +136,9 @@ static int sync_batch(struct moon_audit_log *log, struct moon_err *err) {
 static int make_lines(struct moon_audit_log *log, struct moon_audit_record *records, size_t n,
                       struct audit_chain *chain, struct moon_buf *text, struct moon_err *first, struct moon_err *err) {
     int rc = 0;
-    if (log->torn_file[0])
+    if (log->replaced.seq > 0)
+        rc = audit_put_replaced_event(log, records[0].wall_ns, chain, text, err);
+    if (rc == 0 && log->torn_file[0])
         rc = audit_put_torn_event(log, records[0].wall_ns, chain, text, err);
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct moon_err why;
@@ -151,6 +157,8 @@ static int append_locked(struct moon_audit_log *log, struct moon_audit_record *r
                          struct moon_err *first, struct moon_err *err) {
     struct moon_buf text = MOON_BUF_INIT;
     int rc = audit_catch_up(log, err);
+    if (rc == 0)
+        rc = audit_head_check(log, err);
     if (rc == 0 && log->torn_end > log->good_end)
         rc = audit_set_torn_aside(log, err);
     struct audit_chain chain = log->chain;
@@ -163,6 +171,10 @@ static int append_locked(struct moon_audit_log *log, struct moon_audit_record *r
         log->good_end += (off_t)text.len;
         log->torn_end = log->good_end;
         log->torn_file[0] = '\0';
+        log->times_replaced += log->replaced.seq > 0;
+        log->replaced.seq = 0;
+        if (text.len > 0)
+            audit_head_write(log);
     }
     moon_buf_release(&text);
     return rc;
@@ -190,6 +202,8 @@ int moon_audit_append(struct moon_audit_log *log, struct moon_audit_record *reco
     for (size_t i = 0; rc == 0 && sync && i < n; i++)
         if (records[i].seq > 0) {
             rc = sync_batch(log, err);
+            if (rc == 0)
+                log->synced = log->chain;
             break;
         }
     if (rc != 0)
@@ -227,6 +241,8 @@ static int open_and_check(struct moon_audit_log *log, const char *path, struct m
         rc = lock_current(log, err);
     if (rc == 0)
         rc = audit_catch_up(log, err);
+    if (rc == 0)
+        rc = audit_head_check(log, err);
     if (log->fd >= 0)
         audit_unlock(log->fd);
     return rc;
@@ -237,7 +253,7 @@ int moon_audit_open(struct moon_audit_log **out, const char *path, const struct 
     struct moon_audit_log *log = calloc(1, sizeof *log);
     if (!log)
         return no_memory(err);
-    log->fd = -1;
+    log->fd = log->head_fd = -1;
     if (ops)
         log->ops = *ops;
     log->ops.write = log->ops.write ? log->ops.write : system_write;
@@ -252,11 +268,17 @@ int moon_audit_open(struct moon_audit_log **out, const char *path, const struct 
     return 0;
 }
 
+unsigned moon_audit_replaced(const struct moon_audit_log *log) {
+    return log->times_replaced;
+}
+
 void moon_audit_close(struct moon_audit_log *log) {
     if (!log)
         return;
     if (log->fd >= 0)
         close(log->fd);
+    if (log->head_fd >= 0)
+        close(log->head_fd);
     moon_hasher_free(log->hasher);
     free(log->path);
     free(log);

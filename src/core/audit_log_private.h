@@ -5,6 +5,8 @@
 
 #include "audit_line.h"
 
+#include "moongate/process.h"
+
 struct moon_audit_log {
     char *path;
     int fd;
@@ -21,6 +23,14 @@ struct moon_audit_log {
     size_t torn_bytes;
     char torn_hash[MOON_SHA256_HEX];
     const char *identity; /* of who appends, for the events that are the log's own; NULL: not known */
+    /* See audit_head.c. */
+    int head_fd; /* -1: not open */
+    char boot[MOON_PROCESS_ID_SIZE];
+    struct audit_chain head;     /* what the head says of a file that is new to us; seq 0: nothing, or it was checked */
+    struct audit_chain synced;   /* the last line that is known to be on the disk */
+    struct audit_chain replaced; /* seq > 0: the log before this one, which is not here any more; to be recorded */
+    unsigned times_replaced;
+    bool head_differs; /* the line of that number has another hash */
 };
 
 /* All of these under the file's lock. */
@@ -33,5 +43,15 @@ int audit_set_torn_aside(struct moon_audit_log *log, struct moon_err *err);
 /* Appends the line that records it. */
 int audit_put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain, struct moon_buf *out,
                          struct moon_err *err);
+
+/* What the head beside a log says. False: there is none. No lock needed: read before the log, it is never ahead of it.
+ */
+bool audit_head_read(const char *path, struct audit_chain *chain);
+void audit_head_write(struct moon_audit_log *log);
+/* After audit_catch_up: whether the file is the one that the head is of. MOON_ECORRUPT; a log that begins anew is
+ * recorded by audit_put_replaced_event. */
+int audit_head_check(struct moon_audit_log *log, struct moon_err *err);
+int audit_put_replaced_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain,
+                             struct moon_buf *out, struct moon_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* audit_verify.c - walks a log from its first line to its last. */
 #include "moongate/audit_log.h"
 
-#include "audit_line.h"
+#include "audit_log_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,8 +94,8 @@ static void judge(struct moon_hasher *h, struct moon_audit_report *report, const
                               : why);
 }
 
-static int walk(int fd, off_t end, struct moon_hasher *h, struct intents *t, struct moon_audit_report *report,
-                struct moon_err *err) {
+static int walk(int fd, off_t end, const struct audit_chain *head, struct moon_hasher *h, struct intents *t,
+                struct moon_audit_report *report, struct moon_err *err) {
     struct audit_scan scan;
     struct audit_chain chain;
     const char *line;
@@ -119,10 +119,26 @@ static int walk(int fd, off_t end, struct moon_hasher *h, struct intents *t, str
             break;
         }
         report->lines++;
+        if (report->lines == 1 && facts.previous > 0) {
+            report->previous = facts.previous;
+            memcpy(report->previous_hash, facts.previous_hash, sizeof report->previous_hash);
+        }
+        if (head->seq == report->lines && memcmp(head->hash, chain.hash, sizeof chain.hash) != 0) {
+            report->bad_line = report->lines;
+            snprintf(report->reason, sizeof report->reason, "it is not the line that was written: its hash was %.64s",
+                     head->hash);
+            rc = 0;
+            break;
+        }
         if (note(t, report, &facts) != 0) {
             rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
             break;
         }
+    }
+    if (rc == 0 && report->bad_line == 0 && report->lines < head->seq) {
+        report->bad_line = report->lines + 1;
+        snprintf(report->reason, sizeof report->reason, "the log ends before it, but line %llu was written",
+                 (unsigned long long)head->seq);
     }
     memcpy(report->last_hash, chain.hash, sizeof report->last_hash);
     audit_scan_release(&scan);
@@ -133,14 +149,18 @@ int moon_audit_verify(const char *path, struct moon_audit_report *report, struct
     struct intents intents = {0};
     struct moon_hasher *h = NULL;
     off_t end;
+    struct audit_chain head;
     memset(report, 0, sizeof *report);
+    if (!audit_head_read(path, &head)) /* before the log: it may grow meanwhile */
+        head.seq = 0;
+    report->head = head.seq;
     int rc = 0, fd = audit_open_read(path, &end, err);
     if (fd < 0)
         return fd;
     if (moon_hasher_new(&h) != 0)
         rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
     if (rc == 0)
-        rc = walk(fd, end, h, &intents, report, err);
+        rc = walk(fd, end, &head, h, &intents, report, err);
     if (rc == 0 && keep_open(&intents, report) != 0)
         rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
     if (rc == 0 && report->bad_line > 0)

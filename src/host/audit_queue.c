@@ -51,6 +51,8 @@ struct moon_audit_queue {
     int rc;
     struct moon_err err;
 
+    unsigned replaced;
+
     struct moon_audit_stats stats;
 };
 
@@ -121,6 +123,7 @@ static void write_batch(void *ud) {
         moon_audit_identify(q->log, q->batch_identity);
     if (q->rc == 0)
         q->rc = moon_audit_append(q->log, q->records, q->nrecords, q->sync, &q->err);
+    q->replaced = q->log ? moon_audit_replaced(q->log) : 0;
 }
 
 static void tell_failure(const struct moon_audit_queue *q, const struct moon_audit_ticket *t,
@@ -136,6 +139,7 @@ static void settle_batch(struct moon_audit_queue *q) {
     struct moon_audit_record *records = q->records;
     size_t i = 0;
     q->stats.batches++;
+    q->stats.replaced = q->replaced;
     q->stats.syncs += q->rc == 0 && q->sync;
     while (q->batch) {
         struct moon_audit_ticket *t = q->batch;

@@ -203,7 +203,7 @@ audit.event { action = "three" }
 LUA
     $r = moon('audit', 'verify', 'a.jsonl');
     is($r->{status}, 0);
-    is($r->{out}, "a.jsonl: 4 lines, every hash is good\n");
+    is($r->{out}, "a.jsonl: 4 lines, every hash is good; it ends with the line that was written last\n");
     is(one_document(moon('audit', 'verify', '--json', 'a.jsonl'), 'verify')->{lines}, 4);
     my $shown = sub { my $r = moon('audit', 'show', 'a.jsonl', '--json', @_); is($r->{status}, 0, "show @_"); [ map { $_->{seq} } @{ json($r->{out}) } ] };
     is_deeply($shown->(), [ 1, 2, 3, 4 ]);

@@ -133,6 +133,28 @@ t.test("a process that lost its run in a back-off sends no more", function()
   end
 end)
 
+t.test("a sleep and a timeout last no longer than they were set to, wherever the clock is on resume", function()
+  for _, set_back in ipairs { 3600, 10 * 365 * 86400 } do
+    local db = fixture.store()
+    local offset = 0
+    local now = db.now
+    function db.now() return now() + offset * 1000 end
+    local definition = fixture.define(function(run)
+      run:sleep(0.2)
+      run:timeout(0.2, function() return 1 end)
+      return {}
+    end)
+    db.crash(2) -- the sleep was begun, and its end is not kept
+    fixture.live(db, definition, { id = "r" })
+    db.crash(nil)
+    offset = -set_back
+    local started = require("moongate.time").monotonic()
+    t.ok(fixture.live(db, definition, { id = "r" }))
+    t.ok(require("moongate.time").monotonic() - started < 5, "slept for too long")
+    db:close()
+  end
+end)
+
 t.test("a life that fails before it comes to the request does not make it new", function()
   local s <close>, seen = server { 500 }
   local db = fixture.store()

@@ -394,7 +394,7 @@ static void lines_taken_out_or_swapped_are_found(void **state) {
     spill(c.data, c.len);
     assert_int_equal(verified(MOON_EVERIFY).bad_line, 3);
     spill("", 0);
-    assert_int_equal(verified(0).lines, 0);
+    assert_int_equal(verified(MOON_EVERIFY).bad_line, 1);
     moon_buf_release(&b);
     moon_buf_release(&c);
 }
@@ -585,12 +585,82 @@ static void a_log_moved_away_is_begun_again(void **state) {
     put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"one\"}");
     snprintf(old, sizeof old, "%s.1", path);
     assert_int_equal(rename(path, old), 0);
-    assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"two\"}"), 1);
-    assert_int_equal(verified(0).lines, 1);
+    assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"two\"}"), 2); /* behind log_replaced */
+    assert_int_equal(verified(0).lines, 2);
+    assert_int_equal(verified(0).previous, 1);
     unlink(path);
-    assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"three\"}"), 1);
-    assert_int_equal(verified(0).lines, 1);
+    assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"three\"}"), 2);
+    assert_int_equal(verified(0).previous, 2);
+    spill("", 0); /* as logrotate's copytruncate does */
+    assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"four\"}"), 2);
+    assert_int_equal(verified(0).lines, 2);
+    assert_int_equal(moon_audit_replaced(log), 3);
     moon_audit_close(log);
+    unlink(path);
+    log = open_log(NULL); /* nobody had it open */
+    assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"five\"}"), 2);
+    assert_int_equal(verified(0).previous, 2);
+    moon_audit_close(log);
+}
+
+static void lines_missing_at_the_end_are_found(void **state) {
+    (void)state;
+    struct moon_audit_log *log;
+    put_lines(5);
+    struct moon_buf b = slurp();
+    char *end = b.data;
+    for (int i = 0; i < 3; i++)
+        end = strchr(end, '\n') + 1;
+    spill(b.data, (size_t)(end - b.data));
+    struct moon_audit_report r = verified(MOON_EVERIFY);
+    assert_int_equal(r.bad_line, 4);
+    assert_int_equal(r.head, 5);
+    assert_int_equal(moon_audit_open(&log, path, NULL, &err), MOON_ECORRUPT);
+    assert_non_null(strstr(err.message, "line 5 was written"));
+    char head[160], copy[160];
+    snprintf(head, sizeof head, "%s.head", path);
+    snprintf(copy, sizeof copy, "%s.kept", path);
+    assert_int_equal(rename(head, copy), 0);
+    assert_int_equal(verified(0).head, 0); /* without it nobody can tell */
+    log = open_log(NULL);
+    for (int i = 0; i < 4; i++)
+        put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"other\"}");
+    moon_audit_close(log);
+    assert_int_equal(rename(copy, head), 0);
+    assert_int_equal(verified(MOON_EVERIFY).bad_line, 5); /* long enough, with another end */
+    assert_int_equal(moon_audit_open(&log, path, NULL, &err), MOON_ECORRUPT);
+    assert_non_null(strstr(err.message, "was replaced"));
+    moon_buf_release(&b);
+}
+
+/* A line that was written and not synced may be lost with the machine: nothing is wrong then. */
+static void a_crash_of_the_machine_is_no_theft(void **state) {
+    (void)state;
+    char head[160], text[400];
+    put_lines(3);
+    struct moon_audit_log *log = open_log(NULL);
+    struct moon_audit_record r = record(MOON_AUDIT_INTENT, 0, "{\"action\":\"synced\"}");
+    assert_int_equal(moon_audit_append(log, &r, 1, true, &err), 0);
+    put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"lost\"}");
+    moon_audit_close(log);
+    struct moon_buf b = slurp();
+    *strstr(b.data, "{\"action\":\"lost\"") = '\0';
+    spill(b.data, strlen(b.data));
+    verified(MOON_EVERIFY);
+    snprintf(head, sizeof head, "%s.head", path);
+    FILE *f = fopen(head, "r+");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof text, f));
+    char *boot = strrchr(text, ' ') + 1;
+    boot[0] = boot[0] == 'a' ? 'b' : 'a'; /* the machine has started anew */
+    rewind(f);
+    fputs(text, f);
+    fclose(f);
+    assert_int_equal(verified(0).head, 4);
+    log = open_log(NULL);
+    assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"after\"}"), 5);
+    moon_audit_close(log);
+    moon_buf_release(&b);
 }
 
 /* ---- kill -9 at any moment ---- */
@@ -669,6 +739,9 @@ static void a_long_log_is_taken_up_at_its_end(void **state) {
     moon_audit_close(log);
     assert_int_equal(verified(0).lines, 13);
 
+    char head[160];
+    snprintf(head, sizeof head, "%s.head", path);
+    unlink(head); /* what follows is another log */
     moon_buf_puts(&b, "{\"torn");
     spill(b.data, b.len);
     log = open_log(&ops);
@@ -949,6 +1022,8 @@ int main(void) {
         WITH(processes_share_a_file),
         WITH(two_logs_in_one_process),
         WITH(a_log_moved_away_is_begun_again),
+        WITH(lines_missing_at_the_end_are_found),
+        WITH(a_crash_of_the_machine_is_no_theft),
         WITH(killed_at_any_moment),
         WITH(a_long_log_is_taken_up_at_its_end),
         WITH(filters_pick_lines),

@@ -23,6 +23,16 @@ function M.verdict(path, r)
     return ("%s: line %d: %s; the lines before it are good"):format(path, r.first_bad, r.reason)
   end
   local line = ("%s: %s, every hash is good"):format(path, text.count(r.lines, "line"))
+  if r.head then
+    line = line .. "; it ends with the line that was written last"
+  elseif r.lines > 0 then
+    line = ("%s; whether lines are missing at its end can't be told without %s.head (the last is %s)"):format(line,
+      path:match "[^/]*$", r.last_hash:sub(1, 16))
+  end
+  if r.previous then
+    line = ("%s\nit continues a log that was moved, removed or emptied after line %d%s"):format(line, r.previous,
+      r.continues and ": " .. r.continues or ", and can't be found")
+  end
   local open = r.open_intents and #r.open_intents or 0
   if open > 0 then
     line = line .. ("\n%s without an outcome (seq %s): what became of it is not known"):format(
@@ -31,18 +41,40 @@ function M.verdict(path, r)
   return line
 end
 
+-- The log that this one continues, where rotation has put it: a file beside it that ends with that line. nil: none.
+local function predecessor(path, r)
+  local folder, name = path:match "^(.*)/([^/]*)$"
+  folder, name = folder or ".", name or path
+  local stem = name:gsub("%.jsonl$", "")
+  for _, file in ipairs(host.fs.list(folder == "" and "/" or folder) or {}) do
+    if file ~= name and file:sub(1, #stem) == stem and not file:find "%.head$" and not file:find "%.torn%-" then
+      local other = audit.verify(folder .. "/" .. file)
+      if other and not other.first_bad and other.lines == r.previous and other.last_hash == r.previous_hash then
+        return folder .. "/" .. file
+      end
+    end
+  end
+end
+
 function M.verify(ctx, args)
   local path, missing = path_of(args)
   if missing then return ctx:result({ path = path, lines = 0 }, ("%s: nothing was logged yet"):format(path)) end
   local r, err = audit.verify(path)
   if not r then error(err, 0) end
   r.path = path
+  if r.previous and not r.first_bad then
+    r.continues = predecessor(path, r)
+    if not r.continues then
+      ctx:result(r, M.verdict(path, r))
+      return exit_status.VERIFY
+    end
+  end
   if not r.first_bad then return ctx:result(r, M.verdict(path, r)) end
   local failure = errors.new {
     code = "verify", where = ("%s:%d"):format(path, r.first_bad),
     message = r.reason .. "; the lines before it are good",
     hint = r.torn and "a crash cut the last line short; the next event sets it aside and goes on"
-      or "keep a copy of the file; nothing more is written to it until it is moved away",
+      or "Keep a copy of the file; nothing more is written to it until it is moved away.",
   }
   report.tell(ctx, failure)
   local document = report.document(failure, exit_status.VERIFY)

@@ -134,13 +134,13 @@ local function now_of(j)
   return assert(j.db:now())
 end
 
--- The deadline of a record that waits, ms since 1970: the one it was begun with.
-local function deadline_of(rec, seconds)
-  local kept = rec:intent().deadline
-  if kept then return kept end
-  local deadline = now_of(rec.journal) + math.ceil(seconds * 1000)
-  rec:start { deadline = deadline }
-  return deadline
+-- What is left, in ms, of the time of a record that waits: until the deadline that it was begun with, and never more
+-- than it was to wait: the clock may have been set back since, or be another machine's.
+local function left_of(rec, seconds)
+  local whole, kept = math.ceil(seconds * 1000), rec:intent().deadline
+  if kept then return math.min(kept - now_of(rec.journal), whole) end
+  rec:start { deadline = now_of(rec.journal) + whole }
+  return whole
 end
 
 -- run:sleep(seconds)
@@ -149,8 +149,7 @@ function M.sleep(run, seconds)
   local rec = j:visit("sleep", "sleep")
   if rec.state == "done" then return end
   if j.checking then j:needs "a sleep that was not over" end
-  local deadline = deadline_of(rec, seconds)
-  local left = deadline - now_of(j)
+  local left = left_of(rec, seconds)
   if left > 0 then journal.pause(task.sleep, left / 1000) end
   rec:remember { n = 0 }
 end
@@ -178,9 +177,9 @@ function M.timeout(run, seconds, fn)
   if rec.state == "done" then return unpack_kept(rec.result_json) end
   if rec.state == "failed" and not j.checking and rec:failed_for_good() then rec:raise() end
   if rec.state == "failed" then j:anew(rec) end
-  local deadline = not j.checking and deadline_of(rec, seconds)
+  local left = not j.checking and left_of(rec, seconds) or NEVER
   local ok, results = pcall(rec.inside, rec, { passing = true, open = true }, function()
-    return timed(rec, seconds, deadline and deadline - now_of(j) or NEVER, fn)
+    return timed(rec, seconds, left, fn)
   end)
   if ok and j.checking then return table.unpack(results, 1, results.n) end
   if ok then
