@@ -91,9 +91,13 @@ test("the registration's own webhook is told, flat, as the tutorials' receivers 
   local url = project.webhooks.registry.url
   register(server, { file_of(server, nil, { webhook_callback_url = url .. "/back" }) })
   stop()
-  t.eq(#told, 1)
-  t.eq({ told[1].event, told[1].status, told[1].data }, { "llm_model_registration_updated", "COMPLETED", nil })
-  t.ok(told[1].modelId and told[1].metrics.jobDurationMs and told[1].metrics.validationLatencyMs)
+  local ours = {}
+  for _, body in ipairs(told) do
+    if body.event_type then ours[#ours + 1] = body end -- the gateway calls back, too
+  end
+  t.eq(#ours, 1)
+  t.eq({ ours[1].event, ours[1].status, ours[1].data }, { "llm_model_registration_updated", "COMPLETED", nil })
+  t.ok(ours[1].modelId and ours[1].metrics.jobDurationMs and ours[1].metrics.validationLatencyMs)
 end)
 
 -- ---- the plain way ----
