@@ -71,6 +71,7 @@ struct moon_auth_info {
     const char *source; /* "given" or "client_credentials" */
     bool has_token;
     int64_t expires_at_ns; /* wall clock; 0: not known */
+    const char *scope;     /* what the login host says was granted, names separated by spaces; "": not said */
     uint64_t mints;        /* token requests answered with a token */
 };
 void moon_auth_info(const struct moon_auth *a, struct moon_auth_info *out);

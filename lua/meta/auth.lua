@@ -38,7 +38,7 @@ function auth.client_credentials(options) end
 
 ---Makes sure that there is a token. Only inside a task. Never gives the token.
 ---@param handle moongate.auth.handle
----@return {source: "given"|"client_credentials", expires_at: number?}? token expires_at: Unix seconds
+---@return {source: "given"|"client_credentials", expires_at: number?, scope: string?}? token expires_at: Unix seconds; scope: granted, as the login host says
 ---@return moongate.error? err "unauthorized", "connect", …
 function auth.token(handle) end
 

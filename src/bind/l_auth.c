@@ -214,6 +214,7 @@ static int push_state(lua_State *L, const struct moon_auth *a) {
     moon_auth_info(a, &info);
     lua_createtable(L, 0, 2);
     set_string(L, "source", info.source);
+    set_string(L, "scope", info.scope);
     if (info.expires_at_ns) {
         lua_pushnumber(L, (double)info.expires_at_ns / 1e9);
         lua_setfield(L, -2, "expires_at");

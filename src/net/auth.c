@@ -203,6 +203,7 @@ void moon_auth_info(const struct moon_auth *a, struct moon_auth_info *out) {
     out->source = a->login ? "client_credentials" : "given";
     out->has_token = a->token.value != NULL;
     out->expires_at_ns = a->expires_at_ns;
+    out->scope = a->scope;
     out->mints = a->token.mints;
 }
 

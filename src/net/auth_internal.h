@@ -9,6 +9,8 @@
 #include "moongate/retry.h"
 #include "moongate/token_state.h"
 
+#define MOON_AUTH_SCOPE_SIZE 2048
+
 struct moon_auth {
     unsigned refs;
     char origin[MOON_HTTP_ORIGIN_SIZE];
@@ -30,6 +32,7 @@ struct moon_auth {
     int tries;
     int64_t give_up_ns;
     int64_t expires_at_ns; /* wall clock */
+    char scope[MOON_AUTH_SCOPE_SIZE];
     struct moon_err failure;
     char hint[320];               /* of failure: what to do; may be empty */
     struct moon_err last_failure; /* of the last mint that failed */

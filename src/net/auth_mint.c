@@ -37,7 +37,7 @@ struct answer {
     char *token;
     size_t token_len;
     int64_t expires_in;
-    char error[64], description[160];
+    char error[64], description[160], scope[MOON_AUTH_SCOPE_SIZE];
 };
 
 static void copy_text(char *to, size_t size, const struct moon_json_token *t) {
@@ -57,6 +57,8 @@ static int take(struct answer *an, const char *key, const struct moon_json_token
         an->expires_in = t->integer;
     } else if (t->type == MOON_JSON_NUMBER && strcmp(key, "expires_in") == 0 && t->number > 0 && t->number < 1e9) {
         an->expires_in = (int64_t)t->number;
+    } else if (t->type == MOON_JSON_STRING && strcmp(key, "scope") == 0 && t->len < sizeof an->scope) {
+        copy_text(an->scope, sizeof an->scope, t);
     } else if (t->type == MOON_JSON_STRING && strcmp(key, "error") == 0) {
         copy_text(an->error, sizeof an->error, t);
     } else if (t->type == MOON_JSON_STRING &&
@@ -102,6 +104,7 @@ static void accept(struct moon_auth *a, const struct answer *an) {
         moon_loop_defer(a->loop, &a->ended, moon_auth_mint_ended, a);
         return;
     }
+    memcpy(a->scope, an->scope, sizeof a->scope);
     int64_t life = an->expires_in > 0 ? an->expires_in : MOON_TOKEN_DEFAULT_LIFE_S;
     a->expires_at_ns = moon_wall_ns(moon_loop_clock(a->loop)) + life * MOON_NS_PER_S;
     ended(a);

@@ -262,9 +262,30 @@ local function token(found)
       and "check the client and its secret, and that the region is theirs"
       or "see to the login host first: it was not reached, or could not answer")
   end
+  found.granted = got.scope
   if got.source == "given" then return found:ok("token", "given by the user; not checked") end
   local left = got.expires_at and (", valid for %d s"):format(math.floor(got.expires_at - time.now())) or ""
   found:ok("token", "minted%s", left)
+end
+
+-- What each job needs of the gateway, held against what the token was granted, where the login host says so.
+local function jobs(found)
+  local scopes = require "moongate.cli.scopes"
+  local declared = (host.project().data or {}).gateway or {}
+  local ok, list = pcall(scopes.jobs, declared.dialect, declared.kinds)
+  if not ok then return found:fail("jobs", list) end
+  for _, job in ipairs(list) do
+    local required, missing, optional = scopes.judge(job, found.granted)
+    local message = ("needs %s"):format(table.concat(required, ", "))
+    for _, one in ipairs(optional) do message = ("%s; without %s: %s"):format(message, one.scope, one.without) end
+    if #missing > 0 then
+      found:warn(job.name, ("lacks %s (%s)"):format(table.concat(missing, ", "), message),
+        "Grant the OAuth client these scopes.")
+    else
+      found:ok(job.name, "%s", message)
+    end
+    found[#found].needs = job.needs
+  end
 end
 
 -- What is wrong with a webhook -> faults, warnings: its key can't be used; it can be forged, or read on the way.
@@ -326,6 +347,7 @@ function M.check()
   if not host.credentials().error then
     hosts(found)
     if can_enter then token(found) end
+    jobs(found)
   end
   state(found)
   local db = state_store(found)
@@ -343,6 +365,10 @@ local function lines(ctx, found)
   for _, f in ipairs(found) do
     local verdict = ctx:paint(1, COLORS[f.status], ("%-4s"):format(f.status))
     out[#out + 1] = ("%s  %-13s  %s"):format(verdict, f.check, f.message)
+    for _, need in ipairs(f.needs or {}) do
+      out[#out + 1] = ("%s%-4s %s%s"):format((" "):rep(21), need.method, need.path,
+        need.scope and ("  (%s)"):format(need.scope) or "")
+    end
     if f.hint then out[#out + 1] = (" "):rep(21) .. "hint: " .. f.hint end
   end
   return table.concat(out, "\n")
@@ -352,7 +378,7 @@ function M.run(ctx)
   local found = M.check()
   local document, status = {}, exit_status.DONE
   for i, f in ipairs(found) do
-    document[i] = { check = f.check, status = f.status, message = f.message, hint = f.hint }
+    document[i] = { check = f.check, status = f.status, message = f.message, hint = f.hint, needs = f.needs }
     if f.status == "FAIL" and status == exit_status.DONE then
       status = exit_status.of(f.err)
       document[i].code = f.err.code
