@@ -24,9 +24,10 @@
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
 static int on_prereq(void *ud, char *peer, char *local, int peer_port, int local_port) {
     struct moon_curl_transfer *t = ud;
-    (void)peer, (void)local, (void)peer_port, (void)local_port;
-    moon_curl_note_start(t);
-    return t->starts++ == 0 && !moon_curl_http2_is_wrong(t) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+    (void)peer, (void)local, (void)peer_port;
+    moon_curl_note_start(t, local_port);
+    return t->starts++ == 0 && !moon_curl_http2_is_wrong(t) && !moon_curl_is_stale(t) ? CURL_PREREQFUNC_OK
+                                                                                      : CURL_PREREQFUNC_ABORT;
 }
 
 static int set_safety(CURL *e) {

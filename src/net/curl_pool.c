@@ -23,6 +23,8 @@
 #define GROUP_FILES 16    /* a multi handle has two descriptors of its own, and a look-up has some */
 #define GROUPS_MAX  4096
 #define TICK_NS     (250 * MOON_NS_PER_MS)
+#define IDLE_NS     (500 * MOON_NS_PER_MS)
+#define PORTS       65536
 #define STACK_SIZE  ((size_t)512 << 10) /* of a thread that looks a name up */
 
 struct moon_curl_pool {
@@ -33,7 +35,8 @@ struct moon_curl_pool {
     struct moon_hook hook;
     struct moon_defer more;
     struct moon_curl_names names;
-    struct moon_timer tick;        /* while anything connects */
+    struct moon_timer tick; /* while anything connects */
+    int64_t *used_ns;       /* PORTS: when the connection of a local port was used last; few of its pages are touched */
     struct moon_curl_group *kicks; /* have something to do at once: new transfers, mostly */
     struct moon_curl_group **groups;
     size_t n_groups, cap_groups;
@@ -84,6 +87,7 @@ static void end(struct moon_curl_transfer *t, CURLcode result) {
     unknown = unknown && name && name->first == t;
     leave_group(t);
     moon_curl_name_left(&p->names, t, t->starts == 0, now_ns(p));
+    p->used_ns[t->local_port] = now_ns(p);
     p->ended++;
     t->done(t, moon_curl_answer_end(t, result));
     if (unknown)
@@ -141,11 +145,21 @@ void moon_curl_note_open(struct moon_curl_transfer *t) {
 }
 
 /* From libcurl: t's request is about to be sent. */
-void moon_curl_note_start(struct moon_curl_transfer *t) {
+void moon_curl_note_start(struct moon_curl_transfer *t, int local_port) {
     if (t->starts > 0)
         return;
+    t->local_port = local_port > 0 && local_port < PORTS ? local_port : 0;
     t->group->connecting--;
     moon_curl_name_found(&t->pool->names, t, false, now_ns(t->pool));
+}
+
+/* A server closes a connection that has been idle for its time to keep one, and a request that is on its way then is
+ * lost, with nothing that says so. What can't be sent again goes over a new connection instead. */
+bool moon_curl_is_stale(struct moon_curl_transfer *t) {
+    const struct moon_curl_pool *p = t->pool;
+    if (!t->careful || t->opened || now_ns(p) - p->used_ns[t->local_port] < IDLE_NS)
+        return false;
+    return t->switching = t->stale = true;
 }
 
 /* After some answers, who waits for them goes on and sends what is next, before the rest of the poll's events: with
@@ -480,6 +494,9 @@ int moon_curl_start(struct moon_curl_transfer *t, const struct moon_curl_request
     moon_curl_answer_clear(t);
     t->memory_failed = moon_curl_memory_failed();
     t->peer = rq->peer;
+    t->careful = rq->careful;
+    t->stale = false;
+    t->local_port = 0;
     t->connection = -1;
     t->stream = 0;
     t->opened = t->http1_agreed = t->http1_required = t->unprocessed = t->switching = false;
@@ -501,8 +518,10 @@ static int copy(char **to, const char *from) {
 
 int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts *o, struct moon_err *err) {
     struct moon_curl_pool *p = calloc(1, sizeof *p);
-    if (!p)
+    if (!p || !(p->used_ns = calloc(PORTS, sizeof *p->used_ns))) {
+        free(p);
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
+    }
     p->loop = o->loop;
     p->sockets.loop = o->loop;
     p->sockets.ready = on_ready;
@@ -548,6 +567,7 @@ void moon_curl_pool_free(struct moon_curl_pool *p) {
     free(p->cert_dir);
     free(p->env.cert);
     free(p->env.key);
+    free(p->used_ns);
     free(p);
 }
 

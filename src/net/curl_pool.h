@@ -67,7 +67,10 @@ struct moon_curl_transfer {
     bool http1_agreed;   /* by the server, with ALPN */
     bool http1_required; /* the server's answer to this request */
     bool unprocessed;    /* the server says so */
-    bool switching;      /* not sent: to be sent with another version of HTTP */
+    bool switching;      /* not sent: to be sent with another version of HTTP, or over a new connection */
+    bool stale;          /* not sent: the connection has been idle for a while */
+    bool careful;        /* it may not be sent twice */
+    int local_port;      /* of the connection; 0: not known */
     unsigned starts;     /* times libcurl was about to send the request; only the first is let through */
 
     /* The answer: where to put it, and how much of it. head gets the header lines, without the status line. */
@@ -104,6 +107,7 @@ struct moon_curl_request {
     struct moon_curl_peer *peer; /* of the origin */
     int64_t connect_ns;          /* how long it may take to get a connection */
     bool https;
+    bool careful;                   /* it may not be sent twice */
     bool fresh;                     /* over a connection that is not there yet */
     bool identified;                /* show the client certificate */
     const struct moon_proxy *proxy; /* NULL: a direct connection */
@@ -186,7 +190,8 @@ void moon_curl_trust_close(struct moon_curl_env *env);
 CURLcode moon_curl_trust_on_ctx(CURL *easy, void *ctx, void *env);
 /* curl_guard.c */
 void moon_curl_note_open(struct moon_curl_transfer *t); /* curl_pool.c */
-void moon_curl_note_start(struct moon_curl_transfer *t);
+void moon_curl_note_start(struct moon_curl_transfer *t, int local_port);
+bool moon_curl_is_stale(struct moon_curl_transfer *t);
 curl_socket_t moon_curl_guarded_open(void *transfer, curlsocktype purpose, struct curl_sockaddr *address);
 CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_transfer *t);
 int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfer *t,

@@ -196,6 +196,17 @@ static void attempt_ended(struct moon_http_call *c, CURLcode result, int code) {
     moon_http_judge(&v, c, result, moon_wall_ns(moon_loop_clock(c->http->loop)));
     if (code)
         v.code = code;
+    if (!code && c->transfer->switching && c->unprocessed < UNPROCESSED_MAX) { /* it was not an attempt */
+        c->fresh |= c->transfer->stale;
+        c->http->stats.attempts--;
+        if (c->has_ticket)
+            moon_breaker_record(c->breaker, c->ticket, MOON_BREAKER_IGNORE, now);
+        c->has_ticket = false;
+        int64_t ready_ns = c->ready_ns;
+        again_unprocessed(c, now);
+        c->ready_ns = ready_ns;
+        return;
+    }
     record(c, &v, now);
     if (v.unprocessed && !code && again_unprocessed(c, now))
         return;
@@ -207,7 +218,7 @@ static void attempt_ended(struct moon_http_call *c, CURLcode result, int code) {
             return;
         }
         if (v.status == 421 && !c->misdirected) { /* this connection is not for this host: once over another */
-            c->misdirected = true;
+            c->misdirected = c->fresh = true;
             again(c, 0, now);
             return;
         }
@@ -260,7 +271,8 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
         .proxy = c->host->proxy,
         .name = &c->host->name,
         .peer = &c->host->peer,
-        .fresh = c->misdirected,
+        .careful = !moon_http_call_replayable(c),
+        .fresh = c->fresh,
         .connect_ns = left < c->client->connect_timeout_ns ? left : c->client->connect_timeout_ns,
     };
     int rc = moon_curl_start(t, &rq, err);

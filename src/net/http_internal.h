@@ -155,6 +155,7 @@ struct moon_http_call {
     struct moon_auth_line *line;
     struct moon_auth_wait token_wait;
     bool misdirected; /* answered with 421 */
+    bool fresh;       /* to be sent over a new connection */
     bool waits_for_token, replayed;
 
     int64_t started_ns, due_ns;    /* the call */
