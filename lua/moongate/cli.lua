@@ -77,6 +77,9 @@ local function dispatch(ctx, argv)
   if ctx.opts.version then return require("moongate.cli.version").run(ctx) end
   if not word then
     if ctx.opts.help then return ctx:text(require("moongate.cli.help").program()) end
+    if (ctx.opts.verbose or 0) > 0 and not ctx.json then
+      host.write_err "moongate: no command is given: -v only makes a command say more; -V prints the version\n"
+    end
     if not ctx.json then host.write_err(require("moongate.cli.help").usage()) end
     return ctx.json and fail.usage("no command is given") or exit_status.USAGE
   end

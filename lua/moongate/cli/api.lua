@@ -158,9 +158,25 @@ function M.public_modules()
   return names
 end
 
+-- How scripts and the prompt call the objects that they have.
+local OBJECTS = { gw = "gateway.handle", run = "workflow.run", gateway = "gateway.handle" }
+
+-- "gw.get", "run:step", "http.client.get" -> the name that lua/meta has for it, or nil.
+local function other_name(path)
+  local object, method = path:match "^(%a+)[.:]([%w_]+)$"
+  local class = OBJECTS[object or path]
+  if class and path ~= "gateway" then return method and class .. ":" .. method or class end
+  local before, last = path:match "^(.+)%.([%w_]+)$"
+  return before and before .. ":" .. last
+end
+
 -- M.find("http.request") -> text | nil, what could have been meant
 function M.find(path)
   local kind, thing = meta.find(path)
+  if not kind and other_name(path) then
+    path = other_name(path)
+    kind, thing = meta.find(path)
+  end
   local file = thing and thing.file and thing.file:match "([%w_]+)%.lua$"
   if file and file ~= "cjson" and not public("moongate." .. file) then kind = nil end
   if kind == "module" then
@@ -168,7 +184,7 @@ function M.find(path)
   elseif kind == "class" then
     return M.class(thing)
   elseif kind == "function" or kind == "method" then
-    return M.fn(thing, kind == "method" and path:match "^(.-):?[%w_]*$" or path:match "^(.*)%.")
+    return M.fn(thing, kind == "method" and path:match "^(.*)[:.][%w_]+$" or path:match "^(.*)%.")
   elseif kind == "field" then
     return ("%s: %s\n\n  %s"):format(path, M.short(thing.type), thing.doc)
   end

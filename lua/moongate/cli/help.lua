@@ -184,19 +184,23 @@ function M.find(words)
   for _, command in ipairs(commands.commands) do
     if command.name == name or command.module == name then
       if not words[2] then return M.of(name, command) end
+      if not command.commands then break end -- "run.step", in two words
       return M.of(name .. " " .. words[2], sub_command(command, words[2]))
     end
   end
   local catalogue = require "moongate.cli.catalogue"
-  local path = catalogue.find(name)
-  local definition = bundled.load(name) or path and catalogue.definition(path)
+  local file = catalogue.find(name)
+  local definition = bundled.load(name) or file and catalogue.definition(file)
   if definition then return M.of(name, definition) end
   local api = require "moongate.cli.api"
-  local page = api.find(table.concat(words, "."))
+  local topics = require "moongate.cli.topics"
+  local path = table.concat(words, ".")
+  local page = topics.find(path) or api.find(path)
   if page then return page .. "\n" end
   local names = bundled.all_names()
+  table.move(topics.NAMES, 1, #topics.NAMES, #names + 1, names)
   table.move(api.names(), 1, #api.names(), #names + 1, names)
-  return fail.usage("no command, workflow or module '%s'%s", name, suggest.hint(name, names))
+  return fail.usage("no command, workflow, module or topic '%s'%s", path, suggest.hint(path, names))
 end
 
 function M.run(ctx, args)

@@ -7,7 +7,7 @@ local M = {}
 
 M.KINDS = { "net", "read", "write", "env" }
 
-local ACTS = { net = "talk to", read = "read", write = "write", env = "use the variables" }
+local NAMES = { net = "network", read = "read", write = "write", env = "environment" }
 
 local function quoted(what)
   return what:find "[^%w%-%._:/*@%%+=,]" and "'" .. what:gsub("'", [['\'']]) .. "'" or what
@@ -26,15 +26,15 @@ function M.rows(declared)
   return rows
 end
 
--- "set-dimensions asks to talk to a.example.com; read data" or nil
+-- "set-dimensions needs: network a.example.com; read data" or nil
 local function told(name, declared)
   local parts = {}
-  for _, row in ipairs(M.rows(declared)) do parts[#parts + 1] = ACTS[row[1]] .. " " .. row[2] end
-  return #parts > 0 and ("%s asks to %s"):format(name, table.concat(parts, "; ")) or nil
+  for _, row in ipairs(M.rows(declared)) do parts[#parts + 1] = (NAMES[row[1]] or row[1]) .. " " .. row[2] end
+  return #parts > 0 and ("%s needs: %s"):format(name, table.concat(parts, "; ")) or nil
 end
 
 -- Raises, with every flag that is missing, unless a script is allowed all that it declares.
-function M.check(ctx, name, declared)
+function M.check(name, declared)
   local missing = {}
   for _, kind in ipairs(M.KINDS) do
     for _, what in ipairs(declared and declared[kind] or {}) do
@@ -49,14 +49,13 @@ function M.check(ctx, name, declared)
       end
     end
   end
-  local line = told(name, declared)
   if #missing > 0 then
     error(errors.new {
-      code = "denied", message = ("%s; allow it with %s"):format(line, table.concat(missing, " ")),
+      code = "denied",
+      message = ("%s; allow it with %s"):format(told(name, declared), table.concat(missing, " ")),
       hint = "flags stand anywhere on the command line; moongate.lua can allow the same for good: permissions = {...}",
     }, 0)
   end
-  if line then ctx:note("%s", line) end
 end
 
 -- getenv(name), and a function that raises when a variable would have been used and is not allowed.

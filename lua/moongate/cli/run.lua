@@ -85,9 +85,9 @@ function M.session(ctx, registry)
   }
 end
 
--- M.values(ctx, definition, name, words [, kept(variable, ask) = of an earlier life of the run]) -> the values of its
+-- M.values(definition, name, words [, kept(variable, ask) = of an earlier life of the run]) -> the values of its
 -- arguments and flags, and what the environment gave. Raises every fault, and what it is not allowed.
-function M.values(ctx, definition, name, words, kept)
+function M.values(definition, name, words, kept)
   flags.check(definition, commands.globals)
   local own, env = bundled.exists(name), {}
   local getenv, check_environment = permissions.environment()
@@ -101,7 +101,7 @@ function M.values(ctx, definition, name, words, kept)
     return env[variable]
   end })
   check_environment(", or give the flag itself")
-  if not own then permissions.check(ctx, definition.name, definition.permissions) end
+  if not own then permissions.check(definition.name, definition.permissions) end
   if values then return values, env end
   fail.usage_faults(own and "help " .. name or ("run %s --help"):format(name), faults)
 end
@@ -132,7 +132,7 @@ local function run_workflow(ctx, definition, name, words, source)
     flags.check(definition, commands.globals)
     return ctx:text(require("moongate.cli.help").of(name, definition))
   end
-  local values, env = M.values(ctx, definition, name, words)
+  local values, env = M.values(definition, name, words)
   if not (definition.offline and definition.offline(values)) then
     require("moongate.cli.settings").check_credentials(ctx)
   end

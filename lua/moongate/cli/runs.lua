@@ -164,10 +164,10 @@ local function go_there(run)
 end
 
 -- A changed script is compared with the journal first, as far as that can be done without the gateway.
-local function check_changed(ctx, db, run, source, definition)
+local function check_changed(db, run, source, definition)
   if source.hash == run.script_hash then return end
   log.warn("run %s: its script has changed since", run.id)
-  local verdict = require("moongate.cli.runs_check").one(ctx, definition, runs.export(db, run))
+  local verdict = require("moongate.cli.runs_check").one(definition, runs.export(db, run))
   if verdict.mismatches[1] then error(verdict.mismatches[1], 0) end
 end
 
@@ -196,12 +196,12 @@ local function go_on(ctx, db, run, args)
   require("moongate.cli.settings").check_credentials(ctx)
   journaled.check_gateway(run, cli_run.gateway(ctx))
   require("moongate.cli.input").check(run)
-  check_changed(ctx, db, run, source, definition)
+  check_changed(db, run, source, definition)
   ctx.opts.deadline = ctx.opts.deadline or run.options.deadline
   ctx.opts.retries = ctx.opts.retries or run.options.retries
   ctx.opts.queue = ctx.opts.queue or run.options.queue
   local name = run.options.bundled and run.script or source.script
-  local values = cli_run.values(ctx, definition, name, run.words, journaled.environment(run))
+  local values = cli_run.values(definition, name, run.words, journaled.environment(run))
   local opts = { redo = set_of(args.redo), skip = set_of(args.skip) }
   return cli_run.carry_out(ctx, definition, values, function(execute)
     return journaled.resume(ctx, db, run, opts, execute)

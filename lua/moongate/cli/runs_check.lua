@@ -63,9 +63,9 @@ end
 
 -- ---- one journal ----
 
--- M.one(ctx, definition, document of runs.export) -> {mismatches = errors, stopped_at = {{what, path, where}},
+-- M.one(definition, document of runs.export) -> {mismatches = errors, stopped_at = {{what, path, where}},
 -- checked = n, records = n}
-function M.one(ctx, definition, document)
+function M.one(definition, document)
   local cli_run = require "moongate.cli.run"
   local j, refused = journal.of_export(document), scope.refused()
   -- Words name files from where the run was begun, if that is here.
@@ -74,7 +74,7 @@ function M.one(ctx, definition, document)
   if there and there ~= cwd then host.chdir(there) end
   local _ <close> = setmetatable({}, { __close = function() host.chdir(cwd) end })
   local name = document.run.options.bundled and document.run.script or "script"
-  local values = cli_run.values(ctx, definition, name, document.run.words,
+  local values = cli_run.values(definition, name, document.run.words,
     require("moongate.cli.journaled").environment(document.run))
   local project = require("moongate.cli.settings").project()
   local job = task.spawn(function()
@@ -144,7 +144,7 @@ function M.run(ctx, args, open)
   local lines, out, bad = {}, json.array {}, 0
   for _, name in ipairs(args.run) do
     local document = document_of(name, open)
-    local verdict = M.one(ctx, definition, document)
+    local verdict = M.one(definition, document)
     local fits = #verdict.mismatches == 0
     if not fits then bad = bad + 1 end
     local more = verdict_lines(document.run.id, verdict)

@@ -1,4 +1,5 @@
 -- commands.lua - what begins with ":" at the prompt.
+local errors = require "moongate.error"
 local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
 local suggest = require "moongate.suggest"
@@ -78,13 +79,15 @@ end
 command("save", "FILE", "write what was done here as a workflow; `:save!` over any file", function(repl, words, force)
   local path = needed(words, "FILE")
   if not force then check_ours(repl, path) end
-  local text, n, dry = require("moongate.repl.save").text(repl.session, path)
+  local text, dry = require("moongate.repl.save").text(repl.session, path)
   local ok, err = host.fs.write(path, text)
   if not ok then error(err, 0) end
   repl.saved = repl.saved or {}
   repl.saved[path] = text
-  host.write_err(("%s: %d line%s%s; moongate run %s\n"):format(path, n, n == 1 and "" or "s",
-    dry > 0 and (", %d of them as a comment: entered under :dry on"):format(dry) or "", path))
+  local n = select(2, text:gsub("\n", ""))
+  host.write_err(("%s: %d lines%s; moongate run %s\n"):format(path, n,
+    dry > 0 and (" (commented out: %d statement%s entered under :dry on)"):format(dry, dry == 1 and "" or "s") or "",
+    path))
 end)
 
 command("dry", "on|off", "show writes instead of sending them", function(repl, words)
@@ -122,7 +125,12 @@ function M.run(repl, line)
   local ok, err = pcall(function()
     local forced = name == "save!"
     local found = forced and list.save or list[name] or name == "q" and list.quit
-    if not found then fail.usage("unknown command ':%s'%s", name, suggest.hint(name, M.names(), ":")) end
+    if not found then
+      error(errors.new {
+        code = "usage", message = ("unknown command ':%s'%s"):format(name, suggest.hint(name, M.names(), ":")),
+        hint = ":help lists the commands",
+      }, 0)
+    end
     found.run(repl, words, forced)
   end)
   if not ok then repl:outcome("failed", err) end

@@ -9,7 +9,8 @@ gw:get, task.sleep. Names stay for the session, those of `local` too. Modules ar
 
   %s
 
-gw is the gateway, run what a workflow gets. help(http.request), help "gateway" explain one.
+gw is the gateway, run what a workflow gets. help(http.request), help(gw.get), help "gateway" explain one; help "exit",
+"errors", "project", "retry", "environment" a topic.
 
 %s
 
@@ -41,11 +42,22 @@ local function path_of(session, v)
   if v == rawget(session.run, "gateway") then return "gateway.handle" end
 end
 
+-- The method of run or gw that a function is: help(gw.get).
+local function method_of(session, fn)
+  for class, object in pairs { ["workflow.run"] = session.run, ["gateway.handle"] = rawget(session.run, "gateway") } do
+    for _, method in ipairs(require("moongate.meta").class("moongate." .. class).methods) do
+      if object[method.name] == fn then return class .. ":" .. method.name end
+    end
+  end
+end
+
 -- M.of(session, value) -> text | nil, hint
 function M.of(session, v)
   if v == nil then return overview() end
-  local path = path_of(session, v)
+  local path = path_of(session, v) or (type(v) == "function" and method_of(session, v))
   if not path then return nil, "" end
+  local topic = type(v) == "string" and require("moongate.cli.topics").find(v)
+  if topic then return topic end
   return require("moongate.cli.api").find(path)
 end
 

@@ -83,8 +83,8 @@ local function indented(text, pad)
   return pad .. text:gsub("\n", "\n" .. pad)
 end
 
--- M.text(session, path) -> the workflow's source, of how many lines it is made, how many of these are comments, since
--- they were entered under :dry on
+-- M.text(session, path) -> the workflow's source, how many of the session's lines are comments in it, since they were
+-- entered under :dry on
 function M.text(session, path)
   local lines, dry = statements(session.entries)
   local modules, defined, gateway = names_of(session, table.concat(lines, "\n"))
@@ -104,7 +104,7 @@ function M.text(session, path)
   if #defined > 0 and #defined <= LOCALS then add("    local %s", table.concat(defined, ", ")) end
   for _, line in ipairs(lines) do out[#out + 1] = indented(line, "    ") end
   add("  end,\n}\n")
-  return table.concat(out, "\n"), #lines, dry
+  return table.concat(out, "\n"), dry
 end
 
 return M

@@ -160,6 +160,7 @@ function Session:set_dry(on)
   run.dry_run = on
   local gateway = rawget(run, "gateway")
   if gateway then sealed.open(gateway).dry_run = on end
+  local _ = require "moongate.gateway" -- gives what follows
   require("moongate.trusted").gateway.set_dry(on)
 end
 

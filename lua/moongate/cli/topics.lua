@@ -1,0 +1,133 @@
+-- topics.lua - help on what is neither a command nor a module: exit statuses, error codes, the project file, retries,
+-- the environment. For `moongate help TOPIC` and help "TOPIC" at the prompt.
+local commands = require "moongate.cli.commands"
+local exit_status = require "moongate.cli.exit_status"
+local meta = require "moongate.meta"
+local project = require "moongate.cli.project"
+local text = require "moongate.cli.text"
+
+local M = {}
+
+local function exit()
+  local rows = {}
+  for i, row in ipairs(commands.exit_statuses) do rows[i] = { tostring(row[1]), row[2] } end
+  return "Exit statuses\n\n" .. text.columns(rows, 2) .. "\n\n" .. table.concat(text.wrap(
+    "Several failures: that of the first one in the order of the input. A run that --max-time ends has 1; one that "
+    .. "Ctrl-C, SIGTERM or SIGHUP ends has 130. A workflow sets its own with the field exit_status of its result. "
+    .. "See also: moongate help errors", text.WIDTH), "\n")
+end
+
+local function codes()
+  for _, alias in ipairs(meta.module("moongate.error").aliases) do
+    if alias.name == "moongate.error.code" then return alias.values end
+  end
+  return {}
+end
+
+local function name_of(value) return (value.value:gsub('"', "")) end
+
+-- "exit 6" for a code.
+local function status_of(code) return ("exit %d"):format(exit_status.of { code = code }) end
+
+local function errors()
+  local rows = {}
+  for i, value in ipairs(codes()) do
+    local code = name_of(value)
+    rows[i] = { code, (value.doc ~= "" and value.doc .. " " or "") .. ("(%s)"):format(status_of(code)) }
+  end
+  return "Error codes: err.code in a script, error.code in the document of --json\n\n" .. text.columns(rows, 2)
+    .. "\n\n" .. table.concat(text.wrap("An answer of the gateway (code http) has the exit status of its HTTP status: "
+    .. "400, 413, 415, 422: 3; 401, 403: 4; 409, 412: 5; 408, 429, 5xx: 6; others: 1.", text.WIDTH), "\n")
+end
+
+-- A field of the project file's schema, in words.
+local function kind_of(field)
+  if type(field) == "string" then return field end
+  if field.one_of then return "one of " .. table.concat(field.one_of, ", ") end
+  if field.list then return "a list: " .. kind_of(field.list) end
+  if field.or_list then return kind_of(field.or_list) .. ", or a list of them" end
+  if field.map then return "a table by name: " .. kind_of(field.map) end
+  return "a table"
+end
+
+local function add_fields(rows, fields, prefix)
+  local names = {}
+  for name in pairs(fields) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local field, path = fields[name], prefix .. name
+    if type(field) == "table" and field.fields then
+      add_fields(rows, field.fields, path .. ".")
+    elseif type(field) == "table" and type(field.map) == "table" and field.map.fields then
+      add_fields(rows, field.map.fields, path .. ".NAME.")
+    else
+      rows[#rows + 1] = { path, kind_of(field) }
+    end
+  end
+end
+
+local function project_file()
+  local rows = {}
+  add_fields(rows, project.FIELDS, "")
+  return [[
+The project file: moongate.lua, here or in a folder above, or --config FILE
+
+  return {
+    gateway  = { region = "us-east-1", client_id = env "CLIENT_ID", client_secret = secret "CLIENT_SECRET" },
+    state    = "sqlite:.moongate/state.db",
+    webhooks = { ops = { url = "https://hooks.example.com/llm", secret = secret "OPS_SECRET" } },
+    limits   = { dimensions = 4096 },
+    permissions = { net = { "api.example.com" } },
+  }
+
+It is data: nothing is in reach but env "NAME", a variable's value, and secret "NAME", a variable that only the program
+reads. Unknown fields are errors. A file per environment (staging.lua) is chosen with --config.
+
+Fields
+]] .. text.columns(rows, 2)
+end
+
+local function retry()
+  local rows = {}
+  for _, flag in ipairs(commands.globals) do
+    if flag[1] == "deadline" or flag[1] == "retries" or flag[1] == "queue" then
+      rows[#rows + 1] = { "--" .. flag[1], flag[2] }
+    end
+  end
+  return table.concat(text.wrap("Retries. A gateway call that failed without taking effect (429, 502, 503, 504, a "
+    .. "connection that failed, an open circuit breaker), or that may be repeated (GET, PUT, one with an idempotency "
+    .. "key), is tried again with growing random waits until its deadline; a Retry-After is waited for. A POST without "
+    .. "a key whose answer was lost is never repeated: its outcome is unknown. A retry budget per host limits retries "
+    .. "when a gateway is down.", text.WIDTH), "\n") .. "\n\n" .. text.columns(rows, 2)
+    .. "\n\nIn the project file: http = { deadline = \"2m\", retries = 5 }. In a script: moongate help http.client"
+end
+
+local function environment() return "Environment\n\n" .. text.columns(commands.environment, 2) end
+
+local TOPICS = { exit = exit, errors = errors, project = project_file, retry = retry, environment = environment }
+local SAME = {
+  status = "exit", statuses = "exit", ["exit.status"] = "exit", ["exit.statuses"] = "exit", ["exit.codes"] = "exit",
+  ["exit.code"] = "exit", codes = "errors", ["error.codes"] = "errors", ["error.code"] = "errors",
+  ["project.file"] = "project", ["moongate.lua"] = "project", retries = "retry", env = "environment",
+}
+
+-- M.NAMES: of the topics, sorted.
+M.NAMES = {}
+for name in pairs(TOPICS) do M.NAMES[#M.NAMES + 1] = name end
+table.sort(M.NAMES)
+
+-- M.find(words joined by dots) -> text | nil. An error code is a topic, too.
+function M.find(name)
+  name = name:gsub("[%s_]+", "."):lower()
+  local topic = TOPICS[SAME[name] or name]
+  if topic then return topic() end
+  for _, value in ipairs(codes()) do
+    local code = name_of(value)
+    if code:gsub("_", ".") == name then
+      return ("%s: an error code\n\n  %s\n  %s\n\nAll of them: moongate help errors"):format(code,
+        value.doc ~= "" and value.doc or code:gsub("_", " "), status_of(code))
+    end
+  end
+end
+
+return M
