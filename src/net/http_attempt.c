@@ -71,13 +71,17 @@ static void fail_unsent(struct moon_http_call *c, int code, const char *message,
 
 /* ---- an attempt ---- */
 
-static void debug_attempt(const struct moon_http_call *c, const struct moon_http_attempt *a) {
+static void debug_attempt(const struct moon_http_call *c, const struct moon_http_attempt *a,
+                          const struct moon_rate_limit *limit) {
     struct moon_log *log = c->http->log;
     if (!log || log->level < MOON_LOG_DEBUG)
         return;
-    moon_log_write(log, MOON_LOG_DEBUG, "http: %s %s: attempt %d: %s %d after %.1f ms", c->rq.method,
+    char left[64] = "";
+    if (limit->left >= 0)
+        snprintf(left, sizeof left, "; the rate limit leaves %lld requests", (long long)limit->left);
+    moon_log_write(log, MOON_LOG_DEBUG, "http: %s %s: attempt %d: %s %d after %.1f ms%s", c->rq.method,
                    c->result->url.data, a->n, a->code ? moon_code_name(a->code) : "status", a->status,
-                   (double)a->elapsed_ns / 1e6);
+                   (double)a->elapsed_ns / 1e6, left);
 }
 
 static void count(struct moon_http_call *c, const struct moon_http_attempt *a) {
@@ -109,7 +113,7 @@ static void record(struct moon_http_call *c, const struct moon_http_verdict *v, 
     count(c, a);
     if (c->span)
         moon_http_trace_attempt(c, a);
-    debug_attempt(c, a);
+    debug_attempt(c, a, &v->limit);
 }
 
 /* A 401 had no effect, so the call is replayed once whatever it is, if the token can be replaced. */

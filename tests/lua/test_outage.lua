@@ -126,3 +126,26 @@ t.test("a wait past the deadline fails with the time", function()
   t.eq({ err.status, err.outcome, err.attempts, err.retry_after }, { 429, "refused", 1, 33 })
   t.ok(err.message:find("Rate limited: the next request is allowed in 33 s, past the 20 s deadline", 1, true))
 end)
+
+t.test("a job is looked at once more right before the time for it is over", function()
+  local began
+  local server <close> = assert(httpd.serve { handler = function()
+    began = began or time.monotonic()
+    return { json = { status = time.monotonic() - began < 1 and "RUNNING" or "COMPLETED" } }
+  end })
+  local gw = gateway.open {
+    client = assert(http.client { base_url = server.url }), audit = fake.audit(), log = quiet, leases = false,
+  }
+  t.eq(gw:poll("/job", { done = { "COMPLETED" }, running = { "RUNNING" }, deadline = 1.4 }).status, "COMPLETED")
+end)
+
+t.test("a webhook whose receiver is too slow fails in words that are true", function()
+  local server <close> = assert(httpd.serve { handler = function()
+    task.sleep(3)
+    return { status = 200 }
+  end })
+  local webhooks = require "moongate.webhooks"
+  local _, err = webhooks.send { url = server.url, event = "e", data = {}, deadline = 0.4 }
+  t.ok(not err.message:find "come back", err.message)
+  t.ok(err.message:find "gave up after 1 attempt, at the deadline", err.message)
+end)

@@ -117,8 +117,11 @@ local function probe(found, what, url)
     return found:fail(what, err, "Check the host name, the port and the proxy.")
   end
   local tls = (", TLS 1.2 or later, certificate verified by %s"):format(trusted())
-  found:ok(what, "%s answers in %.0f ms%s", url, response.elapsed * 1000,
-    url:find("^https:") and tls or " (no TLS)")
+  local limit = client:stats().limit
+  local left = limit and (", %d%s requests left in its rate limit"):format(limit.left,
+    limit.allowed and " of " .. limit.allowed or "") or ""
+  found:ok(what, "%s answers in %.0f ms%s%s", url, response.elapsed * 1000,
+    url:find("^https:") and tls or " (no TLS)", left)
   return response.headers["Date"], (sent + time.now()) / 2
 end
 

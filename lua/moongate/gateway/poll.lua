@@ -9,6 +9,8 @@ local kinds = require "moongate.gateway.kinds"
 
 local M = {}
 
+local LAST_LOOK = 0.2 -- seconds that a look at the end may take
+
 local OPTIONS = {
   field = true, done = true, failed = true, running = true, deadline = true, interval = true, max_interval = true,
   params = true, query = true, family = true, watch = true,
@@ -80,7 +82,9 @@ function M.run(gw, path, opts)
     else
       error(err, 0)
     end
-    if clock.monotonic() + pause >= deadline then too_late() end
+    local rest = deadline - clock.monotonic()
+    if rest <= LAST_LOOK or (err and tonumber(err.retry_after) or 0) >= rest then too_late() end
+    if pause >= rest then pause = rest - LAST_LOOK / 2 end -- a last look, right before the time is over
     journal.pause(clock.sleep, pause)
     wait = math.min(wait * 2, opts.max_interval or 3)
   end

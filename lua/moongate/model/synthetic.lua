@@ -95,7 +95,7 @@ local function latency_of(attempts, elapsed)
 end
 
 local function failed(err, elapsed)
-  local said = err.message:gsub("; not sent again: [^;]*$", ""):gsub("; gave up after 1 attempt$", "")
+  local said = err.message:gsub("; not retried: [^;]*$", ""):gsub("; gave up after 1 attempt$", "")
   if err.status and not said:find "^answered" then said = ("answered %d: %s"):format(err.status, said) end
   return {
     latency_ms = latency_of(err.attempt_list, elapsed), response_code = err.status,

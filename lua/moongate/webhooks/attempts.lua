@@ -84,7 +84,7 @@ end
 -- What an attempt failed of, and where. What the client says of its one attempt, and of why it makes no other, is not
 -- of interest.
 local function said(message, err)
-  local text = err.message:gsub("; gave up after 1 attempt$", ""):gsub("; not sent again: [^;]*$", "")
+  local text = err.message:gsub("; gave up after 1 attempt$", ""):gsub("; not retried: [^;]*$", "")
   local origin = M.origin(message.url)
   if err.status and not text:find("^answered") then text = ("answered %d: %s"):format(err.status, text) end
   return text:find(origin, 1, true) and text or origin .. ": " .. text
@@ -113,7 +113,8 @@ local function pause(err, n, message, left, clock)
   if not may_pass(err) or message.attempts == 1 then return nil end
   if n == (message.attempts or ATTEMPTS) then return nil, ("gave up after %d attempts"):format(n) end
   local floor = tonumber(err.retry_after) or 0
-  if floor >= left then
+  if left <= 0 then return nil, ("gave up after %d attempt%s, at the deadline"):format(n, n == 1 and "" or "s") end
+  if floor > 0 and floor >= left then
     return nil, ("it asks to come back in %d s, the deadline leaves %d s"):format(math.ceil(floor), left // 1)
   end
   local wait = math.max(floor, clock.random() * math.min(CAP, BASE * 2 ^ (n - 1)))
