@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -1000,10 +1001,74 @@ static void plain_events_are_as_good_as_parsed_ones(void **state) {
     assert_in_range(written, 100, 150);
 }
 
+/* ---- who has the lock ---- */
+
+static void a_stopped_holder_is_named(void **state) {
+    (void)state;
+    put_lines(1);
+    int p[2], status;
+    char ready;
+    assert_int_equal(pipe(p), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0 || flock(fd, LOCK_EX) != 0 || write(p[1], "x", 1) != 1)
+            _exit(1);
+        raise(SIGSTOP);
+        flock(fd, LOCK_UN);
+        _exit(0);
+    }
+    assert_int_equal(read(p[0], &ready, 1), 1);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+
+    char named[80];
+    atomic_bool stop = false;
+    const struct moon_audit_ops ops = {.wait_s = 1, .stop = &stop};
+    struct moon_audit_log *log = NULL;
+    assert_int_equal(moon_audit_open(&log, path, &ops, &err), MOON_ETIMEOUT);
+    snprintf(named, sizeof named, "process %d has held its lock", (int)pid);
+    assert_non_null(strstr(err.message, named));
+    snprintf(named, sizeof named, "is stopped: resume it with kill -CONT %d", (int)pid);
+    assert_non_null(strstr(err.message, named));
+
+    kill(pid, SIGCONT); /* it gives the lock back */
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    log = open_log(&ops);
+    assert_int_equal(put(log, MOON_AUDIT_EVENT, 0, "{\"action\":\"after\"}"), 2);
+    moon_audit_close(log);
+    close(p[0]);
+    close(p[1]);
+}
+
+static int sync_by_others(int fd) {
+    (void)fd;
+    put_lines(1); /* another one appends while this one waits for the disk */
+    return 0;
+}
+
+static void a_sync_keeps_nobody_waiting(void **state) {
+    (void)state;
+    const struct moon_audit_ops ops = {.fdatasync = sync_by_others, .wait_s = 1};
+    struct moon_audit_log *log = open_log(&ops);
+    struct moon_audit_record r = record(MOON_AUDIT_EVENT, 0, "{\"action\":\"synced\"}");
+    for (uint64_t i = 1; i <= 5; i += 2) {
+        assert_int_equal(moon_audit_append(log, &r, 1, true, &err), 0);
+        assert_int_equal(r.seq, i);
+    }
+    moon_audit_close(log);
+    struct moon_audit_report report = verified(0);
+    assert_int_equal(report.lines, 6);
+    moon_audit_report_release(&report);
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        WITH(a_stopped_holder_is_named),
+        WITH(a_sync_keeps_nobody_waiting),
         WITH(the_form_is_the_documented_one),
         WITH(a_log_goes_on_where_it_was),
         WITH(bad_fields_are_refused_alone),
