@@ -13,7 +13,6 @@ local errors = require "moongate.error"
 local find = require "moongate.gateway.find"
 local host = require "moongate.host"
 local http = require "moongate.http"
-local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
 local plain = require "moongate.plain"
@@ -223,11 +222,23 @@ end
 
 -- ---- reading one ----
 
+-- The text of an answer -> body, content. Where the kind is an object, what comes instead of one has no members.
+local function contents(kind, text)
+  local body, err
+  if text ~= "" then -- false is a document, too
+    body, err = plain.decode(text)
+    if body == nil then error(err, 0) end
+  end
+  if kind.schema and body ~= nil then body = answer.object(body) end
+  local content = kinds.content(kind, body)
+  if kind.schema and body ~= nil and type(content) ~= "table" then content = {} end
+  return body, content
+end
+
 function Gateway:_resource(kind, args, entry, stale)
-  local body = entry.text ~= "" and assert(plain.decode(entry.text)) or nil
-  if kind.schema and type(body) == "table" and json.is_array(body) then body = answer.object(body) end
+  local body, content = contents(kind, entry.text)
   local resource = {
-    kind = kind.name, args = args, content = kinds.content(kind, body), body = body, etag = entry.etag,
+    kind = kind.name, args = args, content = content, body = body, etag = entry.etag,
     status = type(body) == "table" and type(body.status) == "string" and body.status or nil,
     correlation_id = entry.correlation_id, stale = stale or false, listed = entry.listed,
     age = stale and self.clock.monotonic() - entry.at or 0,
@@ -240,7 +251,8 @@ end
 function Gateway:_original(resource)
   local entry = self._originals[resource]
   if not entry then return resource.content end
-  return kinds.content(entry.kind, entry.text ~= "" and assert(plain.decode(entry.text)) or nil)
+  local _, content = contents(entry.kind, entry.text)
+  return content
 end
 
 -- Where one resource has no path that can be read, the listing may still tell of it.

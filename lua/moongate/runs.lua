@@ -22,8 +22,12 @@ local COLUMNS = [[id, workflow, script, script_hash, words_json, options_json, g
   parent_step, host, created_at, updated_at, finished_at, result_json, error_json]]
 
 local function decoded(row, name)
-  row[name] = row[name .. "_json"] and assert(plain.decode(row[name .. "_json"])) or nil
-  row[name .. "_json"] = nil
+  local value, err
+  if row[name .. "_json"] then
+    value, err = plain.decode(row[name .. "_json"])
+    if value == nil then error(err, 0) end -- false is a result, too
+  end
+  row[name], row[name .. "_json"] = value, nil
 end
 
 -- Words of a command line and names of folders are bytes: those that are no text are kept as {percent = "caf%E9"}.
