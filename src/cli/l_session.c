@@ -271,7 +271,7 @@ static int l_credentials(lua_State *L) {
         if (!c->field[f].data)
             continue;
         moon_credentials_mask(c, (enum moon_cred_field)f, shown);
-        bool where = f == MOON_CRED_REGION || f == MOON_CRED_LOGIN_URL; /* where to is no secret; who is */
+        bool open = f == MOON_CRED_REGION || f == MOON_CRED_LOGIN_URL || f == MOON_CRED_CLIENT_ID;
         lua_createtable(L, 0, 4);
         lua_pushstring(L, moon_cred_field_name((enum moon_cred_field)f));
         lua_setfield(L, -2, "name");
@@ -279,7 +279,7 @@ static int l_credentials(lua_State *L) {
         lua_setfield(L, -2, "source");
         lua_pushstring(L, s->simulated ? "the simulated gateway" : c->field[f].origin);
         lua_setfield(L, -2, "origin");
-        lua_pushstring(L, where ? c->field[f].data : shown);
+        lua_pushstring(L, open ? c->field[f].data : shown);
         lua_setfield(L, -2, "shown");
         lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     }

@@ -238,8 +238,9 @@ static void refuse_plain_http(struct moon_session *s) {
 void moon_session_credentials(struct moon_session *s, const char *gateway_url, const char *client_id,
                               const char *client_secret) {
     const struct moon_options *o = s->options;
-    bool reads_audit = o->argc > 1 && strcmp(o->argv[1], "audit") == 0; /* whose lines say which client it was */
-    struct moon_cred_input in = {.getenv = environment, .redact = s->redact, .show_id = reads_audit};
+    const char *command = o->argc > 1 ? o->argv[1] : "";
+    bool says_who = strcmp(command, "audit") == 0 || strcmp(command, "doctor") == 0; /* which client it was, or is */
+    struct moon_cred_input in = {.getenv = environment, .redact = s->redact, .show_id = says_who};
     s->simulated = o->sim || gateway_url;
     moon_credentials_release(&s->credentials);
     s->credentials_err.code = 0;

@@ -222,9 +222,9 @@ static bool read_own(struct moon_proxies *p, const struct env *e, struct moon_re
     }
     *rc = build(&url, e, host, redact, &p->wrong);
     if (*rc == 0)
-        *rc = moon_proxy_parse(&p->plain, url.data, GC "HOST", redact, &p->wrong);
+        *rc = moon_proxy_parse(&p->plain, url.data ? url.data : "", GC "HOST", redact, &p->wrong);
     if (*rc == 0)
-        *rc = moon_proxy_parse(&p->secure, url.data, GC "HOST", redact, &p->wrong);
+        *rc = moon_proxy_parse(&p->secure, url.data ? url.data : "", GC "HOST", redact, &p->wrong);
     if (url.data)
         moon_wipe(url.data, url.cap);
     moon_buf_release(&url);

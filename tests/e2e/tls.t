@@ -54,13 +54,15 @@ write_file('wrong-passphrase', "close-sesame-7\n");
 
 # ---- servers ----
 
-sub free_port { my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or BAIL_OUT("no port: $!"); $s->sockport }
-my %port;
+# nginx inherits the listening sockets (its variable NGINX), so that nobody else takes a port meanwhile.
+$^F = 200;
+my (%port, @listening);
+sub listening { push @listening, IO::Socket::INET->new(Listen => 50, LocalAddr => '127.0.0.1') // BAIL_OUT("no port: $!"); $listening[-1]->sockport }
 my $servers = '';
 # A server block of its own for each: name, certificate, key, and more.
 sub server {
     my ($name, $cert, $key, $more) = @_;
-    $port{$name} = free_port();
+    $port{$name} = listening();
     my $tls = $cert ? " ssl;\nssl_certificate $dir/$cert;\nssl_certificate_key $dir/$key" : '';
     $servers .= "server {\nlisten 127.0.0.1:$port{$name}$tls;\n" . ($more // '') . "\nlocation / { return 200 '{}'; }\n}\n";
 }
@@ -72,7 +74,7 @@ server('plain');
 server('mutual', 'good.pem', 'good.key', "ssl_client_certificate $dir/ca.pem; ssl_verify_client on;");
 write_file('nginx.conf', "daemon off; worker_processes 1; pid $dir/nginx.pid; error_log $dir/nginx.log;\nevents {}\nhttp { access_log $dir/access.log;\n"
         . (join '', map { "${_}_temp_path $dir/t-$_;\n" } qw(client_body proxy fastcgi uwsgi scgi)) . "$servers}\n");
-my $nginx = start(qr/()/, 'nginx', '-e', "$dir/nginx.log", '-p', $dir, '-c', "$dir/nginx.conf") or BAIL_OUT('nginx');
+my $nginx = start({ env => { NGINX => join('', map { fileno($_) . ';' } @listening) } }, qr/()/, 'nginx', '-e', "$dir/nginx.log", '-p', $dir, '-c', "$dir/nginx.conf") or BAIL_OUT('nginx');
 for (1 .. 500) { last if IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port{mutual}"); select undef, undef, undef, 0.02 }
 
 # ---- what is said ----
@@ -113,7 +115,9 @@ said('a client certificate is wanted', $at->('mutual'), 'http', 'wants a client 
 for my $version (qw(tls1_2 tls1_3)) {
     my $s = start(qr/ACCEPT 127\.0\.0\.1:(\d+)/, qw(openssl s_server -accept 127.0.0.1:0 -www -cert good.pem -key good.key -CAfile ca.pem -Verify 2 -verify_return_error), "-$version")
         or BAIL_OUT('s_server');
-    said("... by an alert, $version", "https://localhost:$s->{ready}/", 'tls', 'client certificate', '--cert');
+    # In TLS 1.3 it comes behind the request, and may be lost when the connection is reset: then the request is sent again.
+    like(ask("https://localhost:$s->{ready}/", {}, '--cacert', 'ca.pem'), $version eq 'tls1_2' ? qr/^tls\|1\|.*client certificate.*--cert/ : qr/^tls\|\d+\|.*client certificate.*--cert/,
+        "... by an alert, $version");
     kill TERM => $s->{pid};
 }
 

@@ -166,18 +166,22 @@ local function receivers(list)
   return list
 end
 
+-- -> whether the login host answers
 local function hosts(found)
   local info = require("moongate.auth").info()
   found:ok("gateway", "%s", require("moongate.hosts").origin())
   routes(found, receivers { info.api_url, info.login_url })
   local date, at = probe(found, "API host", info.api_url)
+  local reached = #found
   if info.login_url ~= info.api_url then probe(found, "login host", info.login_url) end
+  reached = found[math.max(reached, #found)].status == "ok"
   if date or at then clock(found, date, at) end
   if not host.options().sim then
     for _, url in ipairs(receivers {}) do
       if not host.plain_http(url) then probe(found, "webhook host", url) end
     end
   end
+  return reached
 end
 
 local function parent(path) return path:match("^(.*)/[^/]+/?$") or "." end
@@ -253,10 +257,15 @@ local function audit_log(found)
   end
 end
 
-local function token(found)
+-- A host that is away is not asked again: a token request is retried for half a minute.
+local function token(found, reached)
   local auth = require "moongate.auth"
   local gateway, err = auth.gateway()
   local got
+  if gateway and not reached and auth.info().source.access_token == nil then
+    return found:fail("token", { code = "connect", message = "not requested" },
+      "see to the login host first: it was not reached, or could not answer")
+  end
   if gateway then got, err = auth.token(gateway) end
   if not got then
     -- a connection that failed is what the login host's own line is about
@@ -348,8 +357,8 @@ function M.check()
   project(found)
   local can_enter = credentials(found)
   if not host.credentials().error then
-    hosts(found)
-    if can_enter then token(found) end
+    local reached = hosts(found)
+    if can_enter then token(found, reached) end
     jobs(found)
   end
   state(found)
