@@ -165,7 +165,7 @@ bool moon_trust_allowed(const struct moon_options *o, const char *folder, const 
     *changed = false;
     if (is_trusted(o, folder))
         return true;
-    if (list_path(&path, &err) == 0 && read_list(path.data, &list, &err) == 0) {
+    if (list_path(&path, &err) == 0 && path.data && read_list(path.data, &list, &err) == 0) {
         const char *line = find_line(&list, folder, &end), *want = *hash ? hash : NO_HASH;
         allowed = line && strncmp(line, want, strlen(want)) == 0 && line[strlen(want)] == ' ';
         *changed = line && !allowed;
@@ -186,7 +186,7 @@ int moon_trust_keep(const char *folder, const char *hash, bool allow, struct moo
         *strrchr(dir.data, '/') = '\0';
         rc = moon_file_mkdirs(dir.data, 0700, err);
     }
-    if (rc == 0)
+    if (rc == 0 && path.data)
         rc = read_list(path.data, &list, err);
     while (rc == 0 && (line = find_line(&list, folder, &end))) {
         memmove(line, end, (size_t)(list.data + list.len - end));
