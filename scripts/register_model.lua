@@ -35,7 +35,7 @@ local function submit(m)
   local ok, result = pcall(m.run.step, m.run, "register " .. m.entry.name, function()
     return model.register(m.run.gateway, m.item.registration, {
       job = {
-        deadline = m.args.job_deadline, before = m.args.listed,
+        deadline = m.args.job_deadline, before = not m.args.unlisted and m.args.listed or nil,
         watch = function(state) m.say("job " .. tostring(state)) end,
       },
     })
@@ -293,7 +293,7 @@ local function listed(run)
   if ok then return list end
   if not (errors.is(list) and UNLISTED[list.status]) then error(list, 0) end
   run.log.warn("the models can't be listed (%s): duplicates are not looked for", tostring(list.message))
-  return {}
+  return {}, true
 end
 
 return workflow.define {
@@ -339,7 +339,7 @@ return workflow.define {
     for i, item in ipairs(items) do urls[i] = item.registration.endpointUrl end
     local token_for = endpoint.tokens(run, args.synthetic and urls or {}, args.token_origin)
     run:hold(places(items))
-    args.listed = listed(run)
+    args.listed, args.unlisted = listed(run)
     local entries = batch.map(run, items, {
       noun = "models", concurrency = args.concurrency, changed = CHANGED,
       name = function(entry) return entry.name end,

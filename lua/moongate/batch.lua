@@ -14,6 +14,7 @@ local workflow = require "moongate.workflow"
 
 local M = {}
 
+local INPUT, VERIFY = workflow.exit_status { code = "invalid" }, workflow.exit_status { code = "verify" }
 local FROM_ERROR = { "audit_seq", "latency_ms", "correlation_id", "attempts" }
 
 local function measure(run, status, seconds)
@@ -34,6 +35,9 @@ local function one(run, item, opts, progress)
   if not ok then
     if not errors.is(err) then error(err, 0) end
     entry.written = opts.changed[entry.status] and entry.status or nil
+    if entry.written and workflow.exit_status(err) == INPUT then -- a look at it was refused, not the input
+      err.exit_status = VERIFY
+    end
     entry.status, entry.failure = "failed", err
     for _, field in ipairs(FROM_ERROR) do entry[field] = entry[field] or err[field] end
     run:report(err, name)

@@ -370,6 +370,13 @@ test("on-conflict=overwrite: ours stands", function(server)
   t.eq(held(server).configuration, config(nil, { dimensions = 3 }))
 end)
 
+test("a look at what was written that is refused is exit 8: the input was accepted", function(server)
+  server:fault { status = 400, method = "GET", path = "/indexes/orders", nth = 2 }
+  local data, out, audit = deploy(server, { config() })
+  t.eq({ out.exit_status, data.results[1].status, data.results[1].written }, { 8, "failed", "created" })
+  t.eq(audit.lines[2].status, "created")
+end)
+
 test("what reads back otherwise is exit 8", function(server)
   local other = session.gateway(server)
   local client = session.watched(session.client(server), nil, function(request)
