@@ -2,6 +2,7 @@
 -- to it. One that fails does not stop the others; the exit status is that of the first failed one, in the order given.
 -- For workflows.
 
+local answer = require "moongate.gateway.answer"
 local closing = require "moongate.closing"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
@@ -120,7 +121,7 @@ function M.confirm(run, entry, opts)
   local event = {
     action = opts.action,
     status = not err and (now.unread and "unread" or "confirmed") or err.code == "verify" and "mismatch" or "failed",
-    error_code = err and err.code or nil, error_message = err and err.message or nil,
+    error_code = err and err.code or nil, error_message = err and answer.reason(err) or nil,
   }
   for name, value in pairs(opts.fields) do event[name] = value end
   assert(run.audit.event(event))

@@ -126,12 +126,19 @@ static bool wait_and_try_again(struct moon_auth *a) {
 static void put_refusal(char *what, size_t size, const struct moon_http_result *r, const struct answer *an) {
     struct moon_reason reason;
     size_t tlen = 0, llen = 0;
+    char first[400];
     const char *type = moon_http_result_header(r, "content-type", 12, &tlen);
     const char *to = r->status < 400 ? moon_http_result_header(r, "location", 8, &llen) : NULL;
     const char *said = an->description, *code = an->error;
     int rc = moon_reason_read(&reason, type, tlen, r->body.len ? r->body.data : "", r->body.len);
-    if (rc == 0 && !*said)
-        said = moon_reason_text(&reason, reason.message ? reason.message : reason.n ? reason.items[0].message : 0);
+    if (rc == 0 && !*said && reason.message) {
+        said = moon_reason_text(&reason, reason.message);
+    } else if (rc == 0 && !*said && reason.n) {
+        const char *field = moon_reason_text(&reason, reason.items[0].field);
+        snprintf(first, sizeof first, "%s%s%s", field, *field ? ": " : "",
+                 moon_reason_text(&reason, reason.items[0].message));
+        said = first;
+    }
     if (rc == 0 && !*code)
         code = moon_reason_text(&reason, reason.code);
     if (to)

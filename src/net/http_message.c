@@ -298,6 +298,6 @@ const char *moon_http_correlation_id(const struct moon_http_result *r, size_t *l
         if (id && *len > 0)
             return id;
     }
-    *len = strlen(r->correlation);
+    *len = r->n_attempts > 0 ? strlen(r->correlation) : 0; /* what was not sent is in nobody's log */
     return *len ? r->correlation : NULL;
 }

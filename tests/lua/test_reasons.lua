@@ -61,6 +61,21 @@ t.test("a redirect names where it leads, without its query", function()
   t.ok(why.message:find("to https://sso.example.com/in?…", 1, true), why.message)
 end)
 
+t.test("a receiver's reason is told, with its fields", function()
+  local server <close> = serve { status = 400, json = { errors = { { field = "sig", message = "is old" } } } }
+  local _, err = webhooks.send { url = server.url, event = "e", data = {}, deadline = 1 }
+  t.ok(err.message:find("answered 400 bad request (sig: is old)", 1, true), err.message)
+end)
+
+t.test("the login host's reason is told, with its fields", function()
+  local auth = require "moongate.auth"
+  local server <close> = serve { status = 400, json = { errors = { { field = "grant", message = "is not allowed" } } } }
+  local _, err = auth.token(auth.client_credentials {
+    client_id = "id", client_secret = "not-a-real-secret", login_url = server.url, origin = server.url,
+  })
+  t.ok(err.message:find("status 400: grant: is not allowed", 1, true), err.message)
+end)
+
 t.test("a 403 that says something else is not told as a missing scope", function()
   local words
   local server <close> = serve(function() return { status = 403, json = { message = words } } end)

@@ -91,7 +91,8 @@ function M.lines(ctx, err)
   local lines = { ("moongate: %s%s"):format(label, message) }
   local request = request_line(err)
   if request then lines[#lines + 1] = "  " .. visible(request) end
-  for _, detail in ipairs(type(err.details) == "table" and err.details or {}) do
+  -- a table says the same as the details, and more
+  for _, detail in ipairs(type(err.details) == "table" and not err.lines and err.details or {}) do
     lines[#lines + 1] = "  - " .. visible(detail_line(detail))
   end
   for _, line in ipairs(err.lines or {}) do lines[#lines + 1] = "    " .. line end -- a table, already laid out

@@ -85,6 +85,7 @@ end
 -- of interest.
 local function said(message, err)
   local text = err.message:gsub("; gave up after 1 attempt$", ""):gsub("; not retried: [^;]*$", "")
+  text = answer.reason { message = text, details = err.details }
   local origin = M.origin(message.url)
   if err.status and not text:find("^answered") then text = ("answered %d: %s"):format(err.status, text) end
   return text:find(origin, 1, true) and text or origin .. ": " .. text
