@@ -38,9 +38,10 @@ function auth.client_credentials(options) end
 
 ---Makes sure that there is a token. Only inside a task. Never gives the token.
 ---@param handle moongate.auth.handle
+---@param seconds? number      how long the login host is tried; default 30
 ---@return {source: "given"|"client_credentials", expires_at: number?, scope: string?}? token expires_at: Unix seconds; scope: granted, as the login host says
 ---@return moongate.error? err "unauthorized", "connect", …
-function auth.token(handle) end
+function auth.token(handle, seconds) end
 
 ---@class moongate.auth.info
 ---@field region? string

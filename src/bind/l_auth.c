@@ -7,6 +7,7 @@
 
 #include "moongate/credentials.h"
 #include "moongate/http.h"
+#include "moongate/loop.h"
 
 #include <string.h>
 
@@ -242,12 +243,15 @@ static int token_k(lua_State *L, int status, lua_KContext idx) {
     return n;
 }
 
-/* auth.token(handle) -> {source =, expires_at =} | nil, err. Mints if need be. */
+/* auth.token(handle [, seconds]) -> {source =, expires_at =} | nil, err. Mints if need be, and tries for so long. */
 static int l_token(lua_State *L) {
     struct l_auth *h = luaL_checkudata(L, 1, L_AUTH);
+    lua_Number seconds = luaL_optnumber(L, 2, 0);
+    luaL_argcheck(L, seconds >= 0 && seconds <= 3600, 2, "seconds, at most an hour");
     moon_task_check(L, "auth.token");
     lua_settop(L, 1);
-    struct moon_auth_line *line = moon_auth_acquire(h->a, 0);
+    int64_t now = moon_loop_now_ns(moon_host_services(moon_host_of(L))->loop);
+    struct moon_auth_line *line = moon_auth_acquire(h->a, seconds > 0 ? now + (int64_t)(seconds * 1e9) : 0);
     if (line) {
         moon_auth_line_unref(line);
         return push_state(L, h->a);

@@ -175,7 +175,8 @@ void moon_retry_explain(const struct moon_retry_decision *d, const struct moon_r
                  call->attempt, call->attempt == 1 ? "" : "s");
         break;
     case MOON_RETRY_BREAKER_OPEN:
-        snprintf(out, size, "not retried: the circuit breaker is open");
+        snprintf(out, size, "gave up after %d attempt%s: the circuit breaker is open", call->attempt,
+                 call->attempt == 1 ? "" : "s");
         break;
     }
 }

@@ -197,7 +197,7 @@ void moon_http_call_step(struct moon_http_call *c);
 void moon_http_call_unhold(struct moon_http_call *c);  /* out of http->held; only in HTTP_HELD */
 void moon_http_call_uncrowd(struct moon_http_call *c); /* out of http->crowd; only in HTTP_CROWDED */
 void moon_http_call_drop(struct moon_http_call *c);    /* its transfer, if it has one, goes back; the next may go */
-void moon_http_on_breaker(void *http);                 /* a breaker's state has changed: never from inside one */
+void moon_http_on_breaker(void *ud);                   /* a breaker's state has changed: never from inside one */
 /* Starts the timer for the deadline or connect_due_ns, whichever comes first. Fails only for a call's first time. */
 int moon_http_call_watch(struct moon_http_call *c, int64_t now, int64_t connect_due_ns);
 

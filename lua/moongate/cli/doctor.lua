@@ -266,7 +266,7 @@ local function token(found, reached)
     return found:fail("token", { code = "connect", message = "not requested" },
       "see to the login host first: it was not reached, or could not answer")
   end
-  if gateway then got, err = auth.token(gateway) end
+  if gateway then got, err = auth.token(gateway, PROBE_DEADLINE) end
   if not got then
     -- a connection that failed is what the login host's own line is about
     if err.code ~= "tls" and err.code ~= "unauthorized" then err.hint = nil end
