@@ -189,9 +189,10 @@ static const char *repair_word(struct sink *s, const char *p, const char *end) {
 }
 
 size_t moon_json_repair(const char *text, size_t len, int max_depth, char *out) {
-    struct sink s = {out, 0};
+    struct sink s = {NULL, 0};
     const char *p = text, *end = len != 0 ? text + len : text;
     int depth = 0;
+    s.out = out;
     if (len >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
         p += 3;
     while (p < end) {
@@ -242,8 +243,9 @@ int moon_json_put_text(struct moon_buf *b, const char *text, size_t len, size_t 
 }
 
 size_t moon_utf8_repair(const char *text, size_t len, char *out) {
-    struct sink s = {out, 0};
+    struct sink s = {NULL, 0};
     const char *p = text, *end = len != 0 ? text + len : text;
+    s.out = out;
     while (p < end) {
         const char *plain = p;
         while (p < end && (unsigned char)*p < 0x80)
