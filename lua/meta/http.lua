@@ -16,7 +16,7 @@ local http = {}
 ---@class moongate.http.client_options
 ---@field base_url? string     "https://api.example.com[/prefix]"; calls then give paths
 ---@field auth? moongate.auth.handle    sent to the origin that it is bound to, and to no other
----@field headers? table<string, string>  sent with every call
+---@field headers? table<string, string|moongate.secret.handle>  sent with every call
 ---@field deadline? number     seconds a call may take, all attempts and waits; default 30
 ---@field connect_timeout? number seconds an attempt may take to connect; default 10
 ---@field retry? boolean|{max?: integer, base_ms?: number, cap_ms?: number} default true: until the deadline; max: attempts,

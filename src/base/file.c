@@ -312,7 +312,7 @@ static int open_folder_of(const char *path, const char **name) {
 
 int moon_file_replace(const char *path, const void *data, size_t len, unsigned mode, struct moon_err *err) {
     struct moon_buf real = MOON_BUF_INIT;
-    struct stat st;
+    struct stat st = {0};
     const char *name;
     int own, dir = -1, rc = follow(path, &real, &own, &st, err);
     if (rc != 0)

@@ -2,6 +2,7 @@
 #include "l_http.h"
 
 #include "l_auth.h"
+#include "l_secret.h"
 
 #include <string.h>
 
@@ -80,13 +81,16 @@ static void read_headers(lua_State *L, struct moon_http_client_opts *o, const ch
     if (!lua_istable(L, -1))
         luaL_error(L, "bad option 'headers' (a table)");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-            luaL_error(L, "bad option 'headers' (names and values are strings)");
+        const struct l_secret *secret = l_secret_test(L, -1);
+        if (lua_type(L, -2) != LUA_TSTRING || (!secret && lua_type(L, -1) != LUA_TSTRING))
+            luaL_error(L, "bad option 'headers' (names are strings, values strings or secrets)");
         if (n == 2 * CONST_HEADERS)
             luaL_error(L, "bad option 'headers' (more than %d)", CONST_HEADERS);
         size_t nlen, vlen;
         headers[n++] = lua_tolstring(L, -2, &nlen);
-        headers[n++] = lua_tolstring(L, -1, &vlen);
+        headers[n++] = secret ? secret->data : lua_tolstring(L, -1, &vlen);
+        if (secret)
+            vlen = secret->len;
         if (strlen(headers[n - 2]) != nlen || strlen(headers[n - 1]) != vlen)
             luaL_error(L, "bad option 'headers' (a NUL in '%s')", headers[n - 2]);
     }

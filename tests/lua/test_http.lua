@@ -272,3 +272,12 @@ t.test("answers outlive their client, and are collected", function()
   collectgarbage()
   for i = 1, 50 do t.eq(#kept[i].body, 100000) end
 end)
+
+t.test("a client's own headers take secrets, as a request's do", function()
+  local seen
+  local _, client = serve(function(req) seen = req.headers["x-api-key"] return {} end,
+    { headers = { ["X-Api-Key"] = assert(secret.of "a-key-of-some-length") } })
+  assert(client:get "/")
+  t.eq(seen, "a-key-of-some-length")
+  t.raises(function() http.client { headers = { ["X-Api-Key"] = {} } } end, "values strings or secrets")
+end)

@@ -116,6 +116,16 @@ test("a file that is not JSON lines is refused before any of its lines is sent",
   t.eq(session.count(server, "POST"), 0)
 end)
 
+test("an id of 64 bits and more is repeated digit for digit", {}, function(server)
+  local out = route(server, { file = file('{"id":9007199254740993,"prompt":"a"}\n{"id":-9223372036854775808,"prompt":"b"}\n'
+    .. '{"id":18446744073709551615,"prompt":"c"}\n{"id":9007199254740993,"prompt":""}\n') })
+  t.eq(out.exit_status, 3)
+  for i, digits in ipairs { "9007199254740993", "-9223372036854775808", '"18446744073709551615"', "9007199254740993" } do
+    t.ok(out.text:find('"id":' .. digits .. ",", 1, true), digits .. " in " .. out.text)
+    t.eq(out.results[i].status, i < 4 and "ok" or "invalid")
+  end
+end)
+
 test("bad flags: exit 2 or 3, and nothing is sent", {}, function(server)
   local path = file '"x"\n'
   for _, case in ipairs {

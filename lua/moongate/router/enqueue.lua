@@ -16,7 +16,7 @@ local CHUNK = 250
 local function payload(item, number)
   local models = json.array {}
   for i, model in ipairs(item.chain) do models[i] = model.id end
-  return assert(json.encode {
+  return assert(plain.encode {
     line = number, id = item.id, prompt = item.prompt, models = models, parameters = item.parameters,
     filters = item.filters, labels = item.labels,
   })
@@ -27,7 +27,7 @@ local function entry(s, id_of, line, number)
   local id = id_of(number)
   if item then return { request_id = id, payload = payload(item, number) } end
   return {
-    request_id = id, payload = assert(json.encode { line = number, id = result.id }),
+    request_id = id, payload = assert(plain.encode { line = number, id = result.id }),
     result = plain.write(result),
   }
 end

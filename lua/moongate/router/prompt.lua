@@ -12,7 +12,7 @@ M.TEMPERATURES = { default = 0.7, low = 0.2, high = 1.0 }
 M.SAFETY = { "pii", "profanity", "self_harm", "political" }
 
 local POINTERS = { prompt_characters = "/properties/prompt/maxLength" }
-local DECODE = { safe_integers = true }
+local LENIENT = { lenient = true }
 
 -- M.schema(limits) -> the compiled schema of a prompt
 function M.schema(limits)
@@ -130,7 +130,10 @@ end
 
 -- M.decode(line) -> value; or nil, faults. line: JSON text
 function M.decode(line)
-  local document, err = json.decode(line, DECODE)
+  local document, err = json.decode(line)
+  if document == nil and err.code == "range" then
+    document = json.decode(line, LENIENT) -- an id beyond 64 bits: its digits as a string
+  end
   if document ~= nil then return document end
   return nil, { { pointer = "", message = "is not valid JSON: " .. err.message:gsub("^line 1, ", "") } }
 end
