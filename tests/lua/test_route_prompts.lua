@@ -114,13 +114,17 @@ test("a file that is not JSON lines is refused before any of its lines is sent",
     t.ok(not ok and err.code == "invalid" and err.message:find(word, 1, true), tostring(err))
   end
   t.eq(session.count(server, "POST"), 0)
+  route(server, { prompt = "x" }) -- what the others have begun in the background has ended then
 end)
 
 test("an id of 64 bits and more is repeated digit for digit", {}, function(server)
-  local out = route(server, { file = file('{"id":9007199254740993,"prompt":"a"}\n{"id":-9223372036854775808,"prompt":"b"}\n'
+  local out = route(server, { file = file('{"id":9007199254740993,"prompt":"a"}\n'
+    .. '{"id":-9223372036854775808,"prompt":"b"}\n'
     .. '{"id":18446744073709551615,"prompt":"c"}\n{"id":9007199254740993,"prompt":""}\n') })
   t.eq(out.exit_status, 3)
-  for i, digits in ipairs { "9007199254740993", "-9223372036854775808", '"18446744073709551615"', "9007199254740993" } do
+  for i, digits in ipairs {
+    "9007199254740993", "-9223372036854775808", '"18446744073709551615"', "9007199254740993",
+  } do
     t.ok(out.text:find('"id":' .. digits .. ",", 1, true), digits .. " in " .. out.text)
     t.eq(out.results[i].status, i < 4 and "ok" or "invalid")
   end
