@@ -232,7 +232,7 @@ return workflow.define {
   },
   author = "moongate",
   categories = { "write", "model" },
-  args = { { "config", "model configuration (JSON), a set of them, or a folder", repeated = true } },
+  args = { { "config", "model configuration (JSON), a set of them, a folder, or -", repeated = true } },
   flags = {
     { "only", "the configurations of these names alone, separated by commas", repeated = true, value = "NAMES" },
     { "check", "compare and write nothing; exit status 8 when something differs", type = "boolean" },

@@ -138,7 +138,7 @@ return workflow.define {
   },
   author = "moongate",
   categories = { "write", "index" },
-  args = { { "config", "index configuration (JSON), or a folder of them", repeated = true } },
+  args = { { "config", "index configuration (JSON), a folder of them, or -", repeated = true } },
   flags = {
     { "vector-store", "the vector store that holds the indexes; required, but under --sim", value = "ID",
       env = "GENESYS_CLOUD_VECTOR_STORE_ID" },

@@ -275,7 +275,7 @@ return workflow.define {
   },
   author = "moongate",
   categories = { "write", "template" },
-  args = { { "template", "a prompt template, or a folder of them", repeated = true, optional = true } },
+  args = { { "template", "a prompt template, a folder of them, or -", repeated = true, optional = true } },
   flags = {
     { "split", "send this share of the traffic to the new version", value = "PERCENT" },
     { "variant", "what the A/B test calls the new version", value = "ID" },

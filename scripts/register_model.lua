@@ -310,7 +310,7 @@ return workflow.define {
   },
   author = "moongate",
   categories = { "write", "model" },
-  args = { { "model", "registration of a model (JSON), or a folder of them", repeated = true } },
+  args = { { "model", "registration of a model (JSON), a folder of them, or -", repeated = true } },
   flags = {
     { "synthetic", "test the endpoint with a prompt; --no-synthetic does not", type = "boolean", default = true },
     { "samples", "prompts to test with, one after the other", type = "integer", min = 1, max = 1000, default = 1,

@@ -314,7 +314,7 @@ int moon_file_replace(const char *path, const void *data, size_t len, unsigned m
     struct moon_buf real = MOON_BUF_INIT;
     struct stat st = {0};
     const char *name;
-    int own, dir = -1, rc = follow(path, &real, &own, &st, err);
+    int own = -1, dir = -1, rc = follow(path, &real, &own, &st, err);
     if (rc != 0)
         goto out;
     if (own < 0 && S_ISREG(st.st_mode))

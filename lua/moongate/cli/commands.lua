@@ -94,7 +94,7 @@ local run = {
     "flags may stand anywhere; what comes after `--` is the script's alone.",
   },
   args = {
-    { "script", "a Lua file, or the name of a bundled workflow" },
+    { "script", "a Lua file, the name of a bundled workflow, or - for standard input" },
     { "args", "what the script takes", optional = true, repeated = true },
   },
   passthrough = 1, -- after so many arguments, the rest is the script's
