@@ -133,7 +133,8 @@ static enum log_kind log_kind(const char *path) {
     size_t size = 0;
     FILE *f = fopen(path, "re");
     ssize_t n = f ? getline(&line, &size, f) : -1;
-    enum log_kind kind = n <= 0 ? LOG_NEW : strstr(line, mark) ? LOG_SIMULATED : LOG_REAL;
+    /* a first line that a crash cut short says nothing, and is set aside by the next event */
+    enum log_kind kind = n <= 0 || line[n - 1] != '\n' ? LOG_NEW : strstr(line, mark) ? LOG_SIMULATED : LOG_REAL;
     free(line);
     if (f)
         fclose(f);

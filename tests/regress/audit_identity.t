@@ -65,4 +65,7 @@ my $r = moon({ env => \%env }, '-q', '--audit-log', 'new.jsonl', 'deploy-index',
 isnt($r->{status}, 0, 'nothing real is written to it');
 like($r->{out} . $r->{err}, qr/new\.jsonl has events of a simulated gateway/, 'and why is said');
 is(moon('audit', 'show', 'new.jsonl', '--action', 'index_confirm')->{out} =~ /simulated=true/ ? 1 : 0, 1, 'audit show says that it is simulated');
+write_file('cut.jsonl', substr read_file('new.jsonl'), 0, 40);
+$run->({}, '--audit-log', 'cut.jsonl');
+ok(!-e 'cut.jsonl.sim', 'a first line that was cut short says nothing of its kind');
 done_testing;
