@@ -24,6 +24,8 @@ local OPTIONS = {
 -- The client's retries are off: see attempts.lua.
 local tools = {
   client = assert(http.client { retry = false }),
+  quick = assert(http.client { retry = false, connect_timeout = attempts.CONNECT }),
+  away = {},
   clock = { now = time.now, monotonic = clock.monotonic, sleep = task.sleep, random = clock.random },
 }
 

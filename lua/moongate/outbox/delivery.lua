@@ -49,6 +49,7 @@ function M.send(env, row, token, hook, headers, mode)
     url = hook.url, body = row.body, id = row.id, profile = hook.profile or "standard", secret = hook.secret,
     headers = target.merged(hook.headers, headers), deadline = not mode.first and AFTERWARDS or nil,
     attempts = not mode.first and 1 or nil, ours_until = mode.taken + rows.LEASE,
+    kept = mode.first and env.lasting or nil,
   }
   local outcome, started = nil, time.monotonic()
   local all = setmetatable({

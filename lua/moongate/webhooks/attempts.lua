@@ -17,6 +17,9 @@ local ONE_ATTEMPT = 10     -- seconds that one may take
 local MAX_ANSWER = 1 << 20 -- bytes; nobody reads them
 
 M.DEADLINE = 20 -- seconds for all attempts
+M.CONNECT = 2   -- seconds to connect for a message of a run: it is kept, and a host that drops packets holds up no work
+
+local AWAY = 30 -- seconds that such a host is left alone by the run
 
 -- Failures without an answer that another attempt may mend.
 local PASSING = { connect = true, network = true, timeout = true, unknown_outcome = true }
@@ -126,10 +129,23 @@ local function pause(err, n, message, left, clock)
   return wait
 end
 
--- message: {url, body, id, profile, secret, headers, deadline, attempts = 5, ours_until = wall time}. tools: client
--- (with retries off) and clock {now, monotonic, sleep, random}. -> {id, status, attempts, attempt_list} | nil, err
+-- A receiver that did not let us connect in time: who waits for the run does not wait for it again.
+local function left_alone(message, tools, now)
+  local until_then = message.kept and tools.away[M.origin(message.url)]
+  if not until_then or now >= until_then then return nil end
+  return failure(message, errors.new {
+    code = "breaker_open", outcome = "not_sent",
+    message = ("no connection a moment ago; it is left alone for another %d s"):format(math.ceil(until_then - now)),
+  }, { { n = 1, error = "breaker_open", wait_ms = 0, elapsed_ms = 0 } })
+end
+
+-- message: {url, body, id, profile, secret, headers, deadline, attempts = 5, ours_until = wall time, kept = it is
+-- tried again later}. tools: client and quick (for kept ones), both with retries off; clock {now, monotonic, sleep,
+-- random}; away {origin = monotonic time}. -> {id, status, attempts, attempt_list} | nil, err
 function M.deliver(message, tools)
-  local client, clock = tools.client, tools.clock
+  local client, clock = message.kept and tools.quick or tools.client, tools.clock
+  local alone = left_alone(message, tools, clock.monotonic())
+  if alone then return nil, alone end
   local due, tries, wait = clock.monotonic() + (message.deadline or M.DEADLINE), {}, 0
   while true do
     local headers, err = profile.headers(message.profile, message.secret, message.id,
@@ -144,6 +160,10 @@ function M.deliver(message, tools)
       elapsed_ms = (clock.monotonic() - started) * 1000,
     }
     if status then return { id = message.id, status = status, attempts = #tries, attempt_list = tries } end
+    if message.kept and err.code == "connect" and clock.monotonic() - started >= M.CONNECT * 0.9 then
+      tools.away[M.origin(message.url)] = clock.monotonic() + AWAY
+      return nil, failure(message, err, tries)
+    end
     local why
     wait, why = pause(err, #tries, message, due - clock.monotonic(), clock)
     if not wait then return nil, failure(message, err, tries, why) end
