@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -82,8 +83,6 @@ int audit_scan_next(struct audit_scan *s, const char **line, size_t *len, struct
     }
 }
 
-/* flock has no deadline of its own, and a stopped process may hold it for ever. Runs on a pool thread or in a command
- * that has nothing else to do. */
 /* The process that has an flock on the file: its pid, 0: not to be seen from here (another container, or none). */
 static long holder_of(int fd) {
     struct stat st;
@@ -91,12 +90,19 @@ static long holder_of(int fd) {
     long found = 0;
     FILE *f = fstat(fd, &st) == 0 ? fopen("/proc/locks", "re") : NULL;
     while (f && found == 0 && fgets(line, sizeof line, f)) {
-        long pid;
-        unsigned dev_major, dev_minor;
-        unsigned long long inode;
         /* "1: FLOCK  ADVISORY  WRITE 7423 fe:01:1835 0 EOF"; "1: -> FLOCK" waits */
-        if (sscanf(line, "%*d: FLOCK %*s %*s %ld %x:%x:%llu", &pid, &dev_major, &dev_minor, &inode) == 4 &&
-            inode == (unsigned long long)st.st_ino && pid > 0 && dev_major == major(st.st_dev) &&
+        char *at = strstr(line, ": FLOCK ");
+        for (int word = 0; at && word < 3; word++) { /* ":", "FLOCK", "ADVISORY"; the mode is next */
+            at = strchr(at, ' ');
+            at += at ? strspn(at, " ") : 0;
+        }
+        if (!at)
+            continue;
+        at += strcspn(at, " ");
+        long pid = strtol(at, &at, 10);
+        unsigned long dev_major = strtoul(at, &at, 16), dev_minor = *at == ':' ? strtoul(at + 1, &at, 16) : 0;
+        unsigned long long inode = *at == ':' ? strtoull(at + 1, NULL, 10) : 0;
+        if (inode == (unsigned long long)st.st_ino && pid > 0 && dev_major == major(st.st_dev) &&
             dev_minor == minor(st.st_dev))
             found = pid;
     }
@@ -131,6 +137,8 @@ static int still_held(int fd, const char *path, int64_t waited_us, struct moon_e
     return moon_err_set(err, MOON_ETIMEOUT, "%s: process %ld has held its lock for %ld s", path, pid, seconds);
 }
 
+/* flock has no deadline of its own, and a stopped process may hold it for ever. Runs on a pool thread or in a command
+ * that has nothing else to do. */
 int audit_lock(int fd, int how, const char *path, const struct moon_audit_ops *ops, struct moon_err *err) {
     int64_t slept_us = 0, step_us = 200, since_stop_us = 0;
     int64_t wait_us = (ops->wait_s > 0 ? ops->wait_s : MOON_AUDIT_LOCK_S) * INT64_C(1000000);
