@@ -30,7 +30,7 @@ end
 
 -- A name that a handle does not have: nil, as of any table, unless it is a misspelt one.
 local function unknown(class, key, methods, fields)
-  if type(key) ~= "string" or key:find "^__" then return nil end
+  if type(key) ~= "string" or key:find "^_" then return nil end
   local names = {}
   for name in pairs(methods) do names[#names + 1] = name end
   for name in pairs(fields) do names[#names + 1] = name end
