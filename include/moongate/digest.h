@@ -21,6 +21,9 @@ void moon_hasher_free(struct moon_hasher *h);  /* NULL-safe */
 
 /* 0 or MOON_ENOMEM (OpenSSL has no other reason to fail here). */
 int moon_sha256(struct moon_hasher *h, const void *data, size_t len, unsigned char out[MOON_SHA256_SIZE]);
+/* The message may come in parts; part i is data[i], len[i] bytes. out may overlap a part. */
+int moon_sha256_parts(struct moon_hasher *h, const void *const data[], const size_t len[], size_t parts,
+                      unsigned char out[MOON_SHA256_SIZE]);
 int moon_sha256_hex(struct moon_hasher *h, const void *data, size_t len, char out[MOON_SHA256_HEX]);
 /* The message may come in parts; part i is data[i], len[i] bytes. */
 int moon_hmac_sha256(struct moon_hasher *h, const void *key, size_t key_len, const void *const data[],

@@ -42,11 +42,18 @@ void moon_hasher_free(struct moon_hasher *h) {
     free(h);
 }
 
-int moon_sha256(struct moon_hasher *h, const void *data, size_t len, unsigned char out[MOON_SHA256_SIZE]) {
-    if (EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1 || EVP_DigestUpdate(h->ctx, data, len) != 1 ||
-        EVP_DigestFinal_ex(h->ctx, out, NULL) != 1)
+int moon_sha256_parts(struct moon_hasher *h, const void *const data[], const size_t len[], size_t parts,
+                      unsigned char out[MOON_SHA256_SIZE]) {
+    if (EVP_DigestInit_ex2(h->ctx, h->md, NULL) != 1)
         return failed();
-    return 0;
+    for (size_t i = 0; i < parts; i++)
+        if (EVP_DigestUpdate(h->ctx, data[i], len[i]) != 1)
+            return failed();
+    return EVP_DigestFinal_ex(h->ctx, out, NULL) == 1 ? 0 : failed();
+}
+
+int moon_sha256(struct moon_hasher *h, const void *data, size_t len, unsigned char out[MOON_SHA256_SIZE]) {
+    return moon_sha256_parts(h, &data, &len, 1, out);
 }
 
 void moon_hex(const void *data, size_t len, char *out) {
