@@ -14,6 +14,7 @@ MODULE(http)
 MODULE(httpd)
 MODULE(json)
 MODULE(log)
+MODULE(note)
 MODULE(scope)
 MODULE(secret)
 MODULE(span)
@@ -38,6 +39,7 @@ const luaL_Reg moon_modules[] = {
     {"moongate.httpd", luaopen_moongate_httpd},
     {"moongate.json", luaopen_moongate_json},
     {"moongate.log", luaopen_moongate_log},
+    {"moongate.note", luaopen_moongate_note},
     {"moongate.scope", luaopen_moongate_scope},
     {"moongate.secret", luaopen_moongate_secret},
     {"moongate.span", luaopen_moongate_span},
