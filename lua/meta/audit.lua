@@ -107,4 +107,28 @@ function audit.verify(path) end
 ---@return integer|moongate.error skipped how many lines were no JSON; or the error
 function audit.read(path, filter) end
 
+---@class moongate.audit.tree_opts
+---@field sizes? integer[] trees whose roots are wanted, by their number of lines, ascending; the reading ends at the last
+---@field index? integer a line, from 0 (its seq − 1), whose path in the tree of the last size is wanted; without sizes: in that of all lines
+---@field hints? boolean use and keep the hashes of full blocks beside each file, FILE.tree (default true). They are never to be believed: compare
+---a root with a signed one, and ask again with `hints = false` when it differs
+
+---@class moongate.audit.tree
+---@field first integer index of the first line in the files: the lines before it were rotated away
+---@field size integer lines up to the end, or up to the last size
+---@field root string of those, in hex
+---@field frontier string[] of those: roots of the full subtrees, largest first
+---@field roots (string|false)[] one for each size; false for one of lines that are not here
+---@field path? string[] from the line's sibling up
+---@field line? string the line, without its line break
+
+---The Merkle tree (RFC 6962) over the lines of a log and of its rotated segments. Checks no hash chain.
+---
+---Errors: `not_found` (a file, or the line), `parse` (segments that do not follow each other), `denied`, `io`.
+---@param files string[] segments in order, the log last
+---@param opts? moongate.audit.tree_opts
+---@return moongate.audit.tree? tree
+---@return moongate.error? err
+function audit.tree(files, opts) end
+
 return audit

@@ -251,8 +251,9 @@ static int l_path(lua_State *L) {
 
 static const luaL_Reg submission_meta[] = {{"__gc", l_submission_close}, {"__close", l_submission_close}, {NULL, NULL}};
 static const luaL_Reg entry_meta[] = {{"__index", l_entry_index}, {"__tostring", l_entry_string}, {NULL, NULL}};
-static const luaL_Reg funcs[] = {{"event", l_event},         {"intent", l_intent},   {"path", l_path},
-                                 {"verify", l_audit_verify}, {"read", l_audit_read}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {
+    {"event", l_event},     {"intent", l_intent},   {"path", l_path}, {"verify", l_audit_verify},
+    {"read", l_audit_read}, {"tree", l_audit_tree}, {NULL, NULL}};
 
 static void make_meta(lua_State *L, const char *name, const luaL_Reg *meta) {
     luaL_newmetatable(L, name);

@@ -1,4 +1,4 @@
-/* l_audit.h - the parts of module "audit": l_audit.c (writing), l_audit_file.c (verifying and reading files). */
+/* l_audit.h - the parts of module "audit": l_audit.c (writing), l_audit_file.c (what reads files whole). */
 #ifndef MOONGATE_L_AUDIT_H
 #define MOONGATE_L_AUDIT_H
 
@@ -6,6 +6,7 @@
 
 int l_audit_verify(lua_State *L);
 int l_audit_read(lua_State *L);
+int l_audit_tree(lua_State *L);
 int l_audit_reopen(lua_State *L); /* needs the module to be open */
 void l_audit_file_setup(lua_State *L);
 

@@ -1,4 +1,4 @@
-/* l_audit_file.c - audit.verify and audit.read: whole files, on the pool.  Types: lua/meta/audit.lua
+/* l_audit_file.c - audit.verify, audit.read and audit.tree: whole files, on the pool.  Types: lua/meta/audit.lua
  *
  * A job owns copies of all it works on, so that a cancelled task can go while the pool is still at it: the job is then
  * an orphan, and its end frees it. */
@@ -6,6 +6,7 @@
 
 #include "l_json.h"
 #include "moongate/audit_queue.h"
+#include "moongate/audit_tree.h"
 #include "moongate/beneath.h"
 #include "moongate/clock.h"
 #include "moongate/loop.h"
@@ -39,6 +40,8 @@ struct job {
     struct moon_audit_report report;
     struct moon_buf lines;
     uint64_t skipped;
+    struct moon_audit_tree_query query; /* its lists are the job's */
+    struct moon_audit_tree tree;
     int rc;
     struct moon_err err;
 };
@@ -52,7 +55,12 @@ static void job_free(struct job *j) {
         return;
     for (int i = 0; i < TEXTS; i++)
         free(j->text[i]);
+    for (size_t i = 0; i < j->query.nfiles; i++)
+        free((char *)j->query.files[i]);
+    free((void *)j->query.files);
+    free((void *)j->query.sizes);
     moon_audit_report_release(&j->report);
+    moon_audit_tree_release(&j->tree);
     moon_buf_release(&j->lines);
     free(j);
 }
@@ -97,6 +105,11 @@ static void run_read(void *ud) {
                                         .until = j->text[TEXT_UNTIL],
                                         .last = j->last};
     j->rc = moon_audit_read(j->text[TEXT_PATH], &f, READ_MAX, &j->lines, &j->skipped, &j->err);
+}
+
+static void run_tree(void *ud) {
+    struct job *j = ud;
+    j->rc = moon_audit_tree_read(&j->query, &j->tree, &j->err);
 }
 
 /* The path at 1 or the session's log. Raises. [-0, +0, e] */
@@ -280,6 +293,151 @@ int l_audit_read(lua_State *L) {
         return 2;
     j->last = (size_t)last;
     return start(L, j, run_read, read_k);
+}
+
+/* Appends a hash in hex to the list at the top. [-0, +0, m] */
+static void put_hash(lua_State *L, const unsigned char *hash, unsigned i) {
+    char hex[MOON_SHA256_HEX];
+    moon_hex(hash, MOON_SHA256_SIZE, hex);
+    lua_pushlstring(L, hex, MOON_SHA256_HEX - 1);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+}
+
+/* Pushes an empty list that is a list in JSON, too. [-0, +1, m] */
+static void new_list(lua_State *L) {
+    lua_newtable(L);
+    moon_lua_json_push_array_mt(L);
+    lua_setmetatable(L, -2);
+}
+
+static int tree_k(lua_State *L, int status, lua_KContext ctx) {
+    const struct job *j = ((struct l_job *)lua_touserdata(L, (int)ctx))->job;
+    const struct moon_audit_tree *t = &j->tree;
+    char hex[MOON_SHA256_HEX];
+    (void)status;
+    if (j->rc != 0)
+        return moon_fail(L, &j->err);
+    lua_createtable(L, 0, 7);
+    set_count(L, "first", (uint64_t)t->first);
+    set_count(L, "size", (uint64_t)t->size);
+    moon_hex(t->root, MOON_SHA256_SIZE, hex);
+    lua_pushlstring(L, hex, MOON_SHA256_HEX - 1);
+    lua_setfield(L, -2, "root");
+    new_list(L);
+    for (unsigned i = 0; i < t->frontier.subtrees; i++)
+        put_hash(L, t->frontier.subtree[i], i);
+    lua_setfield(L, -2, "frontier");
+    lua_newtable(L);
+    for (size_t i = 0; i < j->query.nsizes; i++) {
+        if (t->roots[i].known) {
+            put_hash(L, t->roots[i].root, (unsigned)i);
+            continue;
+        }
+        lua_pushboolean(L, 0);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "roots");
+    if (j->query.index < 0)
+        return 1;
+    new_list(L);
+    for (unsigned i = 0; i < t->path.len; i++)
+        put_hash(L, t->path.node[i], i);
+    lua_setfield(L, -2, "path");
+    lua_pushlstring(L, t->line.data ? t->line.data : "", t->line.len);
+    lua_setfield(L, -2, "line");
+    return 1;
+}
+
+/* Copies the list of files at 1 into the job. Raises while the job owns what it has. false: out of memory. */
+static bool copy_files(lua_State *L, struct job *j) {
+    size_t n = lua_rawlen(L, 1);
+    char **files = calloc(n + 1, sizeof *files);
+    j->query.files = (const char *const *)files;
+    for (size_t i = 0; files && i < n; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        files[i] = strdup(lua_tostring(L, -1));
+        lua_pop(L, 1);
+        if (!files[i])
+            return false;
+        j->query.nfiles = i + 1;
+    }
+    return files != NULL;
+}
+
+static bool copy_sizes(lua_State *L, int idx, struct job *j) {
+    size_t n = lua_istable(L, idx) ? lua_rawlen(L, idx) : 0;
+    int64_t *sizes = calloc(n + 1, sizeof *sizes);
+    j->query.sizes = sizes;
+    for (size_t i = 0; sizes && i < n; i++) {
+        lua_rawgeti(L, idx, (lua_Integer)i + 1);
+        sizes[i] = lua_tointeger(L, -1);
+        lua_pop(L, 1);
+    }
+    j->query.nsizes = n;
+    return sizes != NULL;
+}
+
+/* Every file is a path that may be read; every size a count, none smaller than the one before. Raises, or pushes nil,
+ * err and returns false. */
+static bool check_tree(lua_State *L, int sizes) {
+    struct moon_err err;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 1), before = 0;
+    luaL_argcheck(L, n >= 1 && n <= 100000, 1, "a list of files");
+    for (lua_Integer i = 1; i <= n; i++) {
+        size_t len = 0;
+        const char *file = lua_rawgeti(L, 1, i) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+        luaL_argcheck(L, file && len > 0 && strlen(file) == len, 1, "a list of files");
+        if (permit(L, file, &err) != 0)
+            return moon_fail(L, &err), false;
+        lua_pop(L, 1);
+    }
+    if (lua_isnil(L, sizes))
+        return true;
+    luaL_argcheck(L, lua_istable(L, sizes), 2, "sizes: a list of counts");
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, sizes); i++) {
+        int ok;
+        lua_rawgeti(L, sizes, i);
+        lua_Integer size = lua_tointegerx(L, -1, &ok);
+        luaL_argcheck(L, ok && size >= before, 2, "sizes: counts in ascending order");
+        before = size;
+        lua_pop(L, 1);
+    }
+    return true;
+}
+
+/* audit.tree(files [, {sizes, index, hints}]) -> tree | nil, err */
+int l_audit_tree(lua_State *L) {
+    static const char *const options[] = {"sizes", "index", "hints", NULL};
+    static const char *const none[TEXTS] = {NULL};
+    struct moon_err err;
+    lua_Integer index = -1;
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) {
+        lua_newtable(L);
+        lua_replace(L, 2);
+    }
+    luaL_checktype(L, 2, LUA_TTABLE);
+    moon_check_options(L, 2, options);
+    if (lua_getfield(L, 2, "index") != LUA_TNIL) {
+        index = lua_tointeger(L, -1);
+        luaL_argcheck(L, lua_isinteger(L, -1) && index >= 0, 2, "index: a line's number, from 0");
+    }
+    bool hints = lua_getfield(L, 2, "hints") == LUA_TNIL || lua_toboolean(L, -1);
+    lua_getfield(L, 2, "sizes"); /* at 5 */
+    moon_task_check(L, "audit.tree");
+    if (!check_tree(L, 5))
+        return 2;
+    struct job *j = make_job(L, none);
+    if (!j)
+        return 2;
+    j->query.index = index;
+    j->query.hints = hints && !moon_host_roots(L, false); /* a script that may only read writes no hints */
+    if (!copy_files(L, j) || !copy_sizes(L, 5, j)) {
+        moon_err_set(&err, MOON_ENOMEM, "out of memory");
+        return moon_fail(L, &err);
+    }
+    return start(L, j, run_tree, tree_k);
 }
 
 void l_audit_file_setup(lua_State *L) {
