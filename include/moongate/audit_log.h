@@ -105,6 +105,14 @@ int moon_audit_redact(const struct moon_redact *redact, const char *fields, size
 int moon_audit_merge(const char *fields, size_t len, const char *identity, size_t identity_len, struct moon_buf *out,
                      struct moon_err *err);
 
+/* Closes the log as the segment <stem>-<first seq>-<last seq>.jsonl beside it, where <stem> is its path without
+ * ".jsonl", and goes on in a new file of the log's name: the same chain, numbering and tree (audit_tree.h). The segment
+ * ends with the event "audit_rotated" {next, root, size}, the new file begins with "audit_continued" {previous, size,
+ * frontier}. Processes that append to the log find the new file by themselves. After a crash the next append does what
+ * is left. MOON_EBUSY: intents have no outcome yet, and they are not to be kept; MOON_ENOENT: the log is empty; else as
+ * moon_audit_append. */
+int moon_audit_rotate(struct moon_audit_log *log, int64_t wall_ns, bool keep_open_intents, struct moon_err *err);
+
 struct moon_audit_report {
     uint64_t lines;    /* good ones, from the first */
     uint64_t bad_line; /* number of the first bad line; 0: none */
@@ -118,6 +126,10 @@ struct moon_audit_report {
     uint64_t head;                   /* number of the line that was written last, by the head beside it; 0: no head */
     uint64_t previous;               /* > 0: it begins behind this line of another log */
     char previous_hash[MOON_SHA256_HEX];
+    uint64_t first_seq, last_seq; /* numbers of the first and the last good line; 0: there is none */
+    char first_prev[MOON_SHA256_HEX];
+    bool continued; /* it goes on from a segment: see moon_audit_rotate */
+    bool rotated;   /* it is a segment: its last line says that it was closed */
 };
 /* 0: all lines are good (open intents are no fault). MOON_EVERIFY: bad_line says where. MOON_EIO, MOON_ENOENT,
  * MOON_ENOMEM. Released by the caller in every case. A log that is being written to is checked up to its end at the

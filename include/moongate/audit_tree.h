@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define MOON_AUDIT_TREE_HEIGHT 10
 #define MOON_AUDIT_TREE_BLOCK  (1 << MOON_AUDIT_TREE_HEIGHT)
@@ -48,6 +49,8 @@ struct moon_audit_tree {
  * the line of `index`, is not there; MOON_EPARSE: a segment's first line does not tell where it goes on, or segments do
  * not follow each other; MOON_EIO, MOON_ENOMEM. Released by the caller in every case. */
 int moon_audit_tree_read(const struct moon_audit_tree_query *query, struct moon_audit_tree *out, struct moon_err *err);
+/* The tree of an open file's lines up to `end`, without hints; path is for messages. Takes no lock. */
+int moon_audit_tree_of(int fd, off_t end, const char *path, struct moon_audit_tree *out, struct moon_err *err);
 void moon_audit_tree_release(struct moon_audit_tree *tree);
 
 #endif

@@ -52,6 +52,26 @@ static void compare_head(struct moon_audit_log *log) {
         log->head_differs = memcmp(log->chain.hash, log->head.hash, sizeof log->head.hash) != 0;
 }
 
+static void took_line(struct moon_audit_log *log, const struct audit_scan *scan, off_t size, const char *line,
+                      size_t len) {
+    compare_head(log);
+    log->good_end = scan->line_end;
+    log->rotated = scan->line_end >= size && audit_line_is(line, len, "audit_rotated");
+}
+
+/* A log that goes on where a segment ended begins with a number and a hash of its own. */
+static int look_at_start(struct moon_audit_log *log, off_t size, struct moon_err *err) {
+    struct audit_scan scan;
+    const char *line;
+    size_t len;
+    audit_scan_init(&scan, log->fd, 0, size);
+    int rc = audit_scan_next(&scan, &line, &len, err);
+    if (rc == 1 && scan.terminated)
+        log->chain.open = audit_line_is(line, len, "audit_continued");
+    audit_scan_release(&scan);
+    return rc < 0 ? rc : 0;
+}
+
 /* Checks the lines from good_end to size and moves good_end on. A torn last line stays beyond it. */
 static int check_new_lines(struct moon_audit_log *log, off_t size, struct moon_err *err) {
     struct audit_scan scan;
@@ -63,8 +83,7 @@ static int check_new_lines(struct moon_audit_log *log, off_t size, struct moon_e
     audit_scan_init(&scan, log->fd, log->good_end, size);
     while ((rc = audit_scan_next(&scan, &line, &len, err)) == 1) {
         if (scan.terminated && good_at_a_glance(log, line, len, &scratch)) {
-            compare_head(log);
-            log->good_end = scan.line_end;
+            took_line(log, &scan, size, line, len);
             continue;
         }
         struct audit_chain before = log->chain;
@@ -75,8 +94,7 @@ static int check_new_lines(struct moon_audit_log *log, off_t size, struct moon_e
             break;
         }
         if (bad == 0 && scan.terminated) {
-            compare_head(log);
-            log->good_end = scan.line_end;
+            took_line(log, &scan, size, line, len);
             continue;
         }
         log->chain = before;
@@ -128,6 +146,8 @@ int audit_catch_up(struct moon_audit_log *log, struct moon_err *err) {
     off_t all = log->ops.full_check > 0 ? log->ops.full_check : MOON_AUDIT_FULL_CHECK;
     if (log->good_end == 0 && st.st_size > all && st.st_size > MOON_AUDIT_TAIL_CHECK)
         rc = start_near_end(log, st.st_size, err);
+    else if (log->good_end == 0)
+        rc = look_at_start(log, st.st_size, err);
     return rc != 0 ? rc : check_new_lines(log, st.st_size, err);
 }
 
@@ -183,7 +203,7 @@ out:
 
 int audit_put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain, struct moon_buf *out,
                          struct moon_err *err) {
-    struct moon_buf fields = MOON_BUF_INIT, file = MOON_BUF_INIT, merged = MOON_BUF_INIT;
+    struct moon_buf fields = MOON_BUF_INIT, file = MOON_BUF_INIT;
     int rc = moon_buf_puts(&file, base_name(log->path));
     if (rc == 0)
         rc = moon_buf_puts(&file, log->torn_file);
@@ -199,14 +219,8 @@ int audit_put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct aud
     if (rc != 0) {
         rc = no_memory(err);
     } else {
-        if (log->identity) /* one that can't be merged is left out: the event counts */
-            moon_audit_merge(fields.data, fields.len, log->identity, strlen(log->identity), &merged, NULL);
-        const struct moon_buf *text = merged.len ? &merged : &fields;
-        const struct moon_audit_record r = {
-            .phase = MOON_AUDIT_EVENT, .wall_ns = wall_ns, .fields = text->data, .fields_len = text->len};
-        rc = audit_line_make(log->hasher, &r, chain, out, err);
+        rc = audit_put_event(log, &fields, wall_ns, chain, out, err);
     }
-    moon_buf_release(&merged);
     moon_buf_release(&fields);
     moon_buf_release(&file);
     return rc;

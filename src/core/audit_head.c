@@ -102,18 +102,12 @@ int audit_head_check(struct moon_audit_log *log, struct moon_err *err) {
 
 int audit_put_replaced_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain,
                              struct moon_buf *out, struct moon_err *err) {
-    struct moon_buf fields = MOON_BUF_INIT, merged = MOON_BUF_INIT;
+    struct moon_buf fields = MOON_BUF_INIT;
     int rc = moon_buf_printf(&fields, "{\"action\":\"log_replaced\",\"previous_hash\":\"%s\",\"previous_seq\":%llu}",
                              log->replaced.hash, (unsigned long long)log->replaced.seq);
     if (rc != 0)
         return moon_err_set(err, rc, "out of memory");
-    if (log->identity)
-        moon_audit_merge(fields.data, fields.len, log->identity, strlen(log->identity), &merged, NULL);
-    const struct moon_buf *text = merged.len ? &merged : &fields;
-    const struct moon_audit_record r = {
-        .phase = MOON_AUDIT_EVENT, .wall_ns = wall_ns, .fields = text->data, .fields_len = text->len};
-    rc = audit_line_make(log->hasher, &r, chain, out, err);
-    moon_buf_release(&merged);
+    rc = audit_put_event(log, &fields, wall_ns, chain, out, err);
     moon_buf_release(&fields);
     return rc;
 }

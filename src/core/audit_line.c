@@ -226,6 +226,7 @@ static int check_members(const struct moon_json_value *v, const struct audit_cha
     if (!chain->open && strcmp(prev, chain->hash) != 0)
         return bad(err, chain->seq == 0 ? "its prev is not the 64 zeros of a first line"
                                         : "its prev is not the hash of the line before");
+    memcpy(facts->prev, prev, MOON_SHA256_HEX); /* with its NUL: hash_member has checked its length */
     facts->phase = (enum moon_audit_phase)phase;
     facts->intent = phase == MOON_AUDIT_OUTCOME ? (uint64_t)intent->u.integer : 0;
     facts->set_aside = strcmp(action, "torn_line_set_aside") == 0;

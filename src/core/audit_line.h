@@ -25,6 +25,7 @@ int audit_line_make(struct moon_hasher *h, const struct moon_audit_record *r, st
 struct audit_facts {
     enum moon_audit_phase phase;
     uint64_t intent;
+    char prev[MOON_SHA256_HEX];
     bool set_aside;    /* a torn_line_set_aside event */
     uint64_t previous; /* of a log_replaced event: the number of the last line of the log before; 0: another event */
     char previous_hash[MOON_SHA256_HEX];
@@ -33,6 +34,12 @@ struct audit_facts {
  * MOON_EVERIFY: any other fault. err->message is the reason alone: "its hash does not match its content". */
 int audit_line_check(struct moon_hasher *h, const char *line, size_t len, struct audit_chain *chain,
                      struct audit_facts *facts, struct moon_err *err);
+
+/* Whether a line is an event of this action; the log's own actions are not reserved, their hashes are checked. */
+bool audit_line_is(const char *line, size_t len, const char *action);
+/* The intents without an outcome between the start of the file and end: how many, and the first. */
+int audit_open_intents(int fd, off_t end, struct moon_hasher *h, uint64_t *first, uint64_t *count,
+                       struct moon_err *err);
 
 /* Can this last line of a file, which audit_line_check refused or which has no "\n", be what a crash left? False:
  * something else damaged it. */

@@ -26,7 +26,7 @@ static int folder_of(const char *path, struct moon_buf *dir, struct moon_err *er
     return rc != 0 ? no_memory(err) : 0;
 }
 
-static int sync_folder(struct moon_audit_log *log, struct moon_err *err) {
+int audit_sync_folder(struct moon_audit_log *log, struct moon_err *err) {
     struct moon_buf dir = MOON_BUF_INIT;
     int rc = folder_of(log->path, &dir, err);
     if (rc == 0) {
@@ -55,14 +55,14 @@ static int open_file(struct moon_audit_log *log, struct moon_err *err) {
     log->good_end = log->torn_end = 0;
     audit_chain_init(&log->chain);
     audit_chain_init(&log->synced);
-    log->head_differs = false;
+    log->head_differs = log->rotated = false;
     if (!audit_head_read(log->path, &log->head))
         log->head.seq = 0;
     return 0;
 }
 
 /* Locks the file that has the name now: somebody may have moved or removed the one we hold. */
-static int lock_current(struct moon_audit_log *log, struct moon_err *err) {
+int audit_lock_current(struct moon_audit_log *log, struct moon_err *err) {
     struct stat st;
     for (int tries = 0; tries < 100; tries++) {
         int rc = audit_lock(log->fd, LOCK_EX, log->path, &log->ops, err);
@@ -122,7 +122,7 @@ static int sync_batch(struct moon_audit_log *log, struct moon_err *err) {
     if (log->ops.fdatasync(log->fd) != 0)
         return give_up(log, errno, "sync", err);
     if (log->folder_unsynced) {
-        int rc = sync_folder(log, err);
+        int rc = audit_sync_folder(log, err);
         if (rc != 0) {
             log->refused = true;
             return rc;
@@ -133,13 +133,13 @@ static int sync_batch(struct moon_audit_log *log, struct moon_err *err) {
 }
 
 /* The lines of all records that can be written; the first error of one that can't is kept in *first. */
-static int make_lines(struct moon_audit_log *log, struct moon_audit_record *records, size_t n,
+static int make_lines(struct moon_audit_log *log, struct moon_audit_record *records, size_t n, int64_t wall_ns,
                       struct audit_chain *chain, struct moon_buf *text, struct moon_err *first, struct moon_err *err) {
     int rc = 0;
     if (log->replaced.seq > 0)
-        rc = audit_put_replaced_event(log, records[0].wall_ns, chain, text, err);
+        rc = audit_put_replaced_event(log, wall_ns, chain, text, err);
     if (rc == 0 && log->torn_file[0])
-        rc = audit_put_torn_event(log, records[0].wall_ns, chain, text, err);
+        rc = audit_put_torn_event(log, wall_ns, chain, text, err);
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct moon_err why;
         records[i].status = audit_line_make(log->hasher, &records[i], chain, text, &why);
@@ -153,28 +153,51 @@ static int make_lines(struct moon_audit_log *log, struct moon_audit_record *reco
     return rc;
 }
 
-static int append_locked(struct moon_audit_log *log, struct moon_audit_record *records, size_t n,
-                         struct moon_err *first, struct moon_err *err) {
+int audit_put_event(struct moon_audit_log *log, const struct moon_buf *fields, int64_t wall_ns,
+                    struct audit_chain *chain, struct moon_buf *out, struct moon_err *err) {
+    struct moon_buf merged = MOON_BUF_INIT;
+    if (log->identity)
+        moon_audit_merge(fields->data, fields->len, log->identity, strlen(log->identity), &merged, NULL);
+    const struct moon_buf *text = merged.len ? &merged : fields;
+    const struct moon_audit_record r = {
+        .phase = MOON_AUDIT_EVENT, .wall_ns = wall_ns, .fields = text->data, .fields_len = text->len};
+    int rc = audit_line_make(log->hasher, &r, chain, out, err);
+    moon_buf_release(&merged);
+    return rc;
+}
+
+int audit_put_text(struct moon_audit_log *log, const struct moon_buf *text, const struct audit_chain *chain,
+                   struct moon_err *err) {
+    int rc = text->len > 0 ? put_batch(log, text, err) : 0;
+    if (rc != 0)
+        return rc;
+    log->chain = *chain;
+    log->good_end += (off_t)text->len;
+    log->torn_end = log->good_end;
+    if (text->len > 0)
+        audit_head_write(log);
+    return 0;
+}
+
+int audit_append_locked(struct moon_audit_log *log, struct moon_audit_record *records, size_t n, int64_t wall_ns,
+                        struct moon_err *first, struct moon_err *err) {
     struct moon_buf text = MOON_BUF_INIT;
     int rc = audit_catch_up(log, err);
     if (rc == 0)
         rc = audit_head_check(log, err);
     if (rc == 0 && log->torn_end > log->good_end)
         rc = audit_set_torn_aside(log, err);
+    if (rc == 0 && log->rotated)
+        rc = audit_finish_rotation(log, wall_ns, err);
     struct audit_chain chain = log->chain;
     if (rc == 0)
-        rc = make_lines(log, records, n, &chain, &text, first, err);
-    if (rc == 0 && text.len > 0)
-        rc = put_batch(log, &text, err);
+        rc = make_lines(log, records, n, wall_ns, &chain, &text, first, err);
+    if (rc == 0)
+        rc = audit_put_text(log, &text, &chain, err);
     if (rc == 0) {
-        log->chain = chain;
-        log->good_end += (off_t)text.len;
-        log->torn_end = log->good_end;
         log->torn_file[0] = '\0';
         log->times_replaced += log->replaced.seq > 0;
         log->replaced.seq = 0;
-        if (text.len > 0)
-            audit_head_write(log);
     }
     moon_buf_release(&text);
     return rc;
@@ -192,9 +215,9 @@ int moon_audit_append(struct moon_audit_log *log, struct moon_audit_record *reco
     if (log->refused)
         return moon_err_set(err, MOON_EIO,
                             "the audit log %s failed before: nothing is appended until it is opened again", log->path);
-    int rc = lock_current(log, err);
+    int rc = audit_lock_current(log, err);
     if (rc == 0)
-        rc = append_locked(log, records, n, &first, err);
+        rc = audit_append_locked(log, records, n, records[0].wall_ns, &first, err);
     if (log->fd >= 0)
         audit_unlock(log->fd);
     else
@@ -238,7 +261,7 @@ static int open_and_check(struct moon_audit_log *log, const char *path, struct m
     if (rc == 0)
         rc = open_file(log, err);
     if (rc == 0)
-        rc = lock_current(log, err);
+        rc = audit_lock_current(log, err);
     if (rc == 0)
         rc = audit_catch_up(log, err);
     if (rc == 0)

@@ -31,9 +31,26 @@ struct moon_audit_log {
     struct audit_chain replaced; /* seq > 0: the log before this one, which is not here any more; to be recorded */
     unsigned times_replaced;
     bool head_differs; /* the line of that number has another hash */
+    bool rotated;      /* the last line is "audit_rotated": see audit_rotate.c */
 };
 
+/* Opens the file that has the name now, without looking into it. */
+int audit_lock_current(struct moon_audit_log *log, struct moon_err *err);
+int audit_sync_folder(struct moon_audit_log *log, struct moon_err *err);
+
 /* All of these under the file's lock. */
+
+/* Catches up, records what has to be recorded first, and appends the records. first may be NULL when n is 0. */
+int audit_append_locked(struct moon_audit_log *log, struct moon_audit_record *records, size_t n, int64_t wall_ns,
+                        struct moon_err *first, struct moon_err *err);
+/* Writes lines that move the chain on to *chain. */
+int audit_put_text(struct moon_audit_log *log, const struct moon_buf *text, const struct audit_chain *chain,
+                   struct moon_err *err);
+/* Appends the line of an event of the log's own to out. */
+int audit_put_event(struct moon_audit_log *log, const struct moon_buf *fields, int64_t wall_ns,
+                    struct audit_chain *chain, struct moon_buf *out, struct moon_err *err);
+/* Does what is left of a rotation whose "audit_rotated" is the last line. */
+int audit_finish_rotation(struct moon_audit_log *log, int64_t wall_ns, struct moon_err *err);
 
 /* Checks what others have added since, or at first all, and moves good_end and chain on. Torn bytes stay between
  * good_end and torn_end. MOON_ECORRUPT, MOON_EIO, MOON_ENOMEM. */

@@ -265,22 +265,26 @@ static int begin_segment(struct reading *r, int fd, off_t file_end, bool first, 
     return before.size == size_now(r) ? 0 : moon_err_set(err, MOON_EPARSE, "it does not follow the segment before it");
 }
 
-static int read_file(struct reading *r, size_t i, struct moon_err *err) {
-    const char *file = r->query->files[i];
+static int read_opened(struct reading *r, int fd, off_t end, const char *file, bool first, struct moon_err *err) {
     struct moon_err why = {0, ""};
-    off_t end;
-    int fd = audit_open_read(file, &end, err);
-    if (fd < 0)
-        return fd;
-    int rc = begin_segment(r, fd, end, i == 0, &why);
+    int rc = begin_segment(r, fd, end, first, &why);
     if (rc == 0) {
         load_hints(r, file);
         rc = read_lines(r, fd, end, &why);
         if (rc == 0)
             save_hints(r, file);
     }
-    close(fd);
     return rc == 0 ? 0 : moon_err_set(err, rc, "%s: %s", file, why.message);
+}
+
+static int read_file(struct reading *r, size_t i, struct moon_err *err) {
+    off_t end;
+    int fd = audit_open_read(r->query->files[i], &end, err);
+    if (fd < 0)
+        return fd;
+    int rc = read_opened(r, fd, end, r->query->files[i], i == 0, err);
+    close(fd);
+    return rc;
 }
 
 static int finish(struct reading *r, struct moon_err *err) {
@@ -296,21 +300,42 @@ static int finish(struct reading *r, struct moon_err *err) {
     return 0;
 }
 
-int moon_audit_tree_read(const struct moon_audit_tree_query *query, struct moon_audit_tree *out, struct moon_err *err) {
-    struct reading r = {.query = query, .out = out};
+static int begin(struct reading *r, const struct moon_audit_tree_query *query, struct moon_audit_tree *out,
+                 struct moon_err *err) {
+    memset(r, 0, sizeof *r);
     memset(out, 0, sizeof *out);
-    moon_merkle_init(&r.whole);
-    moon_merkle_init(&r.block);
+    r->query = query;
+    r->out = out;
+    moon_merkle_init(&r->whole);
+    moon_merkle_init(&r->block);
     moon_merkle_path_init(&out->path, query->index);
     out->roots = calloc(query->nsizes + 1, sizeof *out->roots);
-    int rc = out->roots && moon_hasher_new(&r.hasher) == 0 ? 0 : no_memory(err);
+    return out->roots && moon_hasher_new(&r->hasher) == 0 ? 0 : no_memory(err);
+}
+
+static int end(struct reading *r, int rc, struct moon_err *err) {
+    if (rc == 0)
+        rc = finish(r, err);
+    moon_buf_release(&r->hints);
+    moon_hasher_free(r->hasher);
+    return rc;
+}
+
+int moon_audit_tree_read(const struct moon_audit_tree_query *query, struct moon_audit_tree *out, struct moon_err *err) {
+    struct reading r;
+    int rc = begin(&r, query, out, err);
     for (size_t i = 0; i < query->nfiles && rc == 0 && (i == 0 || !complete(&r)); i++)
         rc = read_file(&r, i, err);
+    return end(&r, rc, err);
+}
+
+int moon_audit_tree_of(int fd, off_t size, const char *path, struct moon_audit_tree *out, struct moon_err *err) {
+    static const struct moon_audit_tree_query all = {.index = -1};
+    struct reading r;
+    int rc = begin(&r, &all, out, err);
     if (rc == 0)
-        rc = finish(&r, err);
-    moon_buf_release(&r.hints);
-    moon_hasher_free(r.hasher);
-    return rc;
+        rc = read_opened(&r, fd, size, path, true, err);
+    return end(&r, rc, err);
 }
 
 void moon_audit_tree_release(struct moon_audit_tree *tree) {

@@ -70,10 +70,10 @@ static int keep_open(struct intents *t, struct moon_audit_report *report) {
     return 0;
 }
 
-static int note(struct intents *t, struct moon_audit_report *report, const struct audit_facts *facts) {
+static int note(struct intents *t, struct moon_audit_report *report, const struct audit_facts *facts, uint64_t seq) {
     report->set_aside += facts->set_aside;
     if (facts->phase == MOON_AUDIT_INTENT)
-        return add_intent(t, report->lines);
+        return add_intent(t, seq);
     if (facts->phase == MOON_AUDIT_OUTCOME)
         settle(t, facts->intent);
     return 0;
@@ -83,7 +83,7 @@ static int note(struct intents *t, struct moon_audit_report *report, const struc
 static void judge(struct moon_hasher *h, struct moon_audit_report *report, const struct audit_scan *scan,
                   const struct audit_chain *chain, const char *line, size_t len, int bad, const char *why) {
     bool last = scan->line_end >= scan->end && !scan->overlong;
-    report->bad_line = report->lines + 1;
+    report->bad_line = (report->lines > 0 || chain->open ? chain->seq : 0) + 1;
     report->torn = last && (bad == 0 || bad == MOON_EPARSE || !scan->terminated) &&
                    audit_line_torn(h, line, len, scan->terminated, chain);
     if (report->torn)
@@ -92,6 +92,18 @@ static void judge(struct moon_hasher *h, struct moon_audit_report *report, const
              bad == 0         ? "it has no line break"
              : scan->overlong ? "it is longer than a line may be"
                               : why);
+}
+
+/* What the first line says: which log this one goes on from, if any. */
+static void note_start(struct moon_audit_report *report, const struct audit_facts *facts,
+                       const struct audit_chain *chain, const char *line, size_t len) {
+    report->first_seq = chain->seq;
+    report->continued = chain->seq > 1 && audit_line_is(line, len, "audit_continued");
+    memcpy(report->first_prev, facts->prev, sizeof report->first_prev);
+    if (facts->previous > 0) {
+        report->previous = facts->previous;
+        memcpy(report->previous_hash, facts->previous_hash, sizeof report->previous_hash);
+    }
 }
 
 static int walk(int fd, off_t end, const struct audit_chain *head, struct moon_hasher *h, struct intents *t,
@@ -106,6 +118,8 @@ static int walk(int fd, off_t end, const struct audit_chain *head, struct moon_h
     while ((rc = audit_scan_next(&scan, &line, &len, err)) == 1) {
         struct audit_facts facts;
         struct moon_err why;
+        if (report->lines == 0) /* a log that continues a segment begins with any number */
+            chain.open = scan.terminated && audit_line_is(line, len, "audit_continued");
         struct audit_chain before = chain;
         int bad = audit_line_check(h, line, len, &chain, &facts, &why);
         if (bad == MOON_ENOMEM) {
@@ -118,28 +132,27 @@ static int walk(int fd, off_t end, const struct audit_chain *head, struct moon_h
             rc = 0;
             break;
         }
-        report->lines++;
-        if (report->lines == 1 && facts.previous > 0) {
-            report->previous = facts.previous;
-            memcpy(report->previous_hash, facts.previous_hash, sizeof report->previous_hash);
-        }
-        if (head->seq == report->lines && memcmp(head->hash, chain.hash, sizeof chain.hash) != 0) {
-            report->bad_line = report->lines;
+        if (report->lines++ == 0)
+            note_start(report, &facts, &chain, line, len);
+        report->rotated = scan.line_end >= end && audit_line_is(line, len, "audit_rotated");
+        if (head->seq == chain.seq && memcmp(head->hash, chain.hash, sizeof chain.hash) != 0) {
+            report->bad_line = chain.seq;
             snprintf(report->reason, sizeof report->reason, "it is not the line that was written: its hash was %.64s",
                      head->hash);
             rc = 0;
             break;
         }
-        if (note(t, report, &facts) != 0) {
+        if (note(t, report, &facts, chain.seq) != 0) {
             rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
             break;
         }
     }
-    if (rc == 0 && report->bad_line == 0 && report->lines < head->seq) {
-        report->bad_line = report->lines + 1;
+    if (rc == 0 && report->bad_line == 0 && chain.seq < head->seq) {
+        report->bad_line = chain.seq + 1;
         snprintf(report->reason, sizeof report->reason, "the log ends before it, but line %llu was written",
                  (unsigned long long)head->seq);
     }
+    report->last_seq = chain.seq;
     memcpy(report->last_hash, chain.hash, sizeof report->last_hash);
     audit_scan_release(&scan);
     return rc;
@@ -169,6 +182,19 @@ int moon_audit_verify(const char *path, struct moon_audit_report *report, struct
     free(intents.list);
     moon_hasher_free(h);
     close(fd);
+    return rc;
+}
+
+int audit_open_intents(int fd, off_t end, struct moon_hasher *h, uint64_t *first, uint64_t *count,
+                       struct moon_err *err) {
+    struct intents intents = {0};
+    struct moon_audit_report report = {0};
+    const struct audit_chain none = {0};
+    int rc = walk(fd, end, &none, h, &intents, &report, err);
+    sweep(&intents);
+    *count = intents.len;
+    *first = intents.len > 0 ? intents.list[0].seq : 0;
+    free(intents.list);
     return rc;
 }
 
