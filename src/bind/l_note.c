@@ -4,6 +4,7 @@
 #include "l_secret.h"
 #include "moongate/signed_note.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define L_NOTE_KEY "moongate.note.key"
@@ -25,7 +26,7 @@ static const char *check_name(lua_State *L, int arg) {
 static struct l_note_key *new_key(lua_State *L, const char *name) {
     struct l_note_key *k = lua_newuserdatauv(L, sizeof *k, 0);
     k->key = NULL;
-    strcpy(k->name, name); /* its length has been checked */
+    snprintf(k->name, sizeof k->name, "%s", name); /* its length was checked */
     luaL_setmetatable(L, L_NOTE_KEY);
     return k;
 }
