@@ -1,6 +1,7 @@
 -- The simulated gateway's models: registry, registration jobs, health checks, and its chat-completions endpoint.
 local f = require "sim_fixture"
 local json = require "moongate.json"
+local http = require "moongate.http"
 local t = require "moongate.test"
 local task = require "moongate.task"
 
@@ -120,4 +121,23 @@ t.test("chat completions: faults by the model's name, bad requests, and tokens o
   local res = with("POST", "/v1/chat/completions", { json = { model = "x", messages = json.array {} } })
   t.eq({ res.status, res:json().error.param }, { 400, "messages" })
   t.ok(server)
+end)
+
+t.test("chat completions honour their limits, say what a stream used; one model is shown", function()
+  local server <close> = f.start {}
+  local client = http.client { base_url = server.url, retry = false }
+  local function limited(more)
+    local body = { model = "sim-small", messages = json.array { { role = "user", content = "Respond with exactly: "
+      .. ("é"):rep(40) } } }
+    for k, v in pairs(more) do body[k] = v end
+    return client:request { method = "POST", path = "/v1/chat/completions", json = body }
+  end
+  local said = assert(limited { max_tokens = 3 }):json()
+  t.eq({ said.choices[1].message.content, said.choices[1].finish_reason }, { ("é"):rep(12), "length" })
+  local stream = assert(limited { stream = true, stream_options = { include_usage = true } }).body
+  t.ok(stream:find('"usage":{"completion_tokens":10', 1, true))
+  t.eq(assert(limited { stream = true }).body:find('"usage"', 1, true), nil)
+  t.eq(select(2, limited { n = 2 }).status, 400)
+  t.eq(assert(client:request { method = "GET", path = "/v1/models/sim-small" }):json().id, "sim-small")
+  t.eq(select(2, client:request { method = "GET", path = "/v1/models/none" }).status, 404)
 end)

@@ -88,10 +88,10 @@ end
 
 -- ---- the answer ----
 
-local function whole(head, reply, usage)
+local function whole(head, reply, usage, reason)
   head.object = "chat.completion"
   head.choices = json.array {
-    { index = 0, message = { role = "assistant", content = reply, refusal = json.null }, finish_reason = "stop",
+    { index = 0, message = { role = "assistant", content = reply, refusal = json.null }, finish_reason = reason,
       logprobs = json.null },
   }
   head.usage = usage
@@ -99,7 +99,7 @@ local function whole(head, reply, usage)
 end
 
 -- Server-sent events: the role, each word, the end.
-local function streamed(head, reply)
+local function streamed(head, reply, usage, ended)
   local lines = {}
   head.object = "chat.completion.chunk"
   local function event(delta, reason)
@@ -108,7 +108,11 @@ local function streamed(head, reply)
   end
   event { role = "assistant", content = "" }
   for word in reply:gmatch "%s*%S+" do event { content = word } end
-  event({}, "stop")
+  event({}, ended)
+  if usage then
+    head.choices, head.usage = json.array {}, usage
+    lines[#lines + 1] = "data: " .. json.encode(head) .. "\n\n"
+  end
   lines[#lines + 1] = "data: [DONE]\n\n"
   return { headers = { ["Content-Type"] = "text/event-stream" }, body = table.concat(lines) }
 end
@@ -123,6 +127,9 @@ local function complete(gw, call)
   elseif not prompt then
     return fail(400, "invalid_request_error", "messages must hold a message of the user with text", "messages")
   end
+  if body.n ~= nil and body.n ~= 1 then
+    return fail(400, "invalid_request_error", "n must be 1: this endpoint gives one choice", "n")
+  end
   local state = gw.chat
   state.completions = state.completions + 1
   state.by_model[model] = (state.by_model[model] or 0) + 1
@@ -131,9 +138,32 @@ local function complete(gw, call)
   if fault then return fault end
   local reply = reply_of(model, prompt)
   local head = { id = "chatcmpl-" .. gw.rng:hex(1), created = math.floor(time.now()), model = model }
-  if body.stream == true then return streamed(head, reply) end
+  local limit, reason = math.tointeger(body.max_completion_tokens or body.max_tokens), "stop"
+  if limit and limit >= 1 and tokens(reply) > limit then -- four characters a token
+    local cut = utf8.offset(reply, limit * 4 + 1)
+    reply, reason = cut and reply:sub(1, cut - 1) or reply, "length"
+  end
   local used, made = tokens(prompt), tokens(reply)
-  return whole(head, reply, { prompt_tokens = used, completion_tokens = made, total_tokens = used + made })
+  local usage = { prompt_tokens = used, completion_tokens = made, total_tokens = used + made }
+  if body.stream == true then
+    local options = type(body.stream_options) == "table" and body.stream_options or {}
+    return streamed(head, reply, options.include_usage == true and usage or nil, reason)
+  end
+  return whole(head, reply, usage, reason)
+end
+
+-- GET /v1/models/{id}: of a model that is registered.
+local function show(gw, call)
+  local refused = unwelcome(gw, call)
+  if refused then return refused end
+  for _, model in ipairs(gw.models.list) do
+    if model.name == call.params.id then
+      return { json = { id = model.name, object = "model", created = math.floor(time.parse(model.created_at)),
+        owned_by = "moongate" } }
+    end
+  end
+  return fail(404, "invalid_request_error", ("The model '%s' does not exist."):format(call.params.id), "model",
+    "model_not_found")
 end
 
 local function list(gw, call)
@@ -150,6 +180,7 @@ end
 M.routes = {
   { "POST", "/v1/chat/completions", open = true, body = "json", handler = complete },
   { "GET", "/v1/models", open = true, handler = list },
+  { "GET", "/v1/models/{id}", open = true, handler = show },
 }
 
 return M
