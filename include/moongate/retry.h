@@ -86,8 +86,8 @@ int64_t moon_retry_backoff_ns(const struct moon_retry_policy *policy, int attemp
 void moon_retry_explain(const struct moon_retry_decision *d, const struct moon_retry_call *call, char *out,
                         size_t size);
 
-/* A Retry-After value: seconds (with or without decimals) or an HTTP date, which is taken against wall_ns; a past date
- * is 0. Values beyond a year are cut to one. 0, or MOON_EPARSE with *wait_ns = -1. */
+/* A Retry-After value: seconds (with or without decimals), or a date or seconds since 1970, which are taken against
+ * wall_ns; a past date is 0. Values beyond a year are cut to one. 0, or MOON_EPARSE with *wait_ns = -1. */
 int moon_retry_after_parse(const char *s, size_t len, int64_t wall_ns, int64_t *wait_ns);
 
 #endif

@@ -1,4 +1,5 @@
-/* http_date.c - HTTP dates in their three forms (RFC 9110 section 5.6.7). No locale, no time zone, no mktime. */
+/* http_date.c - HTTP dates in their three forms (RFC 9110 section 5.6.7), and in what servers send instead: RFC 3339 in
+ * UTC, and "+0000" or "UTC" for "GMT". No locale, no time zone, no mktime. */
 #include "moongate/http_date.h"
 
 #include "moongate/clock.h"
@@ -14,6 +15,8 @@ static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 static const char *const long_days[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+
+#define YEAR_MAX 2261 /* what nanoseconds in 64 bits can hold */
 
 struct scan {
     const char *p, *end;
@@ -70,7 +73,7 @@ static bool in_range(const struct fields *f) {
     static const int length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (f->year % 4 == 0 && f->year % 100 != 0) || f->year % 400 == 0;
     int last = length[f->month] + (f->month == 1 && leap);
-    bool fits = f->year >= 1678 && f->year <= 2261; /* what nanoseconds in 64 bits can hold */
+    bool fits = f->year >= 1678 && f->year <= YEAR_MAX;
     return fits && f->day >= 1 && f->day <= last && f->hour <= 23 && f->minute <= 59 && f->second <= 60; /* 60: leap */
 }
 
@@ -80,12 +83,28 @@ static int year_of_ns(int64_t wall_ns) {
     return gmtime_r(&t, &tm) ? tm.tm_year + 1900 : 1970;
 }
 
+static bool zone(struct scan *s) {
+    return lit(s, " GMT") || lit(s, " UTC") || lit(s, " +0000");
+}
+
+/* "1994-11-06T08:49:37Z", "1994-11-06T08:49:37.25+00:00" */
+static bool rfc3339_date(struct scan s, struct fields *f) {
+    if (!(number(&s, 4, &f->year) && lit(&s, "-") && number(&s, 2, &f->month) && f->month >= 1 && f->month <= 12 &&
+          lit(&s, "-") && number(&s, 2, &f->day) && (lit(&s, "T") || lit(&s, " ")) && clock_time(&s, f)))
+        return false;
+    f->month--;
+    if (lit(&s, "."))
+        while (s.p < s.end && *s.p >= '0' && *s.p <= '9')
+            s.p++;
+    return (lit(&s, "Z") || lit(&s, "+00:00") || zone(&s)) && s.p == s.end;
+}
+
 /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 static bool imf_fixdate(struct scan s, struct fields *f) {
     int day;
     return word(&s, days, 7, &day) && lit(&s, ", ") && number(&s, 2, &f->day) && lit(&s, " ") &&
            word(&s, months, 12, &f->month) && lit(&s, " ") && number(&s, 4, &f->year) && lit(&s, " ") &&
-           clock_time(&s, f) && lit(&s, " GMT") && s.p == s.end;
+           clock_time(&s, f) && zone(&s) && s.p == s.end;
 }
 
 /* "Sunday, 06-Nov-94 08:49:37 GMT" */
@@ -93,7 +112,7 @@ static bool rfc850_date(struct scan s, int this_year, struct fields *f) {
     int day;
     bool ok = word(&s, long_days, 7, &day) && lit(&s, ", ") && number(&s, 2, &f->day) && lit(&s, "-") &&
               word(&s, months, 12, &f->month) && lit(&s, "-") && number(&s, 2, &f->year) && lit(&s, " ") &&
-              clock_time(&s, f) && lit(&s, " GMT") && s.p == s.end;
+              clock_time(&s, f) && zone(&s) && s.p == s.end;
     if (ok) { /* more than 50 years ahead is the most recent past year with those digits */
         f->year += this_year / 100 * 100;
         if (f->year > this_year + 50)
@@ -120,7 +139,10 @@ int moon_http_date_parse(const char *text, size_t len, int64_t now_wall_ns, int6
     while (s.p < s.end && s.end[-1] == ' ')
         s.end--;
     memset(&f, 0, sizeof f);
-    bool ok = imf_fixdate(s, &f) || rfc850_date(s, year_of_ns(now_wall_ns), &f) || asctime_date(s, &f);
+    bool ok =
+        imf_fixdate(s, &f) || rfc850_date(s, year_of_ns(now_wall_ns), &f) || asctime_date(s, &f) || rfc3339_date(s, &f);
+    if (ok && f.year > YEAR_MAX) /* "never" */
+        f.year = YEAR_MAX;
     if (!ok || !in_range(&f))
         return MOON_EPARSE;
     int64_t seconds = days_from_civil(f.year, f.month + 1, f.day) * 86400 + f.hour * 3600 + f.minute * 60 + f.second;

@@ -81,8 +81,10 @@ static int64_t plausible(int64_t ns) {
 static int64_t reset(const char *s, size_t len, int64_t wall_ns) {
     const char *end = s + len, *at = s;
     int64_t n = digits(&at, end), date;
+    if (moon_http_date_parse(s, len, wall_ns, &date) == 0)
+        return plausible(date - wall_ns);
     if (n < 0)
-        return moon_http_date_parse(s, len, wall_ns, &date) == 0 ? plausible(date - wall_ns) : -1;
+        return -1;
     if (n >= EPOCH_S) {
         bool plain = at == end || *at == '.'; /* a fraction of it makes no difference */
         if (!plain || n >= MAX)

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define YEAR_NS (365 * 86400 * MOON_NS_PER_S)
+#define YEAR_NS  (365 * 86400 * MOON_NS_PER_S)
+#define EPOCH_NS (INT64_C(1000000000) * MOON_NS_PER_S) /* a Retry-After from here on is seconds since 1970 ... */
+#define MAX_NS   (INT64_C(8000000000) * MOON_NS_PER_S) /* ... up to here, where numbers are cut */
 
 enum moon_fail_class moon_retry_class_of_status(int status) {
     switch (status) {
@@ -186,7 +188,7 @@ static int parse_seconds(const char *s, size_t len, int64_t *ns) {
     int64_t place = MOON_NS_PER_S;
     size_t i = 0;
     for (; i < len && s[i] >= '0' && s[i] <= '9'; i++)
-        *ns = *ns > YEAR_NS / 10 ? YEAR_NS : *ns * 10 + (s[i] - '0') * MOON_NS_PER_S;
+        *ns = *ns > MAX_NS / 10 ? MAX_NS : *ns * 10 + (s[i] - '0') * MOON_NS_PER_S;
     if (i == len)
         return 0;
     if (s[i++] != '.' || i == len)
@@ -206,18 +208,15 @@ int moon_retry_after_parse(const char *s, size_t len, int64_t wall_ns, int64_t *
         len--;
     if (len == 0)
         return MOON_EPARSE;
-    int64_t ns = 0;
-    if (s[0] >= '0' && s[0] <= '9') {
-        if (parse_seconds(s, len, &ns) != 0)
-            return MOON_EPARSE;
-    } else {
-        int64_t date;
-        if (moon_http_date_parse(s, len, wall_ns, &date) != 0)
-            return MOON_EPARSE;
-        if (wall_ns < 0)
-            wall_ns = 0;
+    int64_t ns = 0, date;
+    if (wall_ns < 0)
+        wall_ns = 0;
+    if (moon_http_date_parse(s, len, wall_ns, &date) == 0)
         ns = date > wall_ns ? date - wall_ns : 0;
-    }
+    else if (s[0] < '0' || s[0] > '9' || parse_seconds(s, len, &ns) != 0)
+        return MOON_EPARSE;
+    else if (ns >= EPOCH_NS && ns < MAX_NS)
+        ns = ns > wall_ns ? ns - wall_ns : 0;
     *wait_ns = ns < YEAR_NS ? ns : YEAR_NS;
     return 0;
 }

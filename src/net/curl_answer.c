@@ -9,7 +9,8 @@
 #include <strings.h>
 #include <zlib.h>
 
-#define PIECE 16384
+#define PIECE       16384
+#define INTERIM_MAX 100 /* answers of 1xx before the one that counts */
 
 /* 0, which ends the transfer. */
 static size_t fail(struct moon_curl_transfer *t, int code, const char *why) {
@@ -48,6 +49,33 @@ static bool is_gzip(const char *value, size_t n) {
     return (n == 4 && strncasecmp(value, "gzip", 4) == 0) || (n == 6 && strncasecmp(value, "x-gzip", 6) == 0);
 }
 
+/* RFC 9112, 6.3: of two lengths that differ nobody knows which is right. libcurl takes the last. */
+static bool is_another_length(struct moon_curl_transfer *t, const char *value, size_t n) {
+    int64_t length = 0;
+    while (n && (*value == ' ' || *value == '\t'))
+        value++, n--;
+    for (; n && *value >= '0' && *value <= '9' && length <= INT64_MAX / 10 - 1; value++, n--)
+        length = length * 10 + (*value - '0');
+    while (n && strchr("\r\n \t", value[n - 1]))
+        n--;
+    bool differs = n > 0 || (t->length >= 0 && t->length != length); /* "7, 3": a list, or no number */
+    t->length = length;
+    return differs;
+}
+
+static size_t status_line(struct moon_curl_transfer *t, const char *line, size_t n) {
+    t->status = status_of(line, n);
+    t->head_state = MOON_CURL_HEAD_LINES;
+    t->gzip = false;
+    t->length = -1;
+    moon_buf_clear(t->head);
+    if (t->status == 101) /* libcurl would wait for what is no HTTP any more */
+        return fail(t, MOON_EPROTOCOL, "the server switched to another protocol (101), which was not asked for");
+    if (t->status < 200 && ++t->interim > INTERIM_MAX)
+        return fail(t, MOON_EPROTOCOL, "the server sent more than 100 interim answers (1xx) and no final one");
+    return n;
+}
+
 /* https://curl.se/libcurl/c/CURLOPT_HEADERFUNCTION.html: one call a line, of every answer: also of a 100, and of what
  * comes behind the body. */
 size_t moon_curl_on_head(char *data, size_t size, size_t count, void *ud) {
@@ -56,21 +84,16 @@ size_t moon_curl_on_head(char *data, size_t size, size_t count, void *ud) {
     t->group->moved++;
     if (t->head_state == MOON_CURL_HEAD_DONE) /* trailers, which pass for no header */
         return n;
-    if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
-        t->status = status_of(data, n);
-        t->head_state = MOON_CURL_HEAD_LINES;
-        t->gzip = false;
-        moon_buf_clear(t->head);
-        if (t->status == 101) /* libcurl would wait for what is no HTTP any more */
-            return fail(t, MOON_EPROTOCOL, "the server switched to another protocol (101), which was not asked for");
-        return n;
-    }
+    if (n >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        return status_line(t, data, n);
     if (n <= 2) { /* the empty line at the end; n is never 0 */
         t->head_state = t->status >= 200 ? MOON_CURL_HEAD_DONE : MOON_CURL_HEAD_NONE;
         return n;
     }
     if (begins(data, n, "content-encoding:"))
         t->gzip = is_gzip(data + 17, n - 17);
+    else if (begins(data, n, "content-length:") && is_another_length(t, data + 15, n - 15))
+        return fail(t, MOON_EPROTOCOL, "the answer's Content-Length is not one number");
     if (n > t->head_max || t->head->len > t->head_max - n)
         return fail(t, MOON_ETOOBIG, MOON_CURL_HEAD_TOO_LARGE);
     return moon_buf_append(t->head, data, n) == 0 ? n : fail(t, MOON_ENOMEM, NULL);
@@ -132,7 +155,8 @@ void moon_curl_answer_clear(struct moon_curl_transfer *t) {
     t->unzip = NULL;
     t->gzip = t->gzip_ended = false;
     t->head_state = MOON_CURL_HEAD_NONE;
-    t->status = t->sink_code = 0;
+    t->status = t->sink_code = t->interim = 0;
+    t->length = -1;
     t->sink_why = NULL;
 }
 

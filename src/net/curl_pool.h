@@ -79,7 +79,9 @@ struct moon_curl_transfer {
     int sink_code;        /* MOON_ETOOBIG, MOON_EPROTOCOL or MOON_ENOMEM, when that ended the transfer */
     const char *sink_why; /* a literal; or NULL */
     enum moon_curl_head head_state;
-    int status; /* of the last status line; 0: none came */
+    int status;     /* of the last status line; 0: none came */
+    int interim;    /* status lines of 1xx */
+    int64_t length; /* the Content-Length; -1: none came */
     bool gzip, gzip_ended;
     void *unzip;          /* z_stream; NULL: nothing to unpack yet */
     size_t memory_failed; /* allocations that had failed before it started */

@@ -197,9 +197,7 @@ static void attempt_ended(struct moon_http_call *c, CURLcode result, int code) {
     int64_t now = moon_http_call_now(c);
     struct moon_http_verdict v;
     bool earlier = c->maybe_applied;
-    moon_http_judge(&v, c, result, moon_wall_ns(moon_loop_clock(c->http->loop)));
-    if (code)
-        v.code = code;
+    moon_http_judge(&v, c, result, code, moon_wall_ns(moon_loop_clock(c->http->loop)));
     if (!code && c->transfer->switching && c->unprocessed < UNPROCESSED_MAX) { /* it was not an attempt */
         c->fresh |= c->transfer->stale;
         c->http->stats.attempts--;

@@ -117,6 +117,7 @@ struct moon_http_verdict {
     bool unprocessed;       /* the server has not processed it, and says so: it may be sent again whatever it is */
     bool lost;              /* the connection was refused or lost: an answer did not come */
     bool hopeless;          /* another try would fail alike: a certificate that does not verify */
+    const char *why;        /* a literal: why no answer came; NULL: libcurl's words for its result say it */
     int64_t retry_after_ns; /* -1: not asked for */
     struct moon_rate_limit limit; /* what the answer says of it */
     struct moon_http_fault fault;
@@ -220,7 +221,9 @@ struct curl_slist *moon_http_trace_headers(struct moon_http_call *c, struct curl
 void moon_http_trace_attempt(struct moon_http_call *c, const struct moon_http_attempt *a);
 
 /* ---- http_verdict.c ---- */
-void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int64_t wall_ns);
+/* code: of an end that was ours, such as the deadline; 0: result says which. */
+void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int code,
+                     int64_t wall_ns);
 /* Fills the result's message and hint. */
 void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,
                        const struct moon_retry_decision *d, CURLcode result);

@@ -1,6 +1,7 @@
 /* http_message.c - the text of requests and answers: header lines, URLs, and results with their pool. */
 #include "http_internal.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -134,6 +135,45 @@ int moon_http_check_url(const char *url, size_t len, struct moon_err *err) {
                         (unsigned char)url[ok], ok + 1);
 }
 
+static bool is_port(const char *s, size_t len) {
+    long port = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+        port = port > 65535 ? port : port * 10 + (s[i] - '0');
+    }
+    return port >= 1 && port <= 65535;
+}
+
+/* Without its brackets; with a zone: "fe80::1%25eth0". */
+static bool is_ipv6(const char *s, size_t len) {
+    const char *zone = memchr(s, '%', len);
+    size_t n = zone ? (size_t)(zone - s) : len;
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    if (n >= sizeof text)
+        return false;
+    memcpy(text, s, n);
+    text[n] = '\0';
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* Whether libcurl takes host and port: it would say no more than that it does not. */
+static bool is_authority(const char *s, size_t len) {
+    const char *close = *s == '[' ? memchr(s, ']', len) : NULL;
+    size_t host = close ? (size_t)(close + 1 - s) : 0;
+    if (*s == '[' && (!close || !is_ipv6(s + 1, host - 2)))
+        return false;
+    while (!close && host < len && s[host] != ':') {
+        if (strchr("!$%&'()*+,;=[]", s[host]))
+            return false;
+        host++;
+    }
+    if (host == 0 || (host < len && s[host] != ':'))
+        return false;
+    return host + 1 >= len || is_port(s + host + 1, len - host - 1); /* "host:" is one, too */
+}
+
 int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE], struct moon_err *err) {
     size_t scheme = len >= 8 && strncasecmp(url, "https://", 8) == 0  ? 8
                     : len >= 7 && strncasecmp(url, "http://", 7) == 0 ? 7
@@ -145,8 +185,9 @@ int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE
         end++;
     if (memchr(url + scheme, '@', end - scheme))
         return moon_err_set(err, MOON_EINVAL, "a user name or password in a URL is not sent: give credentials as such");
-    if (end == scheme || end >= MOON_HTTP_ORIGIN_SIZE || url[scheme] == ':')
-        return moon_err_set(err, MOON_EINVAL, "no usable host in the URL '%.*s'", len > 120 ? 120 : (int)len, url);
+    if (end == scheme || end >= MOON_HTTP_ORIGIN_SIZE || !is_authority(url + scheme, end - scheme))
+        return moon_err_set(err, MOON_EINVAL, "no usable host and port (1 to 65535) in the URL '%.*s'",
+                            len > 120 ? 120 : (int)len, url);
     for (size_t i = 0; i < end; i++)
         out[i] = url[i] >= 'A' && url[i] <= 'Z' ? (char)(url[i] + 32) : url[i];
     out[end] = '\0';

@@ -85,7 +85,39 @@ static void read_limits(struct moon_http_verdict *v, const struct moon_http_call
         v->retry_after_ns = v->limit.reset_ns;
 }
 
-void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int64_t wall_ns) {
+static bool is_cut(CURLcode result) {
+    return result == CURLE_ABORTED_BY_CALLBACK || result == CURLE_GOT_NOTHING || result == CURLE_PARTIAL_FILE ||
+           result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR;
+}
+
+/* Why no answer came. Taken from the transfer, which is gone when a call gives up between two attempts. */
+static const char *why_of(int code, const struct moon_curl_transfer *t, CURLcode result) {
+    enum moon_curl_head head = t->head_state;
+    if (t->sink_why)
+        return t->sink_why;
+    if (code == MOON_ETOOBIG)
+        return MOON_CURL_HEAD_TOO_LARGE;
+    if (code == MOON_ETIMEOUT)
+        return head == MOON_CURL_HEAD_DONE ? "the deadline passed in the middle of the answer"
+               : t->starts == 0            ? "the deadline passed before there was a connection"
+                                           : "the deadline passed before an answer came";
+    if (code == MOON_ECONNECT && result == CURLE_OPERATION_TIMEDOUT)
+        return "no connection in the time allowed for it";
+    if (code == MOON_ENOMEM)
+        return "out of memory";
+    if (result == CURLE_WEIRD_SERVER_REPLY)
+        return "the answer's headers are not valid HTTP";
+    if (result == CURLE_RECV_ERROR && strstr(t->error, "hunked"))
+        return "the answer's chunked encoding is damaged";
+    if (!is_cut(result))
+        return NULL;
+    return head == MOON_CURL_HEAD_DONE    ? "the connection was closed in the middle of the answer"
+           : head == MOON_CURL_HEAD_LINES ? "the connection was closed in the middle of the answer's headers"
+                                          : "the connection was closed before an answer came";
+}
+
+void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int code,
+                     int64_t wall_ns) {
     long status = 0;
     *v = (struct moon_http_verdict){.retry_after_ns = -1, .limit = {-1, -1, -1}};
     if (result == CURLE_OK) {
@@ -100,15 +132,16 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
     v->unprocessed = moon_curl_unprocessed(call->transfer, result);
     bool sent = was_sent(call) && !v->fault.not_sent && !v->unprocessed;
     bool refused = result == CURLE_COULDNT_CONNECT && call->transfer->refused;
-    v->code = refused ? MOON_EDENIED : v->fault.code ? v->fault.code : code_of(call, result, sent);
+    v->code = code ? code : refused ? MOON_EDENIED : v->fault.code ? v->fault.code : code_of(call, result, sent);
     v->hopeless = refused || v->fault.hopeless || is_hopeless(result);
     const struct moon_curl_transfer *t = call->transfer;
     /* libcurl reports its own limit of a header line as one of memory */
     bool no_room = result == CURLE_OUT_OF_MEMORY && sent && moon_curl_memory_failed() == t->memory_failed;
     if (no_room)
         v->code = MOON_ETOOBIG;
-    if (t->status == 101) /* what it does with the request is told in the other protocol */
+    if (t->sink_code == MOON_EPROTOCOL && t->status < 200) /* another protocol, or a storm of 1xx */
         v->hopeless = true;
+    v->why = why_of(v->code, t, result);
     if (no_room || (t->sink_code && t->sink_code != MOON_EPROTOCOL)) {
         v->status = t->status; /* an answer came, and is of no use to us: another would not be, either */
         v->cls = MOON_FAIL_FINAL;
@@ -134,16 +167,10 @@ static const char *effect(const char *outcome) {
     return strcmp(outcome, "unknown") == 0 ? "it may have taken effect: look before doing it again" : "";
 }
 
-static bool is_cut(CURLcode result) {
-    return result == CURLE_ABORTED_BY_CALLBACK || result == CURLE_GOT_NOTHING || result == CURLE_PARTIAL_FILE ||
-           result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR;
-}
-
 void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,
                        const struct moon_retry_decision *d, CURLcode result) {
     struct moon_http_result *r = call->result;
     char why[200] = "";
-    const struct moon_curl_transfer *t = call->transfer;
     moon_retry_explain(d, rc, why, sizeof why);
     moon_buf_clear(&r->message);
     moon_buf_clear(&r->hint);
@@ -152,21 +179,8 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
         what = call->transfer->refused;
     else if (v->fault.what[0])
         what = v->fault.what;
-    else if (t && t->sink_why)
-        what = t->sink_why;
-    else if (v->code == MOON_ETOOBIG)
-        what = MOON_CURL_HEAD_TOO_LARGE;
-    else if (v->code == MOON_ETIMEOUT)
-        what = "the deadline passed before an answer came";
-    else if (v->code == MOON_ECONNECT && result == CURLE_OPERATION_TIMEDOUT)
-        what = "no connection in the time allowed for it";
-    else if (v->code == MOON_ENOMEM)
-        what = "out of memory";
-    else if (is_cut(result))
-        what = t && t->head_state == MOON_CURL_HEAD_DONE ? "the connection was closed in the middle of the answer"
-               : t && t->head_state == MOON_CURL_HEAD_LINES
-                   ? "the connection was closed in the middle of the answer's headers"
-                   : "the connection was closed before an answer came";
+    else if (v->why)
+        what = v->why;
     else if (v->code != 0)
         what = curl_easy_strerror(result);
     if (*what && v->code != 0 && v->code != MOON_EDENIED) /* that one names the host */

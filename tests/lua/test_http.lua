@@ -55,6 +55,16 @@ t.test("an answer that is closed", function()
   t.eq(assert(client:get "/b"):json().target, "/b")
 end)
 
+t.test("a URL whose host or port can't be is refused as such", function()
+  for _, authority in ipairs {
+    "localhost:0", "localhost:65536", "localhost:-2", "localhost:http", "localhost:99999999999999999999",
+    "[::1", "[::1]x:3", "[]", "[12345::]", "::1:80", ":80", "a]b", "a%20b", "a,b", "*.localhost",
+  } do
+    local err = t.fails("invalid", http.get("http://" .. authority .. "/x"))
+    t.ok(err.message:find("no usable host and port", 1, true), authority .. ": " .. err.message)
+  end
+end)
+
 t.test("paths, parameters and queries are percent-encoded", function()
   local _, client = serve(echo)
   local function target(opts) return assert(client:request(opts)):json().target end

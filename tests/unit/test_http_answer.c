@@ -75,6 +75,22 @@ static void odd(struct raw_conn *c) {
         send_long_line(c, 300 << 10);
     } else if (path_is(c, "/large")) {
         send_long_line(c, 60 << 10);
+    } else if (path_is(c, "/lengths")) {
+        send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Length: 2\r\n\r\nok, no");
+    } else if (path_is(c, "/same-lengths")) {
+        send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 02\r\n\r\nok");
+    } else if (path_is(c, "/length-list")) {
+        send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 2, 6\r\n\r\nok, no");
+    } else if (path_is(c, "/few-1xx") || path_is(c, "/storm")) {
+        for (int i = 0; i < (path_is(c, "/storm") ? 130 : 60); i++)
+            send_text(c, "HTTP/1.1 102 Processing\r\n\r\n");
+        send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    } else if (path_is(c, "/bad-chunk")) {
+        send_text(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nok\r\n0\r\n\r\n");
+    } else if (path_is(c, "/no-colon")) {
+        send_text(c, "HTTP/1.1 200 OK\r\nContent-Length 2\r\n\r\nok");
+    } else if (path_is(c, "/slow")) {
+        send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok");
     } else if (path_is(c, "/421")) {
         raw_answer(c, c->server->connections == 1 ? 421 : 200, "", "taken");
     } else if (path_is(c, "/408")) {
@@ -127,6 +143,51 @@ static void test_a_switch_of_protocols_ends_at_once(void **state) {
     assert_int_equal(f.server.requests, 1);
     assert_true(r->elapsed_ns < 2 * MOON_NS_PER_S);
     assert_says(r, "101");
+    ask_end(&a);
+    fix_close(&f);
+}
+
+static void test_what_is_no_valid_answer_is_named(void **state) {
+    static const struct {
+        const char *path, *says;
+        int code;
+    } rows[] = {
+        {"/lengths", "Content-Length is not one number", MOON_EPROTOCOL},
+        {"/length-list", "Content-Length is not one number", MOON_EPROTOCOL},
+        {"/storm", "more than 100 interim answers", MOON_EPROTOCOL},
+        {"/bad-chunk", "chunked encoding is damaged", MOON_EUNKNOWN},
+        {"/no-colon", "headers are not valid HTTP", MOON_EPROTOCOL},
+    };
+    struct fix f;
+    struct ask a;
+    (void)state;
+    open_odd(&f, 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct moon_http_result *r = ask(&f, &a, "POST", rows[i].path, "{}");
+        assert_says(r, rows[i].says);
+        assert_int_equal(r->code, rows[i].code);
+        assert_string_equal(r->outcome, "unknown");
+        ask_end(&a);
+    }
+    static const char *const good[] = {"/same-lengths", "/few-1xx"};
+    for (size_t i = 0; i < 2; i++) {
+        struct moon_http_result *r = ask(&f, &a, "POST", good[i], "{}");
+        assert_int_equal(r->status, 200);
+        assert_int_equal(r->body.len, 2);
+        ask_end(&a);
+    }
+    fix_close(&f);
+}
+
+static void test_a_deadline_says_how_far_it_came(void **state) {
+    struct fix f;
+    struct ask a;
+    (void)state;
+    fix_open(&f, 0, odd);
+    fix_client(&f, &(struct moon_http_client_opts){.deadline_ns = 300 * MOON_NS_PER_MS});
+    struct moon_http_result *r = ask(&f, &a, "GET", "/slow", NULL);
+    assert_int_equal(r->code, MOON_ETIMEOUT);
+    assert_says(r, "in the middle of the answer");
     ask_end(&a);
     fix_close(&f);
 }
@@ -219,9 +280,14 @@ static void test_statuses_of_a_connection(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_cut_is_no_answer),  cmocka_unit_test(test_a_switch_of_protocols_ends_at_once),
-        cmocka_unit_test(test_only_the_last_head_counts), cmocka_unit_test(test_gzip),
-        cmocka_unit_test(test_long_header_lines),         cmocka_unit_test(test_statuses_of_a_connection),
+        cmocka_unit_test(test_what_is_cut_is_no_answer),
+        cmocka_unit_test(test_a_switch_of_protocols_ends_at_once),
+        cmocka_unit_test(test_what_is_no_valid_answer_is_named),
+        cmocka_unit_test(test_a_deadline_says_how_far_it_came),
+        cmocka_unit_test(test_only_the_last_head_counts),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_long_header_lines),
+        cmocka_unit_test(test_statuses_of_a_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,8 +260,24 @@ static void retry_after_is_parsed(void **state) {
     assert_int_equal(w, 1 * S);
     assert_int_equal(after("Sun, 06 Nov 1994 08:49:37 GMT", &w), 0);
     assert_int_equal(w, 0);
+    assert_int_equal(after("Fri, 20 Nov 2026 07:31:50 +0000", &w), 0);
+    assert_int_equal(w, 13 * S);
+    assert_int_equal(after("2026-11-20T07:31:54Z", &w), 0);
+    assert_int_equal(w, 17 * S);
+    assert_int_equal(after("2026-11-20T07:31:54.9+00:00", &w), 0);
+    assert_int_equal(w, 17 * S);
+    assert_int_equal(after("1795159902", &w), 0); /* as 'date +%s' says it */
+    assert_int_equal(w, INT64_C(1795159902) * S - NOV_2026);
+    assert_int_equal(after("1000000000", &w), 0);
+    assert_int_equal(w, 0);
+    assert_int_equal(after("Fri, 31 Dec 9999 23:59:59 GMT", &w), 0);
+    assert_int_equal(w, INT64_C(365) * 86400 * S);
     static const char *const bad[] = {"",
                                       " ",
+                                      "2026-13-20T07:31:54Z",
+                                      "2026-00-20T07:31:54Z",
+                                      "2026-11-20T07:31:54+01:00",
+                                      "2026-11-20",
                                       "-1",
                                       "+2",
                                       "1.",
