@@ -27,6 +27,8 @@ void moon_audit_queue_free(struct moon_audit_queue *q);
 /* Members that each event gets from here on (moon_audit_merge); a JSON object, copied. NULL: none. MOON_ENOMEM. */
 int moon_audit_queue_identify(struct moon_audit_queue *q, const char *identity, struct moon_err *err);
 
+const char *moon_audit_queue_identity(const struct moon_audit_queue *q); /* NULL: none */
+
 /* Before its first batch: how long to wait for another process's lock on the log (0: MOON_AUDIT_LOCK_S), and where to
  * say which process that is, after two seconds (borrowed; NULL: nowhere). */
 void moon_audit_queue_wait(struct moon_audit_queue *q, int seconds, struct moon_log *log);
@@ -35,6 +37,8 @@ void moon_audit_queue_wait(struct moon_audit_queue *q, int seconds, struct moon_
 void moon_audit_queue_hurry(struct moon_audit_queue *q);
 /* Nothing is written from here on: each event fails with code and "the audit log PATH WHY". */
 void moon_audit_queue_refuse(struct moon_audit_queue *q, int code, const char *why);
+/* 0, or the code of _refuse. */
+int moon_audit_queue_refused(const struct moon_audit_queue *q, struct moon_err *err);
 
 /* seq: the line's number, or 0 with err set. Runs in loop context, never inside _submit. */
 typedef void moon_audit_done(void *ud, uint64_t seq, const struct moon_err *err);

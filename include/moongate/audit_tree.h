@@ -47,7 +47,8 @@ struct moon_audit_tree {
 
 /* A last line without a line break, or behind `end` of the file at the start, is not counted. MOON_ENOENT: a file, or
  * the line of `index`, is not there; MOON_EPARSE: a segment's first line does not tell where it goes on, or segments do
- * not follow each other; MOON_EIO, MOON_ENOMEM. Released by the caller in every case. */
+ * not follow each other; MOON_EVERIFY: a segment's first line tells another tree than the one before
+ * it has; MOON_EIO, MOON_ENOMEM. Released by the caller in every case. */
 int moon_audit_tree_read(const struct moon_audit_tree_query *query, struct moon_audit_tree *out, struct moon_err *err);
 /* The tree of an open file's lines up to `end`, without hints; path is for messages. Takes no lock. */
 int moon_audit_tree_of(int fd, off_t end, const char *path, struct moon_audit_tree *out, struct moon_err *err);

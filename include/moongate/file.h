@@ -29,6 +29,8 @@ int moon_file_read_secret_opened(int fd, const char *path, const atomic_bool *st
  * whom it was closed to. A link is followed; a pipe, a character device and a descriptor (/dev/stdout, /dev/fd/N) are
  * written into; everything else that is not a regular file is refused (MOON_EINVAL). */
 #define MOON_FILE_KEEP 010000U
+/* With it nothing is replaced: MOON_EEXIST when the name is taken, also by a process that was a moment earlier. */
+#define MOON_FILE_NEW 020000U
 int moon_file_replace(const char *path, const void *data, size_t len, unsigned mode, struct moon_err *err);
 /* The same of `name` in an open folder; path is for messages. What is not a regular file, a link too, is refused. */
 int moon_file_replace_in(int dir, const char *name, const char *path, const void *data, size_t len, unsigned mode,

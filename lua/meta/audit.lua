@@ -77,6 +77,11 @@ function audit.path() end
 ---@field head? integer number of the line that was written last, by the file `.head` beside the log; nil: there is none
 ---@field previous? integer the log begins behind this line of another log, which was gone or empty (`log_replaced`)
 ---@field previous_hash? string of that line
+---@field first_seq? integer number of the first good line
+---@field last_seq? integer number of the last good line
+---@field first_prev? string `prev` of the first good line
+---@field continued boolean it continues a segment that was rotated away
+---@field rotated boolean it is a segment: its last line says that it was closed
 ---@field last_hash string of the last good line; 64 zeros when there is none
 
 ---Checks a whole log. A broken one is a result, not an error.
@@ -124,7 +129,8 @@ function audit.read(path, filter) end
 
 ---The Merkle tree (RFC 6962) over the lines of a log and of its rotated segments. Checks no hash chain.
 ---
----Errors: `not_found` (a file, or the line), `parse` (segments that do not follow each other), `denied`, `io`.
+---Errors: `not_found` (a file, or the line), `parse` (segments that do not follow each other), `verify` (a segment names another tree than the
+---one before it has), `denied`, `io`.
 ---@param files string[] segments in order, the log last
 ---@param opts? moongate.audit.tree_opts
 ---@return moongate.audit.tree? tree

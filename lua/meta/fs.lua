@@ -18,6 +18,7 @@ function fs.read(path, max) end
 
 ---@class moongate.fs.write_options
 ---@field mode? integer permission bits of the file (default 420, octal 644)
+---@field new? boolean replace nothing: error `exists` when the name is taken
 
 ---Replaces a file: readers see the old or the new one whole, also after a crash.
 ---@param path string

@@ -123,6 +123,37 @@ function host.raw_setmetatable(t, mt) end
 ---@return table?
 function host.raw_getmetatable(v) end
 
+---`audit.tree` of files that the user has named, whatever scripts may read.
+---@param files string[]
+---@param opts? moongate.audit.tree_opts
+---@return moongate.audit.tree? tree
+---@return moongate.error? err
+function host.audit_tree(files, opts) end
+
+---@return integer n of events that this process has given to the audit log
+function host.audit_written() end
+
+---Closes the session's audit log as a segment and continues in a new file. Waits on the thread pool; needs a task.
+---
+---Errors: `busy` (intents without an outcome), `not_found` (the log is empty), `exists` (the segment's name is taken), as audit.event.
+---@param keep_open_intents? boolean
+---@return true?
+---@return moongate.error? err
+function host.rotate_audit(keep_open_intents) end
+
+---`secret.file` of a file that the user has named, whatever scripts may read.
+---@param path string
+---@return moongate.secret.handle? handle
+---@return moongate.error? err
+function host.secret_file(path) end
+
+---Writes a secret into a new file of mode 0600.
+---@param path string
+---@param handle moongate.secret.handle
+---@return true?
+---@return moongate.error? err exists, io, denied
+function host.write_secret(path, handle) end
+
 -- ---- the session: src/cli/l_session.c ----
 
 ---The global flags by name, "-" as "_"; `error` is what is wrong with the command line.

@@ -105,6 +105,7 @@ function M.main(argv)
   end)
   local status, err = job:join()
   closing.run()
+  local alarm = host.audit_written() > 0 and require("moongate.cli.checkpoints").at_end(ctx) or nil
   if job:status() ~= "done" and type(err) == "table" and err.expected then return exit_status.DONE end
   if job:status() ~= "done" then return report.failure(ctx, err) end
   local ok, write_err = ctx:flush()
@@ -112,7 +113,8 @@ function M.main(argv)
     ctx.json = false -- nothing more can go to standard output
     return report.failure(ctx, write_err)
   end
-  return status or exit_status.DONE
+  status = status or exit_status.DONE
+  return status == exit_status.DONE and alarm or status
 end
 
 return M

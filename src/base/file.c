@@ -319,6 +319,10 @@ int moon_file_replace(const char *path, const void *data, size_t len, unsigned m
         goto out;
     if (own < 0 && S_ISREG(st.st_mode))
         own = standard_stream(&st);
+    if (mode & MOON_FILE_NEW && st.st_mode != 0) {
+        rc = moon_err_set(err, MOON_EEXIST, "%s exists: it is not replaced", path);
+        goto out;
+    }
     if (own >= 0 || (st.st_mode != 0 && !S_ISREG(st.st_mode))) {
         rc = write_into(real.data, path, own, st.st_mode, data, len, err);
         goto out;
@@ -361,6 +365,7 @@ int moon_file_replace_in(int dir, const char *name, const char *path, const void
     struct moon_buf temp = MOON_BUF_INIT;
     struct stat old;
     int rc = 0, made = 0, fd = -1;
+    bool new = (mode & MOON_FILE_NEW) != 0;
     bool exists = fstatat(dir, name, &old, AT_SYMLINK_NOFOLLOW) == 0;
     if (exists && !S_ISREG(old.st_mode))
         return moon_err_set(err, MOON_EINVAL, "%s is not a regular file: it is not replaced", path);
@@ -377,11 +382,16 @@ int moon_file_replace_in(int dir, const char *name, const char *path, const void
         rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
         goto out;
     }
-    if (renameat(dir, temp.data, dir, name) != 0) {
+    if (new &&linkat(dir, temp.data, dir, name, 0) != 0) {
+        rc = errno == EEXIST ? moon_err_set(err, MOON_EEXIST, "%s exists: it is not replaced", path)
+                             : moon_err_errno(err, MOON_EIO, errno, "can't write %s", path);
+        goto out;
+    }
+    if (!new &&renameat(dir, temp.data, dir, name) != 0) {
         rc = moon_err_errno(err, MOON_EIO, errno, "can't replace %s", path);
         goto out;
     }
-    made = 0;
+    made = new;
     /* The folder's own sync makes the rename itself durable; some file systems can't sync a folder. */
     if (fsync(dir) != 0 && errno != EINVAL)
         rc = moon_err_errno(err, MOON_EIO, errno, "can't sync the folder of %s", path);

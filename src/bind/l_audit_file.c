@@ -28,6 +28,7 @@ enum text {
     TEXT_PHASE,
     TEXT_SINCE,
     TEXT_UNTIL,
+    TEXT_IDENTITY, /* of who rotates */
     TEXTS
 };
 
@@ -42,6 +43,8 @@ struct job {
     uint64_t skipped;
     struct moon_audit_tree_query query; /* its lists are the job's */
     struct moon_audit_tree tree;
+    bool keep_open_intents;
+    int64_t wall_ns; /* of a rotation */
     int rc;
     struct moon_err err;
 };
@@ -195,6 +198,16 @@ static int verify_k(lua_State *L, int status, lua_KContext ctx) {
     }
     if (r->torn)
         set_count(L, "torn_bytes", r->torn_bytes);
+    if (r->lines > 0) {
+        set_count(L, "first_seq", r->first_seq);
+        set_count(L, "last_seq", r->last_seq);
+        lua_pushstring(L, r->first_prev);
+        lua_setfield(L, -2, "first_prev");
+    }
+    lua_pushboolean(L, r->continued);
+    lua_setfield(L, -2, "continued");
+    lua_pushboolean(L, r->rotated);
+    lua_setfield(L, -2, "rotated");
     lua_createtable(L, r->nopen < 100000 ? (int)r->nopen : 0, 0);
     for (size_t i = 0; i < r->nopen; i++) {
         lua_pushinteger(L, (lua_Integer)r->open_intents[i]);
@@ -379,7 +392,7 @@ static bool copy_sizes(lua_State *L, int idx, struct job *j) {
 
 /* Every file is a path that may be read; every size a count, none smaller than the one before. Raises, or pushes nil,
  * err and returns false. */
-static bool check_tree(lua_State *L, int sizes) {
+static bool check_tree(lua_State *L, int sizes, bool any) {
     struct moon_err err;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_Integer n = (lua_Integer)lua_rawlen(L, 1), before = 0;
@@ -388,7 +401,7 @@ static bool check_tree(lua_State *L, int sizes) {
         size_t len = 0;
         const char *file = lua_rawgeti(L, 1, i) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
         luaL_argcheck(L, file && len > 0 && strlen(file) == len, 1, "a list of files");
-        if (permit(L, file, &err) != 0)
+        if (!any && permit(L, file, &err) != 0)
             return moon_fail(L, &err), false;
         lua_pop(L, 1);
     }
@@ -412,6 +425,7 @@ int l_audit_tree(lua_State *L) {
     static const char *const none[TEXTS] = {NULL};
     struct moon_err err;
     lua_Integer index = -1;
+    bool any = lua_toboolean(L, lua_upvalueindex(1));
     lua_settop(L, 2);
     if (lua_isnil(L, 2)) {
         lua_newtable(L);
@@ -426,18 +440,68 @@ int l_audit_tree(lua_State *L) {
     bool hints = lua_getfield(L, 2, "hints") == LUA_TNIL || lua_toboolean(L, -1);
     lua_getfield(L, 2, "sizes"); /* at 5 */
     moon_task_check(L, "audit.tree");
-    if (!check_tree(L, 5))
+    if (!check_tree(L, 5, any))
         return 2;
     struct job *j = make_job(L, none);
     if (!j)
         return 2;
     j->query.index = index;
-    j->query.hints = hints && !moon_host_roots(L, false); /* a script that may only read writes no hints */
+    j->query.hints = hints && (any || !moon_host_roots(L, false)); /* a script that may only read writes no hints */
     if (!copy_files(L, j) || !copy_sizes(L, 5, j)) {
         moon_err_set(&err, MOON_ENOMEM, "out of memory");
         return moon_fail(L, &err);
     }
     return start(L, j, run_tree, tree_k);
+}
+
+/* ---- of the program's own code ---- */
+
+static void run_rotate(void *ud) {
+    struct job *j = ud;
+    struct moon_audit_log *log = NULL;
+    j->rc = moon_audit_open(&log, j->text[TEXT_PATH], NULL, &j->err);
+    if (j->rc != 0)
+        return;
+    moon_audit_identify(log, j->text[TEXT_IDENTITY]);
+    j->rc = moon_audit_rotate(log, j->wall_ns, j->keep_open_intents, &j->err);
+    moon_audit_close(log);
+}
+
+static int rotate_k(lua_State *L, int status, lua_KContext ctx) {
+    const struct job *j = ((struct l_job *)lua_touserdata(L, (int)ctx))->job;
+    (void)status;
+    if (j->rc != 0)
+        return moon_fail(L, &j->err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+int l_audit_rotate(lua_State *L) {
+    struct moon_audit_queue *queue = moon_host_services(moon_host_of(L))->audit;
+    const char *text[TEXTS] = {NULL};
+    struct moon_err err;
+    moon_task_check(L, "host.rotate_audit");
+    if (!queue) {
+        moon_err_set(&err, MOON_ECLOSED, "this session has no audit log");
+        return moon_fail(L, &err);
+    }
+    if (moon_audit_queue_refused(queue, &err) != 0)
+        return moon_fail(L, &err);
+    text[TEXT_PATH] = moon_audit_queue_path(queue);
+    text[TEXT_IDENTITY] = moon_audit_queue_identity(queue);
+    bool keep = lua_toboolean(L, 1);
+    struct job *j = make_job(L, text);
+    if (!j)
+        return 2;
+    j->keep_open_intents = keep;
+    j->wall_ns = moon_wall_ns(moon_loop_clock(moon_host_services(moon_host_of(L))->loop));
+    return start(L, j, run_rotate, rotate_k);
+}
+
+int l_audit_written(lua_State *L) {
+    const struct moon_audit_queue *queue = moon_host_services(moon_host_of(L))->audit;
+    lua_pushinteger(L, queue ? (lua_Integer)moon_audit_queue_stats(queue).events : 0);
+    return 1;
 }
 
 void l_audit_file_setup(lua_State *L) {

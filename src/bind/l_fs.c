@@ -282,7 +282,7 @@ static int start(lua_State *L, const struct spec *spec, const char *data, size_t
     op->run = spec->run;
     op->access = lua_toboolean(L, lua_upvalueindex(1)) ? ANY : spec->access;
     op->roots = op->access == ANY ? NULL : moon_host_roots(L, op->access == WRITE);
-    op->secret = spec->run == run_secret;
+    op->secret = spec->run == run_secret || (spec->run == run_write && spec->access == ANY);
     op->push = spec->push;
     op->max = max;
     op->mode = mode;
@@ -316,8 +316,9 @@ static int l_read(lua_State *L) {
 /* fs.write(path, data [, {mode = 0644}]) -> true | nil, err */
 static int l_write(lua_State *L) {
     static const struct spec spec = {"fs.write", WRITE, run_write, push_true};
-    static const char *const options[] = {"mode", NULL};
+    static const char *const options[] = {"mode", "new", NULL};
     lua_Integer mode = 0644 | MOON_FILE_KEEP;
+    unsigned new = 0;
     size_t len;
     const char *data = luaL_checklstring(L, 2, &len);
     if (!lua_isnoneornil(L, 3)) {
@@ -326,9 +327,18 @@ static int l_write(lua_State *L) {
         lua_getfield(L, 3, "mode");
         mode = luaL_optinteger(L, -1, mode);
         luaL_argcheck(L, lua_isnil(L, -1) || (mode >= 0 && mode <= 0777), 3, "mode: 0 to 0x1ff (octal 777)");
-        lua_pop(L, 1);
+        lua_getfield(L, 3, "new");
+        new = lua_toboolean(L, -1) ? MOON_FILE_NEW : 0;
+        lua_pop(L, 2);
     }
-    return start(L, &spec, data, len, 0, (unsigned)mode);
+    return start(L, &spec, data, len, 0, (unsigned)mode | new);
+}
+
+/* host.write_secret(path, handle) -> true | nil, err: a new file for its owner alone */
+int l_fs_write_secret(lua_State *L) {
+    static const struct spec spec = {"host.write_secret", ANY, run_write, push_true};
+    const struct l_secret *s = luaL_checkudata(L, 2, L_SECRET);
+    return start(L, &spec, s->data, s->len, 0, 0600 | MOON_FILE_NEW);
 }
 
 /* fs.list(path) -> sorted names | nil, err */

@@ -1,6 +1,7 @@
 /* l_host.c - Lua module "moongate.host": what trusted code needs of the host. Never given to scripts. */
 #include "l_host.h"
 
+#include "l_audit.h"
 #include "l_fs.h"
 #include "moongate/beneath.h"
 #include "moongate/file.h"
@@ -270,7 +271,16 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"metatables", l_metatables},
                                  {"raw_setmetatable", l_set_metatable},
                                  {"raw_getmetatable", l_get_metatable},
+                                 {"rotate_audit", l_audit_rotate},
+                                 {"audit_written", l_audit_written},
                                  {NULL, NULL}};
+
+/* A function that a script has, too, for files that the user has named: whatever scripts may do. [-0, +0, e] */
+static void push_unbound(lua_State *L, const char *name, lua_CFunction fn) {
+    lua_pushboolean(L, 1);
+    lua_pushcclosure(L, fn, 1);
+    lua_setfield(L, -2, name);
+}
 
 int luaopen_moongate_host(lua_State *L);
 int luaopen_moongate_host(lua_State *L) {
@@ -280,5 +290,9 @@ int luaopen_moongate_host(lua_State *L) {
     luaL_newlib(L, funcs);
     l_fs_push(L, true);
     lua_setfield(L, -2, "fs");
+    l_audit_file_setup(L);
+    push_unbound(L, "audit_tree", l_audit_tree);
+    push_unbound(L, "secret_file", l_secret_file);
+    push_unbound(L, "write_secret", l_fs_write_secret);
     return 1;
 }

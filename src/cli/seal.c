@@ -79,6 +79,35 @@ static void allow_output(struct moon_landlock *l, const char *path) {
     free(real);
 }
 
+struct checkpoints {
+    struct moon_landlock *l;
+    const char *dir; /* of the project file */
+    bool write;
+};
+
+static void allow_checkpoint_path(void *ud, const char *path) {
+    const struct checkpoints *c = ud;
+    struct moon_buf full = MOON_BUF_INIT;
+    if (strncmp(path, "webhook:", 8) != 0 &&
+        moon_buf_printf(&full, "%s%s%s", *path == '/' ? "" : c->dir, *path == '/' ? "" : "/", path) == 0) {
+        if (c->write)
+            moon_landlock_write(c->l, full.data);
+        else
+            moon_landlock_read(c->l, full.data);
+    }
+    moon_buf_release(&full);
+}
+
+/* What the end of a run needs: the key that signs the audit log's checkpoints, and the folders that they go to. */
+static void allow_checkpoints(struct moon_landlock *l, struct moon_project *p) {
+    struct checkpoints c = {l, moon_project_dir(p), false};
+    const char *key = moon_project_string(p, "audit", "key_file");
+    if (key)
+        allow_checkpoint_path(&c, key);
+    c.write = true;
+    moon_project_list(p, "audit", "to", allow_checkpoint_path, &c);
+}
+
 static void allow_session(struct moon_landlock *l, struct moon_session *s) {
     const struct moon_options *o = s->options;
     const char *const reads[] = {o->cacert, o->cert, o->key, o->key_passphrase_file, o->lua_dir};
@@ -88,6 +117,8 @@ static void allow_session(struct moon_landlock *l, struct moon_session *s) {
     if (s->store_url.len > 7 && strncmp(s->store_url.data, "sqlite:", 7) == 0 && s->store_url.data[7] != ':')
         allow_folder_of(l, s->store_url.data + 7);
     allow_output(l, o->metrics_file);
+    if (s->project)
+        allow_checkpoints(l, s->project);
 }
 
 static void allow_script(struct moon_landlock *l, const struct moon_permit *p) {

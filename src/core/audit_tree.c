@@ -262,7 +262,14 @@ static int begin_segment(struct reading *r, int fd, off_t file_end, bool first, 
         r->out->first = before.size;
         return note_size(r, err);
     }
-    return before.size == size_now(r) ? 0 : moon_err_set(err, MOON_EPARSE, "it does not follow the segment before it");
+    if (before.size != size_now(r))
+        return moon_err_set(err, MOON_EPARSE, "it does not follow the segment before it");
+    struct moon_merkle have;
+    if (joined(r, &have, NULL) != 0)
+        return no_memory(err);
+    if (memcmp(have.subtree, before.subtree, have.subtrees * sizeof *have.subtree) != 0)
+        return moon_err_set(err, MOON_EVERIFY, "its first line tells another tree than the segment before it has");
+    return 0;
 }
 
 static int read_opened(struct reading *r, int fd, off_t end, const char *file, bool first, struct moon_err *err) {

@@ -341,3 +341,13 @@ bool moon_audit_queue_idle(const struct moon_audit_queue *q) {
 struct moon_audit_stats moon_audit_queue_stats(const struct moon_audit_queue *q) {
     return q->stats;
 }
+
+const char *moon_audit_queue_identity(const struct moon_audit_queue *q) {
+    return q->identity;
+}
+
+int moon_audit_queue_refused(const struct moon_audit_queue *q, struct moon_err *err) {
+    if (q->refused.code != 0 && err)
+        *err = q->refused;
+    return q->refused.code;
+}

@@ -49,7 +49,7 @@ t.test("help of a group: an example of each command, and every exit status that 
       end
     end
   end
-  t.eq(groups, 7)
+  t.eq(groups, 8)
 end)
 
 t.test("an example is of its command", function()

@@ -24,6 +24,14 @@ t.test("mkdir, write, read, stat, list, remove", function()
   t.eq(fs.list(at "a"), { "b", "w" })
 end)
 
+t.test("a new file replaces nothing", function()
+  t.eq(fs.write(at "new", "one", { new = true }), true)
+  t.fails("exists", fs.write(at "new", "two", { new = true }))
+  t.eq(fs.read(at "new"), "one")
+  t.eq(fs.list(dir), { "a", "new" }) -- no temporary file is left
+  t.eq(fs.remove(at "new"), true)
+end)
+
 t.test("failures", function()
   t.fails("not_found", fs.read(at "none"))
   t.fails("not_found", fs.stat(at "none"))

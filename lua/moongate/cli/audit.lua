@@ -1,10 +1,12 @@
--- audit.lua - `moongate audit verify` and `moongate audit show`.
+-- audit.lua - `moongate audit verify|show|checkpoint|prove|verify-proof|rotate`.
 local audit = require "moongate.audit"
+local checkpoint = require "moongate.checkpoint"
 local errors = require "moongate.error"
 local exit_status = require "moongate.cli.exit_status"
 local fail = require "moongate.cli.fail"
 local flags = require "moongate.cli.flags"
 local host = require "moongate.host"
+local json = require "moongate.json"
 local report = require "moongate.cli.report"
 local text = require "moongate.cli.text"
 local time = require "moongate.time"
@@ -56,32 +58,273 @@ local function predecessor(path, r)
   end
 end
 
-function M.verify(ctx, args)
-  local path, missing = path_of(args)
-  if missing then return ctx:result({ path = path, lines = 0 }, ("%s: nothing was logged yet"):format(path)) end
-  local r, err = audit.verify(path)
-  if not r then error(err, 0) end
-  r.path = path
-  if r.previous and not r.first_bad then
-    r.continues = predecessor(path, r)
-    if not r.continues then
-      ctx:result(r, M.verdict(path, r))
-      return exit_status.VERIFY
+-- ---- verify ----
+
+local function bad(path, line, reason, hint)
+  error(errors.new {
+    code = "verify", where = line and ("%s:%d"):format(path, line) or path, message = reason, hint = hint,
+  }, 0)
+end
+
+-- Intents of older segments that a later one has the outcome of are not open.
+local function settle(open, path)
+  if #open == 0 then return open end
+  local list, err = audit.read(path, { phase = "outcome" })
+  if not list then error(err, 0) end
+  local done, left = {}, {}
+  for _, entry in ipairs(list) do done[entry.intent] = true end
+  for _, seq in ipairs(open) do
+    if not done[seq] then left[#left + 1] = seq end
+  end
+  return left
+end
+
+-- Takes a segment's report into the sum of all, and holds it against the one before.
+local function join(sum, before, s, r)
+  if r.first_bad then
+    sum.torn = r.torn
+    sum.lines = sum.lines + r.lines
+    bad(s.path, r.first_bad, r.reason .. "; the lines before it are good", r.torn
+      and "a crash cut the last line short; the next event sets it aside and goes on"
+      or "Keep a copy of the file; nothing more is written to it until it is moved away.")
+  end
+  if s.first and r.lines > 0 and (r.first_seq ~= s.first or r.last_seq ~= s.last or not r.rotated) then
+    bad(s.path, r.first_seq, ("it has lines %d to %d%s, and is not the segment that its name says"):format(r.first_seq,
+      r.last_seq, r.rotated and "" or " and no end"))
+  end
+  if before and r.lines > 0 and not r.previous then
+    if r.first_seq ~= before.last_seq + 1 then
+      sum.missing[#sum.missing + 1] = { first = before.last_seq + 1, last = r.first_seq - 1 }
+      if r.first_seq <= before.last_seq then
+        bad(s.path, r.first_seq, "it has lines that the segment before it has, too")
+      end
+    elseif r.first_prev ~= before.last_hash then
+      bad(s.path, r.first_seq, "it does not continue the segment before it: its prev is not that one's last hash")
+    end
+  elseif not before and r.lines > 0 and r.continued then
+    sum.missing[1] = { first = 1, last = r.first_seq - 1 }
+  end
+  local open = settle(sum.open_intents, s.path)
+  table.move(r.open_intents, 1, #r.open_intents, #open + 1, open)
+  sum.open_intents = json.array(open)
+  sum.lines, sum.set_aside = sum.lines + r.lines, sum.set_aside + r.set_aside
+  sum.head, sum.last_hash = r.head, r.last_hash
+  sum.previous, sum.previous_hash = r.previous or sum.previous, r.previous_hash or sum.previous_hash
+end
+
+-- Checks the segments of a log and their chain -> report of all. Raises "verify".
+local function verify_chain(sum, path)
+  local before
+  for _, s in ipairs(checkpoint.segments(path)) do
+    local r, err = audit.verify(s.path)
+    if not r then error(err, 0) end
+    join(sum, before, s, r)
+    sum.segments[#sum.segments + 1] = s.path
+    if r.lines > 0 then before = r end
+  end
+end
+
+-- The checkpoints in a file, or the files *.checkpoint of a folder.
+local function read_checkpoints(from, vkeys)
+  local list, files = {}, { from }
+  local info = host.fs.stat(from)
+  if info and info.type == "directory" then
+    files = {}
+    for _, name in ipairs(assert(host.fs.list(from))) do
+      if name:find "%.checkpoint$" then files[#files + 1] = from .. "/" .. name end
+    end
+    if #files == 0 then
+      error(errors.new { code = "not_found", message = ("%s holds no file *.checkpoint"):format(from) }, 0)
     end
   end
-  if not r.first_bad then return ctx:result(r, M.verdict(path, r)) end
-  local failure = errors.new {
-    code = "verify", where = ("%s:%d"):format(path, r.first_bad),
-    message = r.reason .. "; the lines before it are good",
-    hint = r.torn and "a crash cut the last line short; the next event sets it aside and goes on"
-      or "Keep a copy of the file; nothing more is written to it until it is moved away.",
+  for i, file in ipairs(files) do
+    local content, err = host.fs.read(file, 1 << 20)
+    if not content then error(err, 0) end
+    local ok, c = pcall(checkpoint.open, content, vkeys)
+    if not ok then
+      if errors.is(c) then bad(file, nil, ("%s: %s"):format(file, c.message)) end
+      error(c, 0)
+    end
+    list[i] = c
+  end
+  return list
+end
+
+local function check_vkeys(vkeys)
+  local note = require "moongate.note"
+  if #vkeys == 0 then fail.usage "a checkpoint needs --vkey, the verifier key of who signed it" end
+  for _, vkey in ipairs(vkeys) do
+    local name, err = note.name(vkey)
+    if not name then fail.usage("--vkey: %s", err.message) end
+  end
+  return vkeys
+end
+
+-- Holds the log against the checkpoints that were given, and against the last one that was signed here.
+local function verify_checkpoints(sum, path, args)
+  local list = args.checkpoints and read_checkpoints(args.checkpoints, check_vkeys(args.vkey)) or {}
+  if not args.checkpoints and #args.vkey > 0 then fail.usage "--vkey is for --checkpoints" end
+  local own = checkpoint.last(path)
+  if own and #list > 0 and own.origin == list[1].origin then
+    list[#list + 1] = own
+  elseif own then
+    checkpoint.check(path, { own })
+  end
+  if not args.checkpoints then
+    sum.signed = own and own.size or nil
+    return
+  end
+  sum.checkpoints = #list - (own and list[#list] == own and 1 or 0)
+  sum.bound = checkpoint.check(path, list)
+end
+
+local function more_lines(r)
+  local out = {}
+  if #r.segments > 1 then
+    out[1] = ("%s: %s"):format(text.count(#r.segments, "file"), table.concat(r.segments, ", "))
+  end
+  for _, gap in ipairs(r.missing) do
+    out[#out + 1] = ("lines %d to %d are not here: the chain after them is good%s"):format(gap.first, gap.last,
+      r.bound and r.bound >= gap.last and ("; bound by the checkpoint of %d lines"):format(r.bound) or "")
+  end
+  if r.checkpoints then
+    out[#out + 1] = ("%s: good, the largest is of %d lines"):format(text.count(r.checkpoints, "checkpoint"), r.bound)
+  elseif r.signed then
+    out[#out + 1] = ("the checkpoint that was signed last, of %d lines, fits; its signature was not looked at"):format(
+      r.signed)
+  end
+  return #out > 0 and "\n" .. table.concat(out, "\n") or ""
+end
+
+local function check_all(path, args)
+  local sum = {
+    path = path, lines = 0, set_aside = 0, open_intents = json.array {}, segments = json.array {},
+    missing = json.array {}, torn = false,
   }
+  local ok, err = pcall(function()
+    verify_chain(sum, path)
+    if sum.previous then
+      sum.continues = predecessor(path, sum)
+      if not sum.continues then return end
+    end
+    verify_checkpoints(sum, path, args)
+  end)
+  return sum, not ok and err or nil
+end
+
+function M.verify(ctx, args)
+  local path, missing = path_of(args)
+  if missing and #checkpoint.segments(path) == 0 and not args.checkpoints and not checkpoint.last(path) then
+    return ctx:result({ path = path, lines = 0 }, ("%s: nothing was logged yet"):format(path))
+  end
+  if #checkpoint.segments(path) == 0 and args.file then
+    local r, err = audit.verify(path) -- tells why it can't be read
+    if not r then error(err, 0) end
+  end
+  local r, failure = check_all(path, args)
+  if not failure then
+    ctx:result(r, M.verdict(path, r) .. more_lines(r))
+    return r.previous and not r.continues and exit_status.VERIFY or nil
+  end
+  if not errors.is(failure) or failure.code ~= "verify" then error(failure, 0) end
   report.tell(ctx, failure)
   local document = report.document(failure, exit_status.VERIFY)
-  document.lines, document.first_bad, document.torn, document.path = r.lines, r.first_bad, r.torn, path
+  document.lines, document.torn, document.path = r.lines, r.torn, path
+  document.first_bad = math.tointeger(tonumber((failure.where or ""):match ":(%d+)$"))
   ctx:result(document, "")
   return exit_status.VERIFY
 end
+
+-- ---- checkpoints and proofs ----
+
+function M.checkpoint(ctx, args)
+  local checkpoints = require "moongate.cli.checkpoints"
+  checkpoints.by_hand = true
+  local c = checkpoints.make(ctx, args.out)
+  ctx:result({ origin = c.origin, size = c.size, root = c.root, checkpoint = c.note, new = not c.old },
+    c.note:gsub("\n$", ""))
+end
+
+-- The checkpoint that a proof is for: the file's, or the one that was signed last.
+local function checkpoint_of(path, file)
+  local c, why
+  if file then
+    local content, err = host.fs.read(file, 1 << 20)
+    if not content then error(err, 0) end
+    c, why = checkpoint.parse(content)
+    if not c then error(errors.new { code = "parse", where = file, message = ("%s: %s"):format(file, why) }, 0) end
+    c.note = content
+    return c
+  end
+  c = checkpoint.last(path)
+  if c then return c end
+  error(errors.new {
+    code = "not_found", message = ("%s has no checkpoint yet"):format(path),
+    hint = "moongate audit checkpoint, or give --checkpoint FILE",
+  }, 0)
+end
+
+-- The numbers of a run's lines, over all segments.
+local function lines_of_run(path, run)
+  local out = {}
+  for _, s in ipairs(checkpoint.segments(path)) do
+    local list, err = audit.read(s.path, { run = run })
+    if not list then error(err, 0) end
+    for _, entry in ipairs(list) do out[#out + 1] = entry.seq end
+  end
+  if #out > 0 then return out end
+  error(errors.new { code = "not_found", message = ("%s has no line of run %s"):format(path, run) }, 0)
+end
+
+function M.prove(ctx, args)
+  local path = path_of(args)
+  if (args.seq == nil) == (args.run == nil) then fail.usage "audit prove needs --seq or --run, one of them" end
+  local c = checkpoint_of(path, args.checkpoint)
+  local files = json.array {}
+  if args.seq then
+    assert(host.fs.write(args.out, checkpoint.prove(path, args.seq, c)))
+    files[1] = args.out
+  else
+    assert(host.fs.mkdir(args.out))
+    for i, seq in ipairs(lines_of_run(path, args.run)) do
+      files[i] = ("%s/%d.proof"):format(args.out, seq)
+      assert(host.fs.write(files[i], checkpoint.prove(path, seq, c)))
+    end
+  end
+  ctx:result({ files = files, size = c.size, root = c.root },
+    ("%s written, for the checkpoint of %d lines: %s"):format(text.count(#files, "proof"), c.size, args.out))
+end
+
+M["verify-proof"] = function(ctx, args)
+  local content, err = host.fs.read(args.file, 4 << 20)
+  if not content then error(err, 0) end
+  local ok, proof = pcall(checkpoint.verify_proof, content, check_vkeys(args.vkey))
+  if not ok then
+    if errors.is(proof) then bad(args.file, nil, ("%s: %s"):format(args.file, proof.message)) end
+    error(proof, 0)
+  end
+  local c = proof.checkpoint
+  ctx:result({
+    line = proof.line, seq = proof.index + 1, size = c.size, origin = c.origin, signed_by = json.array(c.names),
+  }, proof.line)
+end
+
+function M.rotate(ctx, args)
+  local ok, err = host.rotate_audit(args.keep_open_intents)
+  if not ok then
+    if err.code == "busy" then
+      err = errors.new { code = "conflict", message = err.message,
+        hint = "Wait for the runs to end, resume them, or give --keep-open-intents." }
+    end
+    error(err, 0)
+  end
+  local segments = checkpoint.segments(host.state().audit)
+  local s = segments[#segments - 1] or segments[#segments]
+  ctx:result({ segment = s.path, first = s.first, last = s.last }, ("%s holds lines %d to %d"):format(s.path, s.first,
+    s.last))
+end
+
+-- ---- show ----
 
 -- "2h" -> two hours ago; a date or time, or the beginning of one, as it is.
 local function moment(flag, s)
@@ -109,7 +352,7 @@ function M.line(entry)
   end
   for i, name in ipairs(names) do
     local v = entry[name]
-    parts[i] = name .. "=" .. (type(v) == "string" and not v:find("[%s\"]") and v or require("moongate.json").encode(v))
+    parts[i] = name .. "=" .. (type(v) == "string" and not v:find("[%s\"]") and v or json.encode(v))
   end
   local phase = entry.phase or "?"
   if entry.intent then phase = ("%s of %s"):format(phase, entry.intent) end
@@ -146,7 +389,7 @@ function M.show(ctx, args)
   local entries = missing and {} or matching(path, args)
   local lines = {}
   for i, entry in ipairs(entries) do lines[i] = M.line(entry) end
-  ctx:result(require("moongate.json").array(entries), table.concat(lines, "\n"))
+  ctx:result(json.array(entries), table.concat(lines, "\n"))
 end
 
 return M

@@ -164,40 +164,6 @@ local sim = {
   },
 }
 
-local audit = {
-  name = "audit",
-  summary = "verify or show the audit log",
-  commands = {
-    {
-      name = "verify",
-      exits = { 1, 3, 8 },
-      summary = "check the chain of hashes, and name the first line that breaks it",
-      args = { { "file", "an audit log (default: this project's)", optional = true } },
-      examples = { { "moongate audit verify" } },
-    },
-    {
-      name = "show",
-      exits = { 1, 3 },
-      summary = "print the events that pass every filter given",
-      args = { { "file", "an audit log (default: this project's)", optional = true } },
-      flags = {
-        { "action", "only this action", value = "ACTION", repeated = true },
-        { "outcome", "only this outcome", value = "OUTCOME", repeated = true },
-        { "run", "only this run", value = "ID" },
-        { "since", "not before: a date, a time, or how long ago (2h)", value = "TIME" },
-        { "until", "not after: a date, a time, or how long ago", value = "TIME" },
-        { "last", "only the last so many", type = "integer", min = 1, value = "N" },
-      },
-      examples = {
-        { "moongate audit show --last 20" },
-        { "moongate audit show --run 20261120-103908-3k9fq2" },
-        { "moongate --sim audit show" },
-        { "moongate audit show --action index_update --since 24h --json" },
-      },
-    },
-  },
-}
-
 local SECRET_FLAGS = {
   { "secret-env", "the variable that holds the secret; several while a key is changed", value = "NAME",
     repeated = true },
@@ -333,7 +299,8 @@ return {
     require "moongate.cli.commands.new",
     require "moongate.cli.commands.allow",
     require "moongate.cli.commands.fmt",
-    audit, webhook,
+    require "moongate.cli.commands.audit", require "moongate.cli.commands.key",
+    require "moongate.cli.commands.approve", webhook,
     require "moongate.cli.commands.lease",
     require "moongate.cli.commands.outbox",
     require "moongate.cli.commands.runs",

@@ -6,6 +6,8 @@ local M = {}
 local STRING, INTEGER, SECRET, URL = "a string", "a whole number from 1 on", 'secret "NAME"', "an http(s) URL"
 local TABLE = "a table of plain data"
 local DURATION, COUNT = 'a duration such as "30s", or seconds', "a whole number from 0 to 999"
+local ORIGIN = "a name without white space and '+', such as example.com/moongate/prod"
+local SIZE = "a size such as 64MB, or bytes"
 local PATH_LIST = { list = STRING }
 local HEADER_TEXT = 'a string of one line, or secret "NAME"'
 local HEADERS = { map = HEADER_TEXT, names = "a header's name that the webhook does not set itself" }
@@ -45,6 +47,15 @@ local PROJECT = {
         dimensions = INTEGER, high_precision_dimensions = INTEGER, index_file_bytes = INTEGER, prompt_tokens = INTEGER,
         content_characters = INTEGER, template_file_bytes = INTEGER,
       },
+    },
+    audit = {
+      fields = {
+        origin = ORIGIN, key = SECRET, key_file = STRING, every = INTEGER, rotate = SIZE, to = { list = STRING },
+      },
+    },
+    approvals = {
+      fields = { keys = { list = STRING }, need = INTEGER, irreversible = INTEGER },
+      required = { "keys" },
     },
     permissions = {
       fields = { net = PATH_LIST, read = PATH_LIST, write = PATH_LIST, env = PATH_LIST, http = PATH_LIST },
@@ -91,6 +102,11 @@ local is_a = {
     if type(v) ~= "string" then return false end
     local number, unit = string.match(v, "^(%d+%.?%d*)(%a*)$")
     return number ~= nil and tonumber(number) > 0 and string.find(" ms s m h d  ", " " .. unit .. " ", 1, true) ~= nil
+  end,
+  [ORIGIN] = function(v) return type(v) == "string" and #v <= 200 and string.find(v, "^[^%s%c+]+$") ~= nil end,
+  [SIZE] = function(v)
+    if math.type(v) == "integer" then return v >= 1 end
+    return type(v) == "string" and string.find(v, "^[1-9]%d*[KMG]B?$") ~= nil
   end,
   [COUNT] = function(v) return math.type(v) == "integer" and v >= 0 and v <= 999 end,
   [INTEGER] = function(v) return math.type(v) == "integer" and v >= 1 end,

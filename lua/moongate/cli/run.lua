@@ -62,10 +62,12 @@ function M.shown(v)
   return table.concat(lines, "\n")
 end
 
--- The project file as a workflow sees it: the gateway's own secrets are no business of a script's, not even as handles.
+-- The project file as a workflow sees it: a script gets the gateway's own secrets and the key of the audit log's
+-- checkpoints not even as handles.
 local function project_of()
   local project = require("moongate.cli.settings").project()
   if project.gateway then project.gateway.client_secret, project.gateway.access_token = nil, nil end
+  if project.audit then project.audit.key = nil end
   return project
 end
 
@@ -112,6 +114,7 @@ function M.carry_out(ctx, definition, values, within)
   local outcome = observe.run(ctx, definition.name, function(registry)
     return leftovers.measured(ctx, registry, within(function(j)
       leftovers.send(ctx, { metrics = registry, apart_from = j and j.id })
+      require("moongate.cli.checkpoints").watch(ctx)
       local session = M.session(ctx, registry)
       session.journal = j
       return require("moongate.workflow").execute(definition, values, session)

@@ -1,0 +1,182 @@
+-- checkpoints.lua - when the audit log's checkpoints are made and where they go, by the project file's field `audit`:
+-- at the end of a run that wrote events, after every so many events, and by hand; and its rotation by size.
+local audit = require "moongate.audit"
+local checkpoint = require "moongate.checkpoint"
+local closing = require "moongate.closing"
+local errors = require "moongate.error"
+local exit_status = require "moongate.cli.exit_status"
+local host = require "moongate.host"
+local log = require "moongate.log"
+local note = require "moongate.note"
+local report = require "moongate.cli.report"
+local task = require "moongate.task"
+
+local M = {}
+
+local UNITS = { K = 1 << 10, M = 1 << 20, G = 1 << 30 }
+
+-- "64MB" -> bytes
+local function bytes(v)
+  if type(v) ~= "string" then return v end
+  local n, unit = v:match "^(%d+)(%u)"
+  return math.tointeger(tonumber(n)) * UNITS[unit]
+end
+
+-- The field `audit`, without loading what a project without it does not need.
+local function configured()
+  local project = host.project()
+  return project.data and not project.error and #project.faults == 0 and project.data.audit or nil
+end
+
+local function below_project(path)
+  return path:sub(1, 1) == "/" and path or ("%s/%s"):format(host.project().dir or ".", path)
+end
+
+-- M.raised(value | nil, err) -> value
+function M.raised(value, err)
+  if value == nil then error(err, 0) end
+  return value
+end
+
+-- M.key(settings) -> the key that signs the log's checkpoints, as a handle. Raises.
+function M.key(settings)
+  local function refuse(message, hint)
+    error(errors.new { code = "invalid", message = message, hint = hint }, 0)
+  end
+  if not settings or not settings.origin or not (settings.key or settings.key_file) then
+    refuse("checkpoints need a name and a key: the project file's audit.origin and audit.key or audit.key_file",
+      "moongate key new example.com/moongate/prod --out audit.key")
+  end
+  if settings.key and settings.key_file then refuse "audit.key and audit.key_file: give one of them" end
+  local secret = settings.key
+  if type(secret) == "table" and secret.unset then
+    refuse(("audit.key: %s is not set in the environment"):format(secret.unset))
+  end
+  if settings.key_file then secret = M.raised(host.secret_file(below_project(settings.key_file))) end
+  return M.raised(note.key(settings.origin, secret))
+end
+
+-- ---- where it goes ----
+
+-- A file that nobody replaces: another content there means that two logs, or two histories of one, were signed.
+local function put(folder, c)
+  local path = ("%s/%d.checkpoint"):format(folder, c.size)
+  local made, err = host.fs.write(path, c.note, { new = true })
+  if made then return end
+  if err.code ~= "exists" then error(err, 0) end
+  local there = assert(host.fs.read(path, 1 << 20))
+  if there == c.note then return end
+  error(errors.new {
+    code = "verify", where = path,
+    message = ("%s has another content: the audit log that was signed there is not this one"):format(path),
+    hint = "Keep both files and a copy of the log; find out which of the logs is the real one.",
+  }, 0)
+end
+
+local function tell(ctx, settings, name, c)
+  local hook = (settings.webhooks or {})[name]
+  if not hook then
+    error(errors.new {
+      code = "invalid", message = ("audit.to: the project file has no webhook %s"):format(name),
+    }, 0)
+  end
+  local one = {}
+  for k, v in pairs(hook) do one[k] = v end
+  one.events = nil -- it is named
+  local outbox = require "moongate.outbox"
+  local run = { project = { webhooks = { [name] = one } }, audit = audit, log = log, simulated = ctx.opts.sim }
+  outbox.use(run, assert(require("moongate.store").session()))
+  if not outbox.tell(run, "audit_checkpoint", { origin = c.origin, size = c.size, root = c.root, checkpoint = c.note })
+  then
+    error(errors.new { code = "store", message = "the checkpoint for webhook " .. name .. " could not be kept" }, 0)
+  end
+end
+
+-- M.make(ctx [, file]) -> the checkpoint. Makes one, sends it where the project file says, and to the file. Raises.
+function M.make(ctx, file)
+  local project = require("moongate.cli.settings").project()
+  local settings = project.audit or {}
+  local c = checkpoint.make { path = host.state().audit, origin = settings.origin, key = M.key(settings) }
+  local places, first = {}, nil
+  for _, to in ipairs(settings.to or {}) do
+    places[#places + 1] = {
+      to = to, send = function()
+        local name = to:match "^webhook:(.*)$"
+        if name then tell(ctx, { webhooks = project.webhooks }, name, c) else put(below_project(to), c) end
+      end,
+    }
+  end
+  if file then
+    places[#places + 1] = { to = file, send = function() assert(host.fs.write(file, c.note)) end }
+  end
+  for _, place in ipairs(places) do
+    local ok, err = pcall(place.send)
+    if ok and not c.old then
+      ok, err = audit.event { action = "checkpoint_sent", size = c.size, root = c.root, to = place.to }
+    end
+    if not ok then
+      if not errors.is(err) then error(err, 0) end
+      if first then report.tell(ctx, err) end
+      first = first or err
+    end
+  end
+  if first then error(first, 0) end
+  return c
+end
+
+-- ---- when ----
+
+local function wanted(ctx)
+  local settings = not ctx.opts.sim and not ctx.opts.dry_run and configured()
+  return settings and settings.origin and settings or nil
+end
+
+local last_made = 0
+
+-- M.watch(ctx): from here on a checkpoint is made after every so many events of this process.
+function M.watch(ctx)
+  local settings = wanted(ctx)
+  if not settings or not settings.every then return end
+  local job = host.background(function()
+    while true do
+      task.sleep(1)
+      if host.audit_written() - last_made >= settings.every then
+        last_made = host.audit_written()
+        local ok, err = pcall(M.make, ctx)
+        if not ok then log.error("audit checkpoint: %s", tostring(err)) end
+      end
+    end
+  end)
+  closing.add("audit checkpoints", function()
+    job:cancel()
+    job:join()
+  end)
+end
+
+local function rotate(settings)
+  local limit = bytes(settings.rotate)
+  local info = limit and host.fs.stat(host.state().audit)
+  if not info or info.size < limit then return end
+  local ok, err = host.rotate_audit(false)
+  if ok then return end
+  if err.code ~= "busy" then error(err, 0) end
+  log.info("the audit log is not rotated: %s", err.message)
+end
+
+-- M.at_end(ctx) -> exit status of what went wrong, or nil. The command has ended, and what it wrote is in the log.
+function M.at_end(ctx)
+  local settings = not M.by_hand and host.audit_written() > 0 and wanted(ctx)
+  if not settings then return nil end
+  local status
+  for _, step in ipairs { rotate, function() M.make(ctx) end } do
+    local ok, err = pcall(step, settings)
+    if not ok then
+      err = report.normal(err)
+      report.tell(ctx, err)
+      status = status or exit_status.of(err)
+    end
+  end
+  return status
+end
+
+return M
