@@ -158,10 +158,10 @@ bench: ## the speed table of docs/design.md on this machine
 crash: all ## kill each bundled workflow at each write, sync, send and answer, and take it up again (takes a quarter of an hour)
 	@CRASH_EVERY=$${CRASH_EVERY:-1} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/crash.t tests/e2e/crash_postgres.t
 
-soak: all ## the long forms of end-to-end tests: route-prompts (100,000 prompts), queues (20,000), odd answers (20,000 to each job)
+soak: all ## the long forms of end-to-end tests: route-prompts (100,000 prompts), queues (20,000), odd answers (20,000 to each job), forged audit logs (20,000)
 	@PROMPTS=$${PROMPTS:-100000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/route.t
 	@PROMPTS=$${QUEUED:-20000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/work.t
-	@MOONGATE_SOAK=1 MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/answers.t
+	@MOONGATE_SOAK=1 MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/answers.t tests/e2e/audit_proof.t
 	@POSTS=$${POSTS:-20000} INDEXES=$${INDEXES:-600} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/network.t
 
 demo: ## build, run all five workflows against the simulated gateway, show what each did

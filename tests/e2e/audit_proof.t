@@ -1,0 +1,209 @@
+#!/usr/bin/env perl
+# Checkpoints and proofs of the audit log, checked by programs that were not written here: Go's x/mod (the program in docs/audit.md) and OpenSSL.
+# Forged logs with a good chain; a rotation beside processes that append.
+use strict;
+use warnings;
+use Digest::SHA qw(sha256_hex);
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use MIME::Base64 qw(decode_base64);
+use Moon;
+use Test::More;
+
+my $origin = 'example.com/moongate/test';
+my $vkey   = moon('key', 'new', $origin, '--out', 'audit.key')->{out};
+chomp $vkey;
+like($vkey, qr{\A\Q$origin\E\+[0-9a-f]{8}\+[\w+/]+=*\z}, 'key new prints the verifier key');
+is((stat 'audit.key')[2] & 0777, 0600, 'the key is for its owner alone');
+my $again = moon('key', 'new', $origin, '--out', 'audit.key');
+is($again->{status}, 1, 'and never replaced');
+
+mkdir 'worm';
+write_file('moongate.lua', qq{return { audit = { origin = "$origin", key_file = "audit.key", to = { "worm" } } }\n});
+my $log = "$dir/.moongate/audit.jsonl";
+my @verify = ('audit', 'verify', '--checkpoints', 'worm', '--vkey', $vkey);
+
+sub events {
+    my ($n) = @_;
+    my $r = moon('-e', "local a = require 'moongate.audit' for i = 1, $n do assert(a.event { action = 't', n = i }) end");
+    is($r->{status}, 0, "$n events") or diag($r->{err});
+}
+sub lines { split /(?<=\n)/, read_file($log) }
+
+events(7);
+is_deeply([ map { s{.*/}{}r } glob 'worm/*' ], ['7.checkpoint'], 'a checkpoint at the end of the run');
+events(5);
+is(moon('audit', 'rotate')->{status}, 0, 'rotate');
+events(6);
+my $r = moon(@verify);
+is($r->{status}, 0, 'two segments, their checkpoints') or diag($r->{err});
+my $size = (sort { $a <=> $b } map { /(\d+)/ } glob 'worm/*')[-1];
+like($r->{out}, qr/the largest is of $size lines/);
+
+# ---- other programs ----
+
+SKIP: {
+    my $go = '/usr/share/gocode/src/golang.org/x/mod/sumdb/note/note.go';
+    skip 'Go or golang-golang-x-mod-dev is not installed', 3 unless -e $go && run('go', 'version')->{status} == 0;
+    my ($program) = read_file("$root/docs/audit.md") =~ /^```go\n(.*?)^```/ms or BAIL_OUT('docs/audit.md has no Go program');
+    mkdir 'checkproof';
+    write_file('checkproof/main.go', $program);
+    write_file('checkproof/main_test.go', <<'GO');
+package main
+
+import (
+	"math/rand"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestProofs(t *testing.T) {
+	files, _ := filepath.Glob(os.Getenv("PROOFS"))
+	random := rand.New(rand.NewSource(11))
+	for _, file := range files {
+		proof, _ := os.ReadFile(file)
+		if _, err := check(string(proof), os.Getenv("VKEY")); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	for i := 0; i < 10000; i++ {
+		proof, _ := os.ReadFile(files[random.Intn(len(files))])
+		bit := random.Intn(8 * len(proof))
+		proof[bit/8] ^= 1 << (bit % 8)
+		if _, err := check(string(proof), os.Getenv("VKEY")); err == nil {
+			t.Errorf("bit %d changed, and accepted: %q", bit, proof)
+		}
+	}
+}
+GO
+    mkdir 'proofs';
+    my $bad = 0;
+    $bad += moon('audit', 'prove', '--seq', $_, '--out', "proofs/$_.proof")->{status} != 0 for 1 .. $size;
+    is($bad, 0, "$size proofs");
+    my %env = (GO111MODULE => 'off', GOPATH => '/usr/share/gocode', GOCACHE => "$dir/gocache", GOFLAGS => '', PROOFS => "$dir/proofs/*.proof", VKEY => $vkey);
+    my $test = run({ env => \%env, dir => 'checkproof', seconds => 300 }, 'go', 'test', '.');
+    is($test->{status}, 0, 'Go accepts each proof, and refuses each of 10,000 changed bits') or diag($test->{out}, $test->{err});
+    is($bad = grep({ moon('audit', 'verify-proof', "proofs/$_.proof", '--vkey', $vkey)->{status} != 0 } 1 .. $size), 0, 'so does verify-proof');
+}
+
+{
+    my $note = read_file("worm/$size.checkpoint");
+    my ($text, $signature) = $note =~ /\A(.*\n)\n\xe2\x80\x94 \S+ (\S+)\n\z/s;
+    write_file('text', $text);
+    write_file('signature', substr decode_base64($signature), 4);
+    run('openssl', 'pkey', '-in', 'audit.key', '-pubout', '-out', 'audit.pub');
+    my @openssl = (qw(openssl pkeyutl -verify -rawin -pubin -inkey audit.pub -sigfile signature -in text));
+    is(run(@openssl)->{status}, 0, 'OpenSSL verifies a checkpoint');
+    write_file('text', $text =~ s/^\d+$/@{[ $size + 1 ]}/mr);
+    isnt(run(@openssl)->{status}, 0, 'and refuses another size');
+}
+
+# ---- forgeries: the chain is hashed again, so that only the checkpoints tell ----
+
+sub rehash {
+    my (@lines) = @_;
+    my ($prev) = $lines[0] =~ /"prev":"([0-9a-f]+)"/;
+    my ($seq)  = $lines[0] =~ /"seq":(\d+)/;
+    for (@lines) {
+        s/"prev":"[0-9a-f]+"/"prev":"$prev"/;
+        s/"seq":\d+/'"seq":' . $seq++/e;
+        my $bare = s/"hash":"[0-9a-f]{64}",//r;
+        $prev = sha256_hex($bare =~ s/\n//r);
+        s/"hash":"[0-9a-f]{64}"/"hash":"$prev"/;
+    }
+    return @lines;
+}
+
+sub found {
+    my ($what, @lines) = @_;
+    my ($good, $head, $kept) = (read_file($log), read_file("$log.head"), read_file("$log.checkpoint"));
+    write_file($log, join '', @lines);
+    unlink "$log.head", "$log.checkpoint";    # who forges a log takes these away
+    my $r = moon(@verify);
+    write_file($log, $good);
+    write_file("$log.head", $head);
+    write_file("$log.checkpoint", $kept);
+    is($r->{status}, 8, $what) or diag($r->{out});
+    return $r->{err};
+}
+
+my @good = lines();
+is(join('', rehash(@good)), join('', @good), 'the forger hashes as the log does');
+like(found('one line less', @good[ 0 .. $#good - 2 ]), qr/the log was cut: \d+ lines, a checkpoint says $size/);
+like(found('a field changed, hashed again', rehash(map { s/"n":3/"n":4/r } @good)), qr/a line from \d+ to $size is not the one that was logged/);
+found('two lines exchanged, hashed again', rehash(@good[ 0, 2, 1, 3 .. $#good ]));
+found('a line taken out, hashed again',    rehash(@good[ 0 .. 2, 4 .. $#good ]));
+like(found('a field changed', map { s/"n":3/"n":4/r } @good), qr/jsonl:\d+|line \d+/);
+is(moon(@verify)->{status}, 0, 'and the log itself is good');
+
+# A seeded sample of changes; 20,000 of them under `make soak`.
+{
+    srand 11;
+    my ($n, $missed) = ($ENV{MOONGATE_SOAK} ? 20000 : 40, 0);
+    my $covered = $size - ($good[0] =~ /"seq":(\d+)/)[0];    # the last line that a checkpoint is of
+    my ($head, $kept) = (read_file("$log.head"), read_file("$log.checkpoint"));
+    unlink "$log.head", "$log.checkpoint";
+    for (1 .. $n) {
+        my @l = @good;
+        my $i = int rand($covered + 1);
+        my $kind = int rand 5;
+        if ($kind == 0) { my $at = int rand(length($l[$i]) - 1); substr($l[$i], $at, 1) = chr(ord(substr $l[$i], $at, 1) ^ (1 << int rand 7)) }
+        elsif ($kind == 1) { splice @l, $i, 1 }
+        elsif ($kind == 2) { @l = @l[ 0 .. $i - 1 ] }
+        elsif ($kind == 3) { my $j = int rand($covered + 1); $j = ($i + 1) % ($covered + 1) if $j == $i; @l[ $i, $j ] = @l[ $j, $i ] }
+        else { $l[$i] =~ s/"time":"\d/"time":"9/; @l = rehash(@l) }
+        write_file($log, join '', @l);
+        my $r = moon(@verify);
+        next if $r->{status} == 8;
+        $missed++;
+        diag("kind $kind, line $i: $r->{status} $r->{out}$r->{err}");
+    }
+    write_file($log, join '', @good);
+    write_file("$log.head", $head);
+    write_file("$log.checkpoint", $kept);
+    is($missed, 0, "$n changes, cuts, exchanges and forgeries: all found");
+}
+
+# ---- what was signed before ----
+
+{
+    my $good = read_file($log);
+    write_file($log, join '', (lines())[ 0 .. 2 ]);
+    unlink "$log.head";
+    my $files = () = glob 'worm/*';
+    my $r = moon('audit', 'checkpoint');
+    is($r->{status}, 8, 'nothing is signed of a log that was cut') or diag($r->{out});
+    like($r->{err}, qr/the log was cut: \d+ lines, a checkpoint says \d+/);
+    is(scalar(() = glob 'worm/*'), $files, 'and nothing is sent');
+    write_file($log, $good);
+    write_file('worm/' . ((split /\n/, moon('audit', 'checkpoint')->{out})[1] + 1) . '.checkpoint', "another log\n");
+    $r = moon('audit', 'checkpoint');
+    is($r->{status}, 8, 'a file of that size with another content is an alarm');
+    like($r->{err}, qr/has another content/);
+}
+
+# ---- two processes append while a third rotates ----
+
+{
+    my $apart = "$dir/apart/audit.jsonl";
+    mkdir 'apart';
+    write_file('append.lua', "local a = require 'moongate.audit'\nfor i = 1, tonumber(...) do assert(a.event { action = 't', n = i }) end\n");
+    my @pids;
+    for (1, 2) {
+        my $pid = fork // die $!;
+        if (!$pid) { open STDOUT, '>', '/dev/null'; exec $moongate, '--config', write_file("none-$$.lua", "return {}\n"), '--audit-log', $apart, 'run', 'append.lua', 300 or POSIX::_exit(127) }
+        push @pids, $pid;
+    }
+    my $rotated = 0;
+    for (1 .. 12) { $rotated++ if moon('--audit-log', $apart, 'audit', 'rotate')->{status} == 0 }
+    my $bad = 0;
+    for (@pids) { waitpid $_, 0; $bad++ if $? }
+    is($bad, 0, 'nobody who appends notices');
+    ok($rotated > 0, "$rotated rotations");
+    my $r = moon('--audit-log', $apart, '--json', 'audit', 'verify');
+    is($r->{status}, 0, 'one chain') or diag($r->{err});
+    my $seen = () = join('', map { read_file($_) } glob 'apart/audit*.jsonl') =~ /"action":"script\.t"/g;
+    is($seen, 600, 'with every event');
+}
+done_testing;
