@@ -67,6 +67,9 @@ static bool has_any(const char *text, const char *const *list) {
     return *list != NULL;
 }
 
+static void client_certificate(struct moon_http_fault *f, const struct moon_http_call *c, const char *who,
+                               const char *text);
+
 /* ---- certificates ---- */
 
 static void expired_or_early(struct moon_http_fault *f, const struct moon_http_call *c, const char *who, bool expired) {
@@ -80,6 +83,11 @@ static void verify_failed(struct moon_http_fault *f, const struct moon_http_call
                           const char *text) {
     const char *prefix = "SSL certificate problem: ", *why = strstr(text, prefix);
     long result = info(c->transfer, at_proxy(c) ? CURLINFO_PROXY_SSL_VERIFYRESULT : CURLINFO_SSL_VERIFYRESULT);
+    if (has(text, "SSL certificate verification failed")) {
+        client_certificate(f, c, who,
+                           "alert certificate expired"); /* libcurl takes that alert for a chain of the server's */
+        return;
+    }
     if (!why) { /* the name is checked after the chain */
         WHAT(f, "the certificate of %s is for another host name than '%.*s'", who,
              (int)strcspn(peer_host(c), *peer_host(c) == '[' ? "" : ":"), peer_host(c));
@@ -184,6 +192,36 @@ static void own_certificate(struct moon_http_fault *f, const struct moon_http_ca
     }
 }
 
+/* When the client certificate ended, if that is in the past: "" otherwise. */
+static void expiry_of_own(const struct moon_http_call *c, char out[MOON_TIME_SIZE]) {
+    const struct moon_curl_env *env = c->transfer->env;
+    struct moon_buf text = MOON_BUF_INIT;
+    struct tm end;
+    time_t now = (time_t)(moon_wall_ns(moon_loop_clock(c->http->loop)) / MOON_NS_PER_S);
+    out[0] = '\0';
+    if (!c->host->identified || !env->cert || moon_file_read(env->cert, KEY_FILE_MAX, NULL, &text, NULL) != 0)
+        return;
+    BIO *in = BIO_new_mem_buf(text.data, (int)text.len);
+    X509 *cert = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    if (cert && X509_cmp_time(X509_get0_notAfter(cert), &now) < 0 && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end))
+        put(out, MOON_TIME_SIZE, "%04d-%02d-%02d", end.tm_year + 1900, end.tm_mon + 1, end.tm_mday);
+    X509_free(cert);
+    BIO_free(in);
+    ERR_clear_error();
+    if (text.data) /* the key may be in it */
+        moon_wipe(text.data, text.cap);
+    moon_buf_release(&text);
+}
+
+/* A server that does not take an expired client certificate often says nothing, and closes the connection. */
+static void hint_expired_own(struct moon_http_fault *f, const struct moon_http_call *c) {
+    char end[MOON_TIME_SIZE];
+    expiry_of_own(c, end);
+    if (*end)
+        HINT(f, "The client certificate %s expired on %s: give a valid one with --cert and --key.",
+             c->transfer->env->cert, end);
+}
+
 /* ---- the handshake ---- */
 
 /* An alert by which the server refuses a client's certificate, or the lack of one. */
@@ -208,6 +246,7 @@ static void client_certificate(struct moon_http_fault *f, const struct moon_http
         WHAT(f, "%s refused the client certificate %s (%.80s)", who, c->transfer->env->cert,
              alert ? alert + strlen("alert ") : "TLS alert");
         HINT(f, "Give a client certificate that this server accepts with --cert and --key.");
+        hint_expired_own(f, c);
         return;
     }
     WHAT(f, "%s wants a client certificate, and got none", who);
@@ -229,6 +268,7 @@ static bool handshake_failed(struct moon_http_fault *f, const struct moon_http_c
                                          "insufficient security", "no cipher match",  NULL};
     static const char *const weak[] = {"key too small", "unsafe legacy renegotiation", "legacy sigalg",
                                        "no suitable signature algorithm", NULL};
+    static const char *const closed[] = {"SSL_ERROR_SYSCALL", "Connection reset", "unexpected eof", NULL};
     f->hopeless = true;
     if (has_any(text, not_tls)) {
         WHAT(f, "%s does not speak TLS on this port (%s)", who,
@@ -254,10 +294,17 @@ static bool handshake_failed(struct moon_http_fault *f, const struct moon_http_c
     } else if (has(text, "unrecognized name") || has(text, "unrecognised name")) {
         WHAT(f, "%s does not know the host name '%s'", who, peer_host(c));
         HINT(f, "Correct the host name.");
+    } else if (has(text, "no application protocol")) {
+        WHAT(f, "%s speaks neither HTTP/1.1 nor HTTP/2 (ALPN)", who);
+        HINT(f, "Correct the host or the port.");
     } else {
         f->hopeless = false; /* the connection broke in the handshake, or the server had a failure of its own */
-        WHAT(f, "the TLS handshake with %s failed: %.200s", who, *text ? text : "no reason is known");
+        if (has_any(text, closed))
+            WHAT(f, "%s closed the connection during the TLS handshake", who);
+        else
+            WHAT(f, "the TLS handshake with %s failed: %.200s", who, *text ? text : "no reason is known");
         HINT(f, "Check that the port speaks TLS. To see more: openssl s_client -connect %s", peer_host(c));
+        hint_expired_own(f, c);
     }
     return true;
 }
@@ -301,6 +348,8 @@ static bool tls_fault(struct moon_http_fault *f, const struct moon_http_call *c,
         f->not_sent = true;
         return true;
     }
+    if (info(c->transfer, CURLINFO_NUM_CONNECTS) > 0)
+        hint_expired_own(f, c);
     f->code = 0;
     return false;
 }
@@ -494,6 +543,7 @@ static void tls_answered(struct moon_http_fault *f, const struct moon_http_call 
             HINT(f, "Give the client certificate that this server accepts with --cert and --key.");
         else
             HINT(f, "--cert and --key are shown to the gateway and its login host only, and this is another host.");
+        hint_expired_own(f, c);
     }
 }
 

@@ -153,6 +153,28 @@ said('no such certificate', $at->('mutual'), 'tls', 'no client certificate could
 said('one that it does not take', $at->('mutual'), 'http', 'did not accept the client certificate', '--cert', $gateway,
     qw(--cacert ca.pem --cert self.pem --key self.key));
 
+# An expired one, which servers refuse in ways of their own: with an answer, with an alert, or without a word.
+my @old = qw(--cacert ca.pem --cert expired.pem --key expired.key);
+said('an expired one', $at->('mutual'), 'http', 'did not accept the client certificate', 'expired on 2021-01-01', $gateway, @old);
+my $curt = listening();
+my $closes = fork // BAIL_OUT('fork');
+if (!$closes) { while (my $c = $listening[-1]->accept) { sysread $c, my $hello, 1; close $c } POSIX::_exit(0) }
+like(ask("https://localhost:$curt/", { env => { %client, GENESYSCLOUD_REGION => "https://localhost:$curt" } }, @old, '--deadline', 1),
+    qr/^tls\|\d+\|[^|]*closed the connection during the TLS handshake[^|]*\|The client certificate expired\.pem expired on 2021-01-01/, 'without a word');
+kill KILL => $closes;
+waitpid $closes, 0;
+for my $version (qw(tls1_2 tls1_3)) {
+    my $s = start(qr/ACCEPT 127\.0\.0\.1:(\d+)/, qw(openssl s_server -accept 127.0.0.1:0 -www -cert good.pem -key good.key -CAfile ca.pem -Verify 2 -verify_return_error), "-$version")
+        or BAIL_OUT('s_server');
+    my $url = "https://localhost:$s->{ready}";
+    like(ask("$url/", { env => { %client, GENESYSCLOUD_REGION => $url } }, @old),
+        qr/^tls\|\d+\|[^|]*refused the client certificate expired\.pem[^|]*\|[^|]*expired on 2021-01-01/, "by an alert, $version");
+    kill TERM => $s->{pid};
+}
+my $odd = start(qr/ACCEPT 127\.0\.0\.1:(\d+)/, qw(openssl s_server -accept 127.0.0.1:0 -www -cert good.pem -key good.key -alpn spdy/3)) or BAIL_OUT('s_server');
+said('no HTTP', "https://localhost:$odd->{ready}/", 'tls', 'neither HTTP/1\.1 nor HTTP/2', 'port');
+kill TERM => $odd->{pid};
+
 # ---- commands and doctor say the same ----
 
 for my $case ([ expired => qr/has expired/ ], [ plain => qr/does not speak TLS/ ], [ mutual => qr/wants a client certificate/ ]) {

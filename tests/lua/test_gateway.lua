@@ -149,6 +149,24 @@ t.test("list follows nextUri, else page numbers, and never leaves the gateway", 
   end)
 end)
 
+t.test("an answer that is not JSON says what it is", function()
+  local function read(headers, body)
+    local gw = fake.open(fake.client { before = function(r)
+      local a = fake.answer(r, 200, {})
+      a.headers, a.body = headers, body
+      a.json = function() return nil, { message = "the answer is not JSON: line 1" } end
+      return a
+    end })
+    return fails("protocol", function() gw:pages("/y")() end)
+  end
+  local err = read({ ["content-type"] = "text/html" }, "\r\n<html><head><title>Sign in, please</title></head></html>")
+  t.eq(err.message, "the answer is not JSON but HTML: Sign in, please")
+  t.ok(err.hint:find("the region", 1, true))
+  t.eq(read({ ["content-encoding"] = "zstd" }, "(").message, "the answer is encoded as zstd, which was not asked for")
+  t.eq(read({ ["content-encoding"] = "GZIP " }, "{").message, "the answer is not JSON: line 1")
+  t.eq(read(nil, "{").message, "the answer is not JSON: line 1")
+end)
+
 t.test("poll looks at once, then ever later; 429 waits; an unknown state is still running", function()
   local states = { "QUEUED", "SIMMERING", 429, "COMPLETED" }
   local client = fake.client { before = function(r, n)

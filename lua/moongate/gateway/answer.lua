@@ -1,21 +1,37 @@
 -- answer.lua - what the parts of the gateway module share: the body of an answer, and the check of options' names.
 
 local errors = require "moongate.error"
+local http = require "moongate.http"
 local json = require "moongate.json"
 
 local M = {}
 
 local LENIENT = { lenient = true }
 
+-- What an answer that is not JSON is instead, and what to do: a login page, say, or a packing that nobody asked for.
+local function not_json(response, err)
+  local headers = response.headers or {}
+  local packed, kind = headers["content-encoding"], headers["content-type"]
+  if packed and not packed:lower():find "^%s*x?%-?gzip%s*$" then
+    return ("the answer is encoded as %s, which was not asked for"):format(packed),
+      "Have the server, or the proxy before it, obey Accept-Encoding."
+  end
+  local said = response.body:find "^%s*<" and http.reason(response.body, kind).message
+  if not said then return err.message end
+  return ("the answer is not JSON but HTML: %s"):format(said),
+    "A login page or a proxy may have answered: check the region, or the URL of the API host."
+end
+
 -- M.decoded(response, method, path) -> the body; nil when there is none. Raises "protocol" when it is not JSON.
 function M.decoded(response, method, path)
   if response.body == "" then return nil end
   local body, err = response:json()
   if body == nil then
+    local message, hint = not_json(response, err)
     error(errors.new {
       code = "protocol", method = method, path = path, status = response.status,
       correlation_id = response.correlation_id,
-      message = ("the answer is not JSON: %s"):format(err and err.message or "empty"),
+      message = message, hint = hint,
     }, 0)
   end
   return body
