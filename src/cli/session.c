@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PASSPHRASE_MAX  4096
@@ -131,7 +132,9 @@ static enum log_kind log_kind(const char *path) {
     static const char mark[] = "\"simulated\":true";
     char *line = NULL;
     size_t size = 0;
-    FILE *f = fopen(path, "re");
+    struct stat st;
+    /* what can't be an audit log is not read: a FIFO or a device might never end; opening the log refuses it */
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "re") : NULL;
     ssize_t n = f ? getline(&line, &size, f) : -1;
     /* a first line that a crash cut short says nothing, and is set aside by the next event */
     enum log_kind kind = n <= 0 || line[n - 1] != '\n' ? LOG_NEW : strstr(line, mark) ? LOG_SIMULATED : LOG_REAL;

@@ -48,7 +48,7 @@ static int open_file(struct moon_audit_log *log, struct moon_err *err) {
     if (fstat(log->fd, &st) != 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't read the audit log %s", log->path);
     if (!S_ISREG(st.st_mode))
-        return moon_err_set(err, MOON_EINVAL, "the audit log %s is no regular file", log->path);
+        return moon_err_set(err, MOON_EINVAL, "the audit log %s is not a regular file", log->path);
     log->dev = st.st_dev;
     log->ino = st.st_ino;
     log->folder_unsynced = true;

@@ -173,7 +173,7 @@ int audit_open_read(const char *path, off_t *end, struct moon_err *err) {
     if (fd < 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't open %s", path);
     int rc = fstat(fd, &st) != 0    ? moon_err_errno(err, MOON_EIO, errno, "can't read %s", path)
-             : !S_ISREG(st.st_mode) ? moon_err_set(err, MOON_EINVAL, "%s is no regular file", path)
+             : !S_ISREG(st.st_mode) ? moon_err_set(err, MOON_EINVAL, "%s is not a regular file", path)
                                     : audit_lock(fd, LOCK_SH, path, &(const struct moon_audit_ops){0}, err);
     if (rc == 0 && fstat(fd, &st) != 0)
         rc = moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);

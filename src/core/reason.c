@@ -183,10 +183,10 @@ static const char *const fields[] = {
     "argument",     "key",          "location",     "target",   "name",      "propertynames", NULL};
 #define SURE_FIELDS 17 /* of those: say a field also where no sentence is beside them */
 static const char *const lists[] = {
-    "errors",           "details",     "detail",          "error",       "invalidparams", "fault",    "fielderrors",
-    "validationerrors", "violations",  "fieldviolations", "issues",      "causes",        "failures", "messages",
-    "modelstate",       "problems",    "suberrors",       "innererrors", "badrequest",    "faults",   "embedded",
-    "children",         "constraints", "message",         "errorlist",   "errormessages", NULL};
+    "errors",           "details",    "detail",          "error",       "invalidparams", "fault",         "fielderrors",
+    "validationerrors", "violations", "fieldviolations", "issues",      "causes",        "failures",      "messages",
+    "modelstate",       "problems",   "suberrors",       "innererrors", "badrequest",    "faults",        "innererror",
+    "embedded",         "children",   "constraints",     "message",     "errorlist",     "errormessages", NULL};
 
 /* ---- JSON: details ---- */
 

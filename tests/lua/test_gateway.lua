@@ -552,11 +552,15 @@ end)
 t.test("busy until the deadline is a conflict in the end, never past it", function()
   local gw, client, _, clock = holding { deadline = 5 }
   local live = gw:get("index", PLACE)
-  client.before = function(r) if r.method == "PUT" then return fake.answer(r, 409, { code = "index.busy" }) end end
+  client.before = function(r)
+    if r.method ~= "PUT" then return end
+    return fake.answer(r, 409, { code = "index.busy", message = "rebuilding until noon" })
+  end
   local err = fails("conflict", function()
     gw:write("index", PLACE, { base = live, content = config { dimensions = 4 } })
   end)
   t.ok(err.message:find("busy", 1, true))
+  t.ok(err.message:find("rebuilding until noon", 1, true), "the server's reason is kept")
   t.ok(clock.now < 5)
 end)
 

@@ -49,4 +49,9 @@ $r = moon({ stdin => "return nil .. 2" }, 'run', '-');
 like($r->{err}, qr/stdin:1: attempt/, 'its mistakes have a place');
 $r = moon({ stdin => "\xef\xbb\xbfreturn { limits = { dimensions = 7 } }\r\n" }, '--config', '-', '--sim', 'deploy-index', $index);
 like($r->{err}, qr/dimensions: must be at most 7/, '--config -: a project file from standard input');
+for my $log ('/dev/zero', 'dev/pipe') {
+    $r = run('timeout', '30', $moongate, '--sim', '--audit-log', $log, 'deploy-index', $index);
+    is($r->{status}, 3, "an audit log that is $log is refused, not waited for");
+    like($r->{err}, qr/\Q$log\E is not a regular file/, 'and named');
+}
 done_testing;

@@ -52,6 +52,9 @@ static void json_forms(void **state) {
         {"{\"error\":{\"code\":400,\"message\":\"Bad value\",\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":"
          "\"x/BadRequest\",\"fieldViolations\":[{\"field\":\"a.b\",\"description\":\"must be set\"}]}]}}",
          "Bad value [INVALID_ARGUMENT] | a.b: must be set"},
+        {"{\"error\":{\"code\":\"BadInput\",\"message\":\"Not valid\",\"innererror\":{\"code\":\"TooLong\",\"message\":"
+         "\"at most 40 signs\"}}}",
+         "Not valid [BadInput] | : at most 40 signs"},
         {"{\"__type\":\"com.example#ValidationException\",\"Message\":\"bad name\"}", "bad name [ValidationException]"},
         {"{\"detail\":\"Not allowed here\"}", "Not allowed here"},
         {"{\"detail\":[{\"loc\":[\"body\",\"size\",0],\"msg\":\"too small\",\"type\":\"value_error\"}]}",

@@ -228,8 +228,8 @@ local function pause_before_retry(w, n, err)
   local wait = w.gw.clock.random() * math.min(BUSY_CAP, BUSY_BASE * 2 ^ n)
   wait = math.max(wait, tonumber(err.retry_after) or 0)
   if w.gw.clock.monotonic() + wait >= w.deadline then
-    err.code, err.message = "conflict", ("%s is busy, and was until the deadline"):format(w.path)
-    err.hint = "try again when the gateway has finished what it is doing to it, or give a longer --deadline"
+    err.code, err.message = "conflict", ("%s; %s was busy until the deadline"):format(err.message, w.path)
+    err.hint = "Run it again when the gateway has finished its own change, or raise --deadline."
     error(err, 0)
   end
   w.gw.log.info("%s is busy; trying again in %.1f s", w.path, wait)
