@@ -27,7 +27,8 @@ struct moon_audit_tree_query {
     const int64_t *sizes; /* trees whose roots are wanted, ascending */
     size_t nsizes;
     int64_t index; /* whose path in the tree of the last size (or of all lines, if there is none) is wanted; -1: none */
-    bool hints;    /* use and write <file>.tree */
+    bool hints;    /* use <file>.tree */
+    bool read_only; /* don't write it: it is written whatever `hints` says, so that a stale one is replaced */
 };
 
 struct moon_audit_tree_root {

@@ -446,7 +446,8 @@ int l_audit_tree(lua_State *L) {
     if (!j)
         return 2;
     j->query.index = index;
-    j->query.hints = hints && (any || !moon_host_roots(L, false)); /* a script that may only read writes no hints */
+    j->query.hints = hints;
+    j->query.read_only = !any && moon_host_roots(L, false) != NULL; /* a script that may only read */
     if (!copy_files(L, j) || !copy_sizes(L, 5, j)) {
         moon_err_set(&err, MOON_ENOMEM, "out of memory");
         return moon_fail(L, &err);

@@ -94,8 +94,8 @@ static void load_hints(struct reading *r, const char *file) {
 /* A folder that can't be written to costs time, nothing else. */
 static void save_hints(struct reading *r, const char *file) {
     struct moon_buf name = MOON_BUF_INIT, text = MOON_BUF_INIT;
-    if (r->hints_grew && hint_name(file, &name, NULL) == 0 && moon_buf_puts(&text, HINT_HEAD) == 0 &&
-        moon_buf_append(&text, r->hints.data, r->hints.len) == 0)
+    if (r->hints_grew && !r->query->read_only && hint_name(file, &name, NULL) == 0 &&
+        moon_buf_puts(&text, HINT_HEAD) == 0 && moon_buf_append(&text, r->hints.data, r->hints.len) == 0)
         moon_file_replace(name.data, text.data, text.len, 0600, NULL);
     moon_buf_release(&name);
     moon_buf_release(&text);
