@@ -8,10 +8,12 @@
 #include "moongate/loop.h"
 
 #include <dirent.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #define SMALL_SIZE  16    /* transfers under way in a group: fastest between 8 and 32 ... */
 #define GROUP_SIZE  64    /* ... and smallest at 64, as a multi handle itself takes 35 KiB. So the first are small, */
@@ -27,6 +29,12 @@
 #define PORTS       65536
 #define STACK_SIZE  ((size_t)512 << 10) /* of a thread that looks a name up */
 
+/* The last use of a connection, by its local port. */
+struct last_use {
+    int64_t at_ns;
+    curl_socket_t fd; /* it may be another socket by now */
+};
+
 struct moon_curl_pool {
     struct moon_loop *loop;
     struct moon_curl_env env;
@@ -35,8 +43,8 @@ struct moon_curl_pool {
     struct moon_hook hook;
     struct moon_defer more;
     struct moon_curl_names names;
-    struct moon_timer tick; /* while anything connects */
-    int64_t *used_ns;       /* PORTS: when the connection of a local port was used last; few of its pages are touched */
+    struct moon_timer tick;        /* while anything connects */
+    struct last_use *uses;         /* PORTS; few of its pages are touched */
     struct moon_curl_group *kicks; /* have something to do at once: new transfers, mostly */
     struct moon_curl_group **groups;
     size_t n_groups, cap_groups;
@@ -87,7 +95,7 @@ static void end(struct moon_curl_transfer *t, CURLcode result) {
     unknown = unknown && name && name->first == t;
     leave_group(t);
     moon_curl_name_left(&p->names, t, t->starts == 0, now_ns(p));
-    p->used_ns[t->local_port] = now_ns(p);
+    p->uses[t->local_port] = (struct last_use){now_ns(p), t->fd};
     p->ended++;
     t->done(t, moon_curl_answer_end(t, result));
     if (unknown)
@@ -153,11 +161,31 @@ void moon_curl_note_start(struct moon_curl_transfer *t, int local_port) {
     moon_curl_name_found(&t->pool->names, t, false, now_ns(t->pool));
 }
 
+static int port_of(curl_socket_t fd) {
+    struct sockaddr_storage a;
+    socklen_t size = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &size) != 0)
+        return -1;
+    return a.ss_family == AF_INET    ? ntohs(((const struct sockaddr_in *)&a)->sin_port)
+           : a.ss_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)&a)->sin6_port)
+                                     : -1;
+}
+
+/* Something has come on a connection of HTTP/1 before a request went out: its end, a 408 of a server that was tired of
+ * waiting, or an answer that is none of ours. libcurl 7.88 would take it for the answer to the request. */
+static bool has_spoken(const struct moon_curl_transfer *t, curl_socket_t fd) {
+    char byte;
+    return !t->offered && port_of(fd) == t->local_port && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 /* A server closes a connection that has been idle for its time to keep one, and a request that is on its way then is
  * lost, with nothing that says so. What can't be sent again goes over a new connection instead. */
 bool moon_curl_is_stale(struct moon_curl_transfer *t) {
     const struct moon_curl_pool *p = t->pool;
-    if (!t->careful || t->opened || now_ns(p) - p->used_ns[t->local_port] < IDLE_NS)
+    const struct last_use *use = &p->uses[t->local_port];
+    if (t->opened || t->local_port == 0)
+        return false;
+    if (!has_spoken(t, use->fd) && (!t->careful || now_ns(p) - use->at_ns < IDLE_NS))
         return false;
     return t->switching = t->stale = true;
 }
@@ -518,7 +546,7 @@ static int copy(char **to, const char *from) {
 
 int moon_curl_pool_new(struct moon_curl_pool **out, const struct moon_curl_opts *o, struct moon_err *err) {
     struct moon_curl_pool *p = calloc(1, sizeof *p);
-    if (!p || !(p->used_ns = calloc(PORTS, sizeof *p->used_ns))) {
+    if (!p || !(p->uses = calloc(PORTS, sizeof *p->uses))) {
         free(p);
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     }
@@ -567,7 +595,7 @@ void moon_curl_pool_free(struct moon_curl_pool *p) {
     free(p->cert_dir);
     free(p->env.cert);
     free(p->env.key);
-    free(p->used_ns);
+    free(p->uses);
     free(p);
 }
 

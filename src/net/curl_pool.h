@@ -68,7 +68,7 @@ struct moon_curl_transfer {
     bool http1_required; /* the server's answer to this request */
     bool unprocessed;    /* the server says so */
     bool switching;      /* not sent: to be sent with another version of HTTP, or over a new connection */
-    bool stale;          /* not sent: the connection has been idle for a while */
+    bool stale;          /* not sent: the connection was idle for a while, or something has come on it */
     bool careful;        /* it may not be sent twice */
     int local_port;      /* of the connection; 0: not known */
     unsigned starts;     /* times libcurl was about to send the request; only the first is let through */

@@ -47,6 +47,19 @@ static void send_long_line(struct raw_conn *c, size_t len) {
     moon_buf_release(&b);
 }
 
+/* An answer that fills libcurl's buffer, and another that nobody asked for behind it. */
+static void send_two(struct raw_conn *c) {
+    char text[1200];
+    int n = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: 900\r\nX-Fill: ");
+    while (n + 4 < 1024 - 900)
+        text[n++] = 'f';
+    n += snprintf(text + n, 5, "\r\n\r\n");
+    memset(text + n, 'a', 900);
+    n += 900;
+    n += snprintf(text + n, sizeof text - (size_t)n, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
+    raw_send(c, text, (size_t)n);
+}
+
 static void odd(struct raw_conn *c) {
     if (path_is(c, "/cut")) {
         send_text(c, "HTTP/1.1 200 OK\r\nContent-Type: te");
@@ -75,6 +88,8 @@ static void odd(struct raw_conn *c) {
         send_long_line(c, 300 << 10);
     } else if (path_is(c, "/large")) {
         send_long_line(c, 60 << 10);
+    } else if (path_is(c, "/two")) {
+        send_two(c);
     } else if (path_is(c, "/lengths")) {
         send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Length: 2\r\n\r\nok, no");
     } else if (path_is(c, "/same-lengths")) {
@@ -192,6 +207,22 @@ static void test_a_deadline_says_how_far_it_came(void **state) {
     fix_close(&f);
 }
 
+static void test_an_answer_before_the_request_is_none(void **state) {
+    struct fix f;
+    struct ask a;
+    (void)state;
+    open_odd(&f, 1);
+    for (int i = 0; i < 3; i++) {
+        struct moon_http_result *r = ask(&f, &a, i == 1 ? "GET" : "POST", "/two", i == 1 ? NULL : "{}");
+        assert_int_equal(r->status, 200);
+        assert_int_equal(r->body.len, 900);
+        ask_end(&a);
+    }
+    assert_int_equal(f.server.requests, 3);
+    assert_int_equal(f.server.connections, 3);
+    fix_close(&f);
+}
+
 static void test_only_the_last_head_counts(void **state) {
     struct fix f;
     struct ask a;
@@ -284,6 +315,7 @@ int main(void) {
         cmocka_unit_test(test_a_switch_of_protocols_ends_at_once),
         cmocka_unit_test(test_what_is_no_valid_answer_is_named),
         cmocka_unit_test(test_a_deadline_says_how_far_it_came),
+        cmocka_unit_test(test_an_answer_before_the_request_is_none),
         cmocka_unit_test(test_only_the_last_head_counts),
         cmocka_unit_test(test_gzip),
         cmocka_unit_test(test_long_header_lines),
