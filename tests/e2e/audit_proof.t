@@ -183,6 +183,73 @@ is(moon(@verify)->{status}, 0, 'and the log itself is good');
     like($r->{err}, qr/has another content/);
 }
 
+# ---- where checkpoints go, and when ----
+
+{
+    mkdir $_ for 'project', 'project/worm';
+    my $listener = start(qr{listening on (http://127\.0\.0\.1:\d+)}, $moongate, qw(webhook listen --body));
+    my @config = ('--config', 'project/moongate.lua');
+    my $project = sub {
+        my ($audit) = @_;
+        write_file('project/moongate.lua', <<"LUA");
+return {
+  webhooks = { gov = { url = "$listener->{ready}/hook", events = { "other" } } },
+  audit = { origin = "$origin", $audit },
+}
+LUA
+    };
+    $project->('key = secret "AUDIT_KEY", every = 5, rotate = "2K", to = { "webhook:gov", "worm" }');
+    my %env = (env => { AUDIT_KEY => read_file('audit.key') });
+    write_file('slow.lua', <<'LUA');
+local audit, fs, task = require "moongate.audit", require "moongate.fs", require "moongate.task"
+for i = 1, 6 do assert(audit.event { action = "t", n = i }) end
+for _ = 1, 200 do
+  if #assert(fs.list "project/worm") > 0 then return "made while it runs" end
+  task.sleep(0.1)
+end
+LUA
+    $r = moon(\%env, @config, 'run', 'slow.lua');
+    is($r->{out}, "made while it runs\n", 'a checkpoint after so many events') or diag($r->{err});
+    my @segments = glob 'project/.moongate/audit-*-*.jsonl';
+    is(scalar @segments, 1, 'the end of the run rotates a log of that size');
+    is(moon(\%env, @config, 'audit', 'verify', '--checkpoints', 'project/worm', '--vkey', $vkey)->{status}, 0, 'all of it is good');
+    like(read_file($listener->{log}), qr/audit_checkpoint.*"checkpoint":"\Q$origin\E\\n\d+/s, 'the webhook is sent the note, whatever its events are');
+    like(moon(\%env, @config, qw(audit show --action checkpoint_sent))->{out}, qr/ to=webhook:gov/, 'and the log says so');
+    like(moon(\%env, @config, 'doctor')->{out}, qr/checkpoints.*signed as \Q$vkey\E/, 'doctor names the verifier key');
+    like(moon(@config, 'audit', 'checkpoint')->{err}, qr/AUDIT_KEY is not set/, 'without the key: named');
+
+    rmdir 'project/worm' or run('rm', '-r', 'project/worm');
+    $r = moon(\%env, @config, '-e', 'assert(require "moongate.audit".event { action = "t" })');
+    is($r->{status}, 1, 'a folder that is not there: the run says so') or diag($r->{err});
+    like(moon(\%env, @config, 'doctor')->{out}, qr{FAIL.*checkpoints.*worm is not a folder}, 'so does doctor');
+    $project->('key = secret "AUDIT_KEY"');
+    $r = moon(\%env, @config, '-e', 'print(require "moongate.workflow", require "moongate.host")');
+    isnt($r->{status}, 0, 'a script has no host module, and so no rotation');
+    my @lines = split /(?<=\n)/, read_file('project/.moongate/audit.jsonl');
+    write_file('project/.moongate/audit.jsonl', join '', rehash(@lines, $lines[-1] =~ s/"phase":"event"/"phase":"intent"/r));
+    unlink 'project/.moongate/audit.jsonl.head';
+    $r = moon(\%env, @config, 'audit', 'rotate');
+    is($r->{status}, 5, 'an intent is open: not rotated') or diag($r->{out});
+    is(moon(\%env, @config, 'audit', 'rotate', '--keep-open-intents')->{status}, 0);
+    like(moon(\%env, @config, 'audit', 'verify')->{out}, qr/1 intent without an outcome/, 'verify looks for outcomes over all segments');
+}
+
+# ---- approve ----
+
+{
+    my $plan = { format => 'moongate.plan/1', gateway => 'https://api.example.com', resource_changes => [ { address => 'index/vs/a', change => { actions => ['create'] } } ] };
+    my $text = JSON::PP->new->canonical->encode($plan);    # the canonical form, as these values go
+    write_file('plan.json', '{"approvals":[],"id":"sha256:' . sha256_hex($text) . '","plan":' . "$text}\n");
+    my @approve = ('approve', 'plan.json', '--key-file', 'audit.key', '--name', $origin);
+    is(moon(@approve)->{status}, 2, 'approve asks on a terminal, else it needs --yes');
+    $r = moon(@approve, '--yes');
+    is($r->{status}, 0, 'approve') or diag($r->{err});
+    like($r->{err}, qr{index/vs/a  create\nhttps://api\.example\.com  1 create 0 update 0 delete}, 'shows the plan');
+    is(scalar @{ json(read_file('plan.json'))->{approvals} }, 1, 'the note is in the plan');
+    write_file('plan.json', read_file('plan.json') =~ s/example\.com"/example.org"/r);
+    is(moon(@approve, '--yes')->{status}, 8, 'a plan that was changed is not approved');
+}
+
 # ---- two processes append while a third rotates ----
 
 {
@@ -201,7 +268,7 @@ is(moon(@verify)->{status}, 0, 'and the log itself is good');
     for (@pids) { waitpid $_, 0; $bad++ if $? }
     is($bad, 0, 'nobody who appends notices');
     ok($rotated > 0, "$rotated rotations");
-    my $r = moon('--audit-log', $apart, '--json', 'audit', 'verify');
+    $r = moon('--audit-log', $apart, '--json', 'audit', 'verify');
     is($r->{status}, 0, 'one chain') or diag($r->{err});
     my $seen = () = join('', map { read_file($_) } glob 'apart/audit*.jsonl') =~ /"action":"script\.t"/g;
     is($seen, 600, 'with every event');

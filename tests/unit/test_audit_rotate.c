@@ -83,8 +83,8 @@ static void expect_whole(uint64_t lines, size_t segments) {
     }
     assert_int_equal(last, lines);
     struct moon_audit_tree all, rest;
-    const struct moon_audit_tree_query q = {files, n, NULL, 0, -1, false},
-                                       newest = {files + n - 1, 1, NULL, 0, -1, false};
+    const struct moon_audit_tree_query q = {files, n, NULL, 0, -1, false, false},
+                                       newest = {files + n - 1, 1, NULL, 0, -1, false, false};
     assert_int_equal(moon_audit_tree_read(&q, &all, NULL), 0);
     assert_int_equal(moon_audit_tree_read(&newest, &rest, NULL), 0);
     assert_int_equal(all.size, lines);
@@ -200,7 +200,7 @@ static void killed_anywhere_it_is_completed(void **state) {
     assert_true(crashes >= 6);
     struct moon_audit_tree tree;
     const char *files[] = {path};
-    const struct moon_audit_tree_query q = {files, 1, NULL, 0, -1, false};
+    const struct moon_audit_tree_query q = {files, 1, NULL, 0, -1, false, false};
     assert_int_equal(moon_audit_tree_read(&q, &tree, NULL), 0);
     glob_t found;
     char pattern[96];

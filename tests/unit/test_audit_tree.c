@@ -62,7 +62,7 @@ static void root_of(int n, unsigned char out[MOON_SHA256_SIZE]) {
 
 static int ask(const char *const *files, size_t nfiles, const int64_t *sizes, size_t nsizes, int64_t index, bool hints,
                struct moon_audit_tree *out, struct moon_err *err) {
-    const struct moon_audit_tree_query q = {files, nfiles, sizes, nsizes, index, hints};
+    const struct moon_audit_tree_query q = {files, nfiles, sizes, nsizes, index, hints, false};
     return moon_audit_tree_read(&q, out, err);
 }
 

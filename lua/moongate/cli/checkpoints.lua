@@ -63,7 +63,9 @@ local function put(folder, c)
   local path = ("%s/%d.checkpoint"):format(folder, c.size)
   local made, err = host.fs.write(path, c.note, { new = true })
   if made then return end
-  if err.code ~= "exists" then error(err, 0) end
+  if err.code ~= "exists" then
+    error(errors.new { code = "io", message = err.message, hint = "Check the folder, audit.to in moongate.lua." }, 0)
+  end
   local there = assert(host.fs.read(path, 1 << 20))
   if there == c.note then return end
   error(errors.new {
@@ -127,23 +129,25 @@ end
 -- ---- when ----
 
 local function wanted(ctx)
-  local settings = not ctx.opts.sim and not ctx.opts.dry_run and configured()
-  return settings and settings.origin and settings or nil
+  return not ctx.opts.sim and not ctx.opts.dry_run and configured() or nil
 end
 
-local last_made = 0
+local function signs(settings) return settings.origin or settings.key or settings.key_file or settings.to end
+
+local last_made, watching = 0, false
 
 -- M.watch(ctx): from here on a checkpoint is made after every so many events of this process.
 function M.watch(ctx)
-  local settings = wanted(ctx)
+  local settings = not watching and wanted(ctx)
   if not settings or not settings.every then return end
+  watching = true
   local job = host.background(function()
     while true do
       task.sleep(1)
       if host.audit_written() - last_made >= settings.every then
         last_made = host.audit_written()
-        local ok, err = pcall(M.make, ctx)
-        if not ok then log.error("audit checkpoint: %s", tostring(err)) end
+        local ok, err = pcall(M.make, ctx) -- what is wrong is reported at the end, too
+        if not ok then log.error("audit checkpoint: %s", errors.is(err) and err.message or tostring(err)) end
       end
     end
   end)
@@ -168,7 +172,7 @@ function M.at_end(ctx)
   local settings = not M.by_hand and host.audit_written() > 0 and wanted(ctx)
   if not settings then return nil end
   local status
-  for _, step in ipairs { rotate, function() M.make(ctx) end } do
+  for _, step in ipairs { rotate, function() if signs(settings) then M.make(ctx) end end } do
     local ok, err = pcall(step, settings)
     if not ok then
       err = report.normal(err)

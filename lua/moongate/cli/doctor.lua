@@ -257,6 +257,28 @@ local function audit_log(found)
   end
 end
 
+-- Whether checkpoints can be signed, and where they go.
+local function checkpoints(found)
+  local p = host.project()
+  local settings = p.data and p.data.audit
+  if not settings or not (settings.origin or settings.key or settings.key_file or settings.to) then return end
+  local ok, key = pcall(require("moongate.cli.checkpoints").key, settings)
+  if not ok then return found:fail("checkpoints", key) end
+  found:ok("checkpoints", "signed as %s", key:vkey())
+  for _, to in ipairs(settings.to or {}) do
+    local hook = to:match "^webhook:(.*)$"
+    local path = to:sub(1, 1) == "/" and to or ("%s/%s"):format(p.dir or ".", to)
+    local access = not hook and host.access(path)
+    if hook and not (p.data.webhooks or {})[hook] then
+      found:fail("checkpoints", { code = "invalid", message = "audit.to: the project file has no webhook " .. hook })
+    elseif not hook and not (access and access.folder) then
+      found:fail("checkpoints", { code = "not_found", message = path .. " is not a folder" }, "mkdir -p " .. path)
+    elseif not hook and not access.writable then
+      found:fail("checkpoints", { code = "denied", message = path .. " can't be written to" })
+    end
+  end
+end
+
 -- A host that is away is not asked again: a token request is retried for half a minute.
 local function token(found, reached)
   local auth = require "moongate.auth"
@@ -364,6 +386,7 @@ function M.check()
   state(found)
   local db = state_store(found)
   audit_log(found)
+  checkpoints(found)
   webhooks(found)
   if db then outbox(found, db) end
   walls(found)

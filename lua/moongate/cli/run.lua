@@ -159,6 +159,7 @@ end
 -- chunk: the loaded script. The first result of a plain one, if there is any, is shown.
 function M.start(ctx, chunk, name, words, source)
   host.seal()
+  require("moongate.cli.checkpoints").watch(ctx)
   local result = require("moongate.outcome").checked(chunk(table.unpack(M.plain_words(words))))
   if type(result) == "table" and type(result.run) == "function" and require("moongate.workflow").is(result) then
     return run_workflow(ctx, result, name, words, source)
