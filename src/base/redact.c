@@ -227,11 +227,27 @@ static int put_escaped(struct moon_buf *b, const char *s, size_t len, int how) {
     return rc;
 }
 
+/* HTML, as error pages repeat a request: quotes have two spellings each. */
+static int put_html(struct moon_buf *b, const char *s, size_t len, int how) {
+    static const char *const quote[] = {"&quot;", "&#34;"}, *const apostrophe[] = {"&#39;", "&#x27;"};
+    int rc = 0;
+    for (size_t i = 0; i < len && rc == 0; i++) {
+        const char *entity = s[i] == '&'    ? "&amp;"
+                             : s[i] == '<'  ? "&lt;"
+                             : s[i] == '>'  ? "&gt;"
+                             : s[i] == '"'  ? quote[how]
+                             : s[i] == '\'' ? apostrophe[how]
+                                            : NULL;
+        rc = entity ? moon_buf_puts(b, entity) : moon_buf_putc(b, s[i]);
+    }
+    return rc;
+}
+
 static int add(struct moon_redact *r, const char *secret, size_t len, bool script) {
     static const struct {
         form_fn *put;
         int variants;
-    } forms[] = {{put_base64, 6}, {put_hex, 2}, {put_percent, 2}, {put_escaped, 3}};
+    } forms[] = {{put_base64, 6}, {put_hex, 2}, {put_percent, 2}, {put_escaped, 3}, {put_html, 2}};
     if (moon_redact_weak(secret, len))
         return 0;
     int rc = add_needle(r, secret, len, script);

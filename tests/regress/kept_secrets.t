@@ -14,7 +14,8 @@ my ($header, $query) = ('Header-Canary-9471', 'QueryCanary0815xyz');
 write_file('echo.lua', <<'LUA');
 local httpd, json, hash, task = require "moongate.httpd", require "moongate.json", require "moongate.hash", require "moongate.task"
 local server = assert(httpd.serve { handler = function(request)
-  local parts = { request.path .. "?" .. (request.query_string or "") }
+  local query = request.query_string or ""
+  local parts = { request.path .. "?" .. query, "no such key: " .. (query:match "=(.*)" or "") }
   for name, value in pairs(request.headers) do
     parts[#parts + 1] = name .. ": " .. value
     parts[#parts + 1] = value:gsub(".", function(c) return ("%02x"):format(c:byte()) end)

@@ -40,7 +40,9 @@ static void by_encoded_value(void **state) {
                                         "t0k%2fn%3cQuartz-7%3e%2b%22z",
                                         "t0k%2Fn%3CQuartz-7%3E%2B%22z",
                                         "t0k\\/n<Quartz-7>+\\\"z",
-                                        "t0k/n\\u003cQuartz-7\\u003e\\u002b\\\"z"};
+                                        "t0k/n\\u003cQuartz-7\\u003e\\u002b\\\"z",
+                                        "t0k/n&lt;Quartz-7&gt;+&quot;z",
+                                        "t0k/n&lt;Quartz-7&gt;+&#34;z"};
     static const char *const prefix[] = {"", "x", "xy"};
     struct moon_redact *r;
     assert_int_equal(moon_redact_new(&r), 0);

@@ -42,7 +42,7 @@ end
 
 -- With some receivers a URL's path or query is the key: neither log nor trace shows it.
 function M.hide_path(url)
-  for _, part in ipairs(stored_url.parts(url)) do assert(secret.of(part)) end
+  for _, part in ipairs(stored_url.keys(url)) do assert(secret.of(part)) end
 end
 
 -- What people are shown of a stored URL.

@@ -16,6 +16,15 @@ function M.parts(url)
   return out
 end
 
+-- M.keys(url) -> the parts, and the values in the query that look like a key: a receiver may repeat one alone
+function M.keys(url)
+  local out = M.parts(url)
+  for value in (url:match "%?([^#]*)" or ""):gmatch "=([^&;]*)" do
+    if #value >= M.SECRET_FROM and value:find "%d" and value:find "%a" then out[#out + 1] = value end
+  end
+  return out
+end
+
 -- M.of(url) -> the URL, or of one with a key in it "https://host/#" and a hash
 function M.of(url)
   if #M.parts(url) == 0 then return url end
