@@ -77,7 +77,7 @@ static int set_constant(CURL *e, const struct moon_curl_env *env, struct moon_cu
     SET(CURLOPT_PATH_AS_IS, 1L);
     SET(CURLOPT_DEBUGFUNCTION, moon_curl_on_text);
     SET(CURLOPT_DEBUGDATA, t);
-    if (moon_curl_http2_set(e, false, false) != 0 || set_safety(e) != 0)
+    if (moon_curl_http2_set(e, false) != 0 || set_safety(e) != 0)
         return -1;
     return set_env(e, env, t);
 }
@@ -90,6 +90,31 @@ CURL *moon_curl_easy_new(const struct moon_curl_env *env, struct moon_curl_trans
         e = NULL;
     }
     return e;
+}
+
+/* A handle with nothing of an earlier transfer. */
+static int renew(const struct moon_curl_env *env, struct moon_curl_transfer *t) {
+    CURL *e = moon_curl_easy_new(env, t);
+    if (!e)
+        return -1;
+    curl_easy_cleanup(t->easy);
+    t->easy = e;
+    moon_buf_clear(&t->url);
+    t->method = NULL;
+    t->proxy = NULL;
+    t->has_body = t->https = t->identified = t->http2 = t->fresh = false;
+    return 0;
+}
+
+/* libcurl keeps the buffer of a transfer that was cut off, and lets no handle with one have another size. */
+static int set_version(const struct moon_curl_env *env, struct moon_curl_transfer *t) {
+    if (t->http2 == t->offered)
+        return 0;
+    if (moon_curl_http2_set(t->easy, t->offered) != 0 &&
+        (renew(env, t) != 0 || moon_curl_http2_set(t->easy, t->offered) != 0))
+        return -1;
+    t->http2 = t->offered;
+    return 0;
 }
 
 /* The client certificate; env NULL: none. */
@@ -137,8 +162,11 @@ static int set_body(CURL *e, const struct moon_buf *body) {
 
 int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfer *t,
                        const struct moon_curl_request *rq) {
-    CURL *e = t->easy;
     bool has_body = rq->body != NULL;
+    t->offered = moon_curl_http2_offered(env, rq);
+    if (set_version(env, t) != 0)
+        return -1;
+    CURL *e = t->easy;
     if (set_url(e, t, rq->url) != 0)
         return -1;
     if (t->method != rq->method || t->has_body != has_body) {
@@ -148,12 +176,9 @@ int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfe
         t->method = rq->method;
         t->has_body = has_body;
     }
-    t->offered = moon_curl_http2_offered(env, rq);
-    if (t->https != rq->https || t->http2 != t->offered) {
-        if (moon_curl_http2_set(e, t->offered, rq->https) != 0)
-            return -1;
+    if (t->https != rq->https) { /* what libcurl says of its TLS connections is read (moon_curl_on_text) */
+        SET(CURLOPT_VERBOSE, rq->https ? 1L : 0L);
         t->https = rq->https;
-        t->http2 = t->offered;
     }
     if (t->identified != rq->identified) {
         if (set_identity(e, rq->identified ? env : NULL) != 0)

@@ -43,11 +43,10 @@ bool moon_curl_http2_offered(const struct moon_curl_env *env, const struct moon_
 
 /* Where libcurl takes HTTP/2, its buffer must hold more than the largest header section that it accepts (128 KiB): of a
  * larger one it hands out the end before the beginning. */
-int moon_curl_http2_set(CURL *e, bool offered, bool https) {
+int moon_curl_http2_set(CURL *e, bool offered) {
     SET(CURLOPT_HTTP_VERSION, (long)(offered ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     SET(CURLOPT_PIPEWAIT, offered && moon_curl_http2_streams() == CURLPIPE_MULTIPLEX ? 1L : 0L);
     SET(CURLOPT_BUFFERSIZE, offered ? HTTP2_BUFFER : SMALL_BUFFER);
-    SET(CURLOPT_VERBOSE, https ? 1L : 0L);
     return 0;
 }
 

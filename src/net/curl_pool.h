@@ -183,7 +183,7 @@ CURLcode moon_curl_answer_end(struct moon_curl_transfer *t, CURLcode result);
 enum moon_curl_http2 moon_curl_http2_resolve(enum moon_http2 wanted);
 long moon_curl_http2_streams(void); /* CURLPIPE_*: whether a connection may have several streams at once */
 bool moon_curl_http2_offered(const struct moon_curl_env *env, const struct moon_curl_request *rq);
-int moon_curl_http2_set(CURL *e, bool offered, bool https);
+int moon_curl_http2_set(CURL *e, bool offered); /* fails for a handle that still has the buffer of a transfer */
 int moon_curl_on_text(CURL *easy, curl_infotype type, char *data, size_t size, void *ud);
 bool moon_curl_http2_is_wrong(struct moon_curl_transfer *t);
 /* curl_trust.c. Fills ca_*; MOON_ETLS for a file that can't be used. */
