@@ -71,6 +71,12 @@ local function project_of()
   return project
 end
 
+-- Checkpoints of the audit log while the run goes on, where the project file wants them.
+local function watch(ctx)
+  local declared = host.project().data.audit
+  if declared and declared.every then require("moongate.cli.checkpoints").watch(ctx) end
+end
+
 -- The session that a workflow runs in (workflow.execute).
 function M.session(ctx, registry)
   return {
@@ -114,7 +120,7 @@ function M.carry_out(ctx, definition, values, within)
   local outcome = observe.run(ctx, definition.name, function(registry)
     return leftovers.measured(ctx, registry, within(function(j)
       leftovers.send(ctx, { metrics = registry, apart_from = j and j.id })
-      require("moongate.cli.checkpoints").watch(ctx)
+      watch(ctx)
       local session = M.session(ctx, registry)
       session.journal = j
       return require("moongate.workflow").execute(definition, values, session)
@@ -159,7 +165,7 @@ end
 -- chunk: the loaded script. The first result of a plain one, if there is any, is shown.
 function M.start(ctx, chunk, name, words, source)
   host.seal()
-  require("moongate.cli.checkpoints").watch(ctx)
+  watch(ctx)
   local result = require("moongate.outcome").checked(chunk(table.unpack(M.plain_words(words))))
   if type(result) == "table" and type(result.run) == "function" and require("moongate.workflow").is(result) then
     return run_workflow(ctx, result, name, words, source)
