@@ -434,6 +434,10 @@ static bool pace(struct moon_http_call *c, int64_t now) {
     int64_t asked = paced > pause ? paced : pause;
     if (asked > wait)
         wait = asked;
+    if (wait <= 0 && left <= 0) { /* the wait before it came to its end with the deadline, or later */
+        on_due(c);
+        return false;
+    }
     if (wait >= left) {
         fail_limited(c, wait, now);
         return false;

@@ -5,6 +5,7 @@
 
 #include "moongate/http_date.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,14 @@ static bool is_cut(CURLcode result) {
            result == CURLE_RECV_ERROR || result == CURLE_SEND_ERROR;
 }
 
+static const char *why_unconnected(const struct moon_curl_transfer *t) {
+    long why = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &why);
+    return why == ECONNREFUSED                         ? "the connection was refused"
+           : why == ENETUNREACH || why == EHOSTUNREACH ? "there is no route to the host"
+                                                       : "could not connect";
+}
+
 /* Why no answer came. Taken from the transfer, which is gone when a call gives up between two attempts. */
 static const char *why_of(int code, const struct moon_curl_transfer *t, CURLcode result) {
     enum moon_curl_head head = t->head_state;
@@ -105,6 +114,10 @@ static const char *why_of(int code, const struct moon_curl_transfer *t, CURLcode
         return "no connection in the time allowed for it";
     if (code == MOON_ENOMEM)
         return "out of memory";
+    if (result == CURLE_COULDNT_RESOLVE_HOST)
+        return "the host name does not resolve";
+    if (result == CURLE_COULDNT_CONNECT)
+        return why_unconnected(t);
     if (result == CURLE_WEIRD_SERVER_REPLY)
         return "the answer's headers are not valid HTTP";
     if (result == CURLE_RECV_ERROR && strstr(t->error, "hunked"))
@@ -156,15 +169,15 @@ void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *c
 static const char *hint_of_code(int code, CURLcode result) {
     switch (result) {
     case CURLE_COULDNT_RESOLVE_HOST:
-        return "check the host's name, or the region";
+        return "Check the host name, or the region.";
     default:
-        return code == MOON_ECONNECT ? "check that the service runs and can be reached from here" : "";
+        return code == MOON_ECONNECT ? "Check that the service runs and can be reached from here." : "";
     }
 }
 
 /* What is known of a write that got no answer. */
 static const char *effect(const char *outcome) {
-    return strcmp(outcome, "unknown") == 0 ? "it may have taken effect: look before doing it again" : "";
+    return strcmp(outcome, "unknown") == 0 ? "It may have taken effect: check that before you send it again." : "";
 }
 
 void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,

@@ -120,7 +120,7 @@ function M.send(ctx, args)
   }, args.event, data)
   if err then
     if err.code ~= "invalid" then -- such a one will never arrive as it is
-      err.hint = (err.hint and err.hint .. "; " or "") .. "to send it again as the same message: --id " .. note.id
+      err.hint = (err.hint and err.hint .. " " or "") .. "To send it again as the same message: --id " .. note.id
     end
     error(err, 0)
   end
