@@ -87,8 +87,8 @@ struct moon_http_client {
     char *base_url;              /* without a trailing slash; NULL: none */
     struct moon_http_host *host; /* of base_url */
     struct moon_http_lines lines;
-    struct curl_slist headers[HTTP_ALONE_MAX + 1], *tail;   /* of lines: the end of every call's list */
-    bool has_content_type, has_authorization, has_encoding; /* among them */
+    struct curl_slist headers[HTTP_ALONE_MAX + 1], *tail;                 /* of lines: the end of every call's list */
+    bool has_content_type, has_authorization, has_encoding, has_override; /* among them */
     int64_t deadline_ns, connect_timeout_ns;
     struct moon_retry_policy policy;
     struct moon_limiter limiter;
@@ -145,6 +145,7 @@ struct moon_http_call {
 
     struct moon_http_lines lines;
     bool keyed, has_content_type, has_authorization, has_encoding, has_traceparent, has_place;
+    bool has_override;  /* a header names another method, which some servers obey */
     bool asks, cleared; /* see enum moon_http_ask: the owner is being asked; this attempt may go out */
     bool taken;         /* it has ended, and its result may be taken */
 

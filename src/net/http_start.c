@@ -38,11 +38,12 @@ static int set_auth(struct moon_http_call *c, struct moon_err *err) {
     if (c->has_authorization || c->client->has_authorization)
         return moon_err_set(err, MOON_EINVAL, "header Authorization: the client's credential already sets it for %s",
                             c->host->origin);
-    if (c->rq.reads_only && !(c->rq.test && c->host->loopback) && !moon_retry_safe(c->rq.method))
+    bool override = c->has_override || c->client->has_override;
+    if (c->rq.reads_only && !(c->rq.test && c->host->loopback) && (override || !moon_retry_safe(c->rq.method)))
         return moon_err_set(err, MOON_EDENIED,
-                            "%s with the session's credential: a script writes through the gateway "
+                            "%s%s with the session's credential: a script writes through the gateway "
                             "(run.gateway:write, post_path and the like), which audits it and heeds --dry-run",
-                            c->rq.method);
+                            c->rq.method, override ? " and another method in a header" : "");
     c->auth = a;
     return 0;
 }

@@ -35,6 +35,7 @@ for my $flags ([], ['--dry-run'], ['--allow-all']) {
         qq{c:post("/api/v2/ai/llm-gateway/models", { json = {} })},
         qq{c:patch("$path/raw", { json = config "raw" })},
         qq{c:delete("$path/raw")},
+        qq{c:get("$path/raw", { headers = { ["X-HTTP-Method-Override"] = "PUT" } })},
         qq{c:request { method = "PUT", path = "$path/raw", json = config "raw" }},
         qq{c:put(auth.info().api_url .. "$path/raw", { json = config "raw" })},
         qq{require "moongate.task".spawn(function() return c:put("$path/raw", { json = config "raw" }) end):join()},
