@@ -13,7 +13,7 @@ if (!$ENV{MOON_NAMES}) {
     my $try = run('unshare', '-n', '-m', 'ip', 'link', 'set', 'lo', 'up');
     plan skip_all => 'no network namespace may be made here' if $try->{status} != 0;
     my ($self) = grep { -e } "$root/tests/e2e/names.t";
-    $ENV{MOON_NAMES} = 1;
+    @ENV{qw(MOON_NAMES MOONGATE)} = (1, $Moon::moongate); # it is in another folder by now
     exec 'unshare', '-n', '-m', $^X, $self or die "unshare: $!";
 }
 
