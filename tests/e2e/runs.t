@@ -121,7 +121,7 @@ unlike($verify->{out}, qr/without an outcome/, 'no intent is left open') or diag
 
 # ---- signals ----
 
-sub resume_command { my ($text) = @_; $text =~ /^  hint: to go on where it stopped: moongate (.*)$/m ? split / /, $1 : () }
+sub resume_command { my ($text) = @_; $text =~ /^  hint: To resume: moongate (.*)$/m ? split / /, $1 : () }
 
 subtest 'Ctrl-C finishes the write under way, says how to go on, and leaves metrics and a document' => sub {
     fault('late=700,method=PUT,nth=1');
@@ -212,7 +212,7 @@ subtest 'the same --run-id again gives the recorded result' => sub {
     is(sim_get($sim, 'stats')->{requests}, $before, 'nothing was asked of the gateway');
     my $other = moon({ env => $sim->{env} }, '--run-id', 'build-17', 'run', $example, 'other');
     is($other->{status}, 2, 'other words: 2');
-    like($other->{err}, qr/run build-17 was begun with other words: ci/);
+    like($other->{err}, qr/run build-17 was started with other arguments: ci/);
     is(moon({ env => $sim->{env} }, '--run-id', 'a b', 'run', $example, 'x')->{status}, 2, 'an id that is none: 2');
     is(moon('runs', 'resume', 'nobody')->{status}, 3, 'a run that there is not: 3');
 };
@@ -225,7 +225,7 @@ subtest 'another gateway is refused' => sub {
     ended($p);
     my $r = moon({ env => { %{ $sim->{env} }, GENESYSCLOUD_REGION => 'http://127.0.0.1:1' } }, 'runs', 'resume', 'elsewhere');
     is($r->{status}, 5, 'exit status 5');
-    like($r->{err}, qr/run elsewhere was begun against \Q$sim->{url}\E, not against/);
+    like($r->{err}, qr/run elsewhere was started against \Q$sim->{url}\E, not against/);
     like(moon('--sim', '--state', "$dir/.moongate", 'runs', 'resume', 'elsewhere')->{err}, qr/there is no run elsewhere/, 'nor is it one of the simulated ones');
     fault();
 };

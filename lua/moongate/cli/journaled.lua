@@ -118,7 +118,7 @@ end
 
 local function interrupted(ctx, db, j)
   local err = stopping.error()
-  err.hint = lasting(db) and ("to go on where it stopped: %s"):format(M.command(ctx, j.id)) or nil
+  err.hint = lasting(db) and ("To resume: %s"):format(M.command(ctx, j.id)) or nil
   return err
 end
 
@@ -241,7 +241,7 @@ local function check_same(run, what, record)
   if run.workflow ~= record.workflow then
     refuse("run %s is one of %s, not of %s", run.id, run.workflow, record.workflow)
   elseif not same_words(run.words, record.words) then
-    refuse("run %s was begun with other words: %s", run.id, table.concat(run.words, " "))
+    refuse("run %s was started with other arguments: %s", run.id, table.concat(run.words, " "))
   end
   for _, name in ipairs(sorted_keys(run.options.env or {}, record.options.env or {})) do
     local before, now = (run.options.env or {})[name], (record.options.env or {})[name]
@@ -259,7 +259,7 @@ function M.check_gateway(run, gateway)
   if run.gateway == gateway then return end
   error(errors.new {
     code = "conflict", outcome = "not_sent",
-    message = ("run %s was begun against %s, not against %s"):format(run.id, run.gateway or "no gateway",
+    message = ("run %s was started against %s, not against %s"):format(run.id, run.gateway or "no gateway",
       gateway or "none"),
     hint = run.gateway == M.SIMULATED and "a private simulated gateway (--sim) ends with its run" or
       "give the --region or --profile that it was begun with",
