@@ -45,11 +45,10 @@ local SOURCE = { ["X-Audit-Source"] = "genesys-router" }
 
 -- What tells of one prompt, nil where nobody wants that.
 local function teller(run)
-  for _, hook in pairs(run.project.webhooks or {}) do
-    if hook.per_prompt then
-      return function(entry) run:webhook("prompt_routing", entry, { headers = SOURCE, per_prompt = true }) end
-    end
-  end
+  local wanted = false
+  for _, hook in pairs(run.project.webhooks or {}) do wanted = wanted or hook.per_prompt end
+  if not wanted then return nil end
+  return function(entry) run:webhook("prompt_routing", entry, { headers = SOURCE, per_prompt = true }) end
 end
 
 local function open(run, args)

@@ -213,7 +213,7 @@ subtest 'what a script may not send, nobody sends in its stead' => sub {
     write_file('script.lua', <<"LUA");
 local workflow = require "moongate.workflow"
 return workflow.define { name = "script", summary = "tells somebody", run = function(run)
-  return { notes = run:webhook("told", {}, { also = { mine = { url = "http://192.0.2.1:9/hook" } } }) }
+  return { notes = run:webhook("told", {}, { also = { mine = { url = "https://192.0.2.1:9/hook" } } }) }
 end }
 LUA
     my $r = moon('run', 'script.lua');

@@ -108,7 +108,9 @@ $r = moon({ env => \%env, dir => 'far' }, '--sim', 'doctor');
 like($r->{out}, qr/^ok +webhooks +signed: far, far away \(mlflow\)$/m, 'doctor lists them');
 is(moon({ dir => 'far' }, '--sim', 'doctor')->{status}, 3, 'a secret that is not set fails it');
 write_file('far/moongate.lua', 'return { webhooks = { a = { url = "http://hooks.example.com" } } }');
-like(moon({ dir => 'far' }, '--sim', 'doctor')->{out}, qr/^warn +webhooks +a is not signed, a goes over plain http$/m, 'and so is what is unsafe');
+my $unsafe = moon({ dir => 'far' }, '--sim', 'doctor')->{out};
+like($unsafe, qr/^FAIL +webhooks +a goes over plain HTTP to another machine/m, 'and so is what is unsafe');
+like($unsafe, qr/^warn +webhooks +a is not signed$/m, 'and what nobody can verify');
 write_file('far/moongate.lua', <<'LUA');
 return { webhooks = { a = { url = "https://h.example", profile = "mlfow", header = {} , headers = { ["Webhook-Id"] = "x", ["a b"] = "x", ok = 1 } } } }
 LUA

@@ -1,7 +1,7 @@
 -- This machine in every spelling, with all names allowed.
 -- flags: --allow-net=*
 -- status: 7
--- says: has to be named|is named
+-- says: an address of this machine or of a private network
 local http = require "moongate.http"
 local url, _, port = ...
 

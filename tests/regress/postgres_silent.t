@@ -19,7 +19,8 @@ use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my %env = (MOONGATE_STATE => 'postgres:///postgres');
+my $sim = start_sim('--rate-limit', 0);
+my %env = (%{ $sim->{env} }, MOONGATE_STATE => 'postgres:///postgres');
 my ($psql) = sort { $b cmp $a } glob '/usr/lib/postgresql/*/bin/psql';
 sub sql { my ($text, @more) = @_; my $out = run($psql // 'psql', @more, '-qAtc', $text); chomp $out->{out}; $out->{out} }
 
@@ -33,7 +34,7 @@ LUA
 # Starts a run and lets it do some steps.
 sub begin {
     my ($id) = @_;
-    my $p = Moon::spawn({ env => \%env }, $moongate, '--sim', '--state', $env{MOONGATE_STATE}, '--run-id', $id, 'run', 'steps.lua');
+    my $p = Moon::spawn({ env => \%env }, $moongate, '--state', $env{MOONGATE_STATE}, '--run-id', $id, 'run', 'steps.lua');
     my $end = time + 20;
     until (time > $end || sql("SELECT count(*) > 3 FROM steps WHERE run = '$id'") eq 't') { sleep 0.05 }
     return $p;
@@ -78,7 +79,7 @@ SKIP: {
     cmp_ok($seconds, '<', 12, 'one Ctrl-C ends the wait');
     is($status & 127, 0, 'in order');
     kill 'CONT', @stopped;
-    my $r = moon({ env => \%env }, '--sim', '--state', $env{MOONGATE_STATE}, 'runs', 'list');
+    my $r = moon({ env => \%env }, '--state', $env{MOONGATE_STATE}, 'runs', 'list');
     is($r->{status}, 0, 'and all goes on when it answers again') or diag($r->{err});
 }
 
@@ -97,7 +98,7 @@ SKIP: {
     sleep 0.5;
     is(sql("SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' AND relation = 'runs'::regclass"), 1, 'it has the lock');
     my $since = time;
-    my $r = moon({ env => \%env }, '--sim', '--state', $env{MOONGATE_STATE}, 'deploy-index', index_file('waits'));
+    my $r = moon({ env => \%env }, '--state', $env{MOONGATE_STATE}, 'deploy-index', index_file('waits'));
     is($r->{status}, 0, 'who waits for it goes on') or diag($r->{err});
     cmp_ok(time - $since, '<', 30, 'soon');
 }
@@ -132,7 +133,7 @@ INI
         for (1 .. 200) { last if $up = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port); sleep 0.05 }
         ok($up, "PgBouncer pools by $mode");
         my $state = "postgres://moongate\@127.0.0.1:$port/postgres";
-        my $r = moon({ env => {} }, '--sim', '--state', $state, '--run-id', "by-$mode", 'deploy-index', index_file("by-$mode"));
+        my $r = moon({ env => $sim->{env} }, '--state', $state, '--run-id', "by-$mode", 'deploy-index', index_file("by-$mode"));
         if ($mode eq 'transaction') {
             is($r->{status}, 0, 'which works') or diag($r->{err});
             my @to = ('-h', '127.0.0.1', '-p', $port, '-U', 'moongate', 'postgres');

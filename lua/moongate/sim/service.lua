@@ -33,7 +33,7 @@ M.resources = {
 
 -- ---- a gateway ----
 
--- Every scope that a route asks for, or those the options allow.
+-- Every scope that a route asks for or that the dialect says a job needs, or those the options allow.
 local function grantable(o)
   local set = {}
   if o.scopes then
@@ -43,6 +43,11 @@ local function grantable(o)
   for _, resource in ipairs(M.resources) do
     for _, route in ipairs(resource.routes) do
       if route.scope then set[route.scope] = true end
+    end
+  end
+  for _, kind in pairs(require("moongate.dialects.genesys").kinds) do
+    for _, scopes in pairs(kind.scopes or {}) do
+      for name in scopes:gmatch "[^,%s]+" do set[name] = true end
     end
   end
   return set
