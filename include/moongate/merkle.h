@@ -41,8 +41,8 @@ int moon_merkle_root(const struct moon_merkle *m, struct moon_hasher *h, struct 
 /* The root that a leaf and its path in a tree of `size` leaves give (RFC 9162, 2.1.3.2). MOON_EVERIFY: the path has a
  * wrong length, or the index is not in the tree. */
 int moon_merkle_root_of_path(struct moon_hasher *h, int64_t index, int64_t size,
-                             const unsigned char leaf[MOON_SHA256_SIZE], const unsigned char (*node)[MOON_SHA256_SIZE],
-                             unsigned nodes, unsigned char out[MOON_SHA256_SIZE]);
+                             const unsigned char leaf[MOON_SHA256_SIZE], const unsigned char (*nodes)[MOON_SHA256_SIZE],
+                             unsigned count, unsigned char out[MOON_SHA256_SIZE]);
 /* How many subtrees the frontier of a tree of that size has. */
 unsigned moon_merkle_subtrees(int64_t size);
 
