@@ -187,7 +187,7 @@ static int put_base64(struct moon_buf *b, const char *s, size_t len, int how) {
         unsigned v = 0;
         for (size_t i = bit; i < bit + 6; i++) {
             size_t at = i - first_bit;
-            v = v << 1 | ((unsigned char)s[at / 8] >> (7 - at % 8) & 1u);
+            v = v << 1 | ((unsigned)(unsigned char)s[at / 8] >> (7 - at % 8) & 1u);
         }
         rc = moon_buf_putc(b, v < 62 ? digits[v] : (how < 3 ? "+/" : "-_")[v - 62]);
     }

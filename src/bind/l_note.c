@@ -115,7 +115,7 @@ static size_t check_vkeys(lua_State *L, int idx, struct moon_note_verifier *out)
     luaL_argcheck(L, n >= 1 && n <= MOON_NOTE_VKEYS_MAX, idx, "a list of 1 to 64 verifier keys");
     for (lua_Integer i = 1; i <= n; i++) {
         struct moon_err err;
-        size_t len;
+        size_t len = 0;
         lua_geti(L, idx, i);
         const char *vkey = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
         luaL_argcheck(L, vkey, idx, "verifier keys are strings");

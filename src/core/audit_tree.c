@@ -320,7 +320,7 @@ static int begin(struct reading *r, const struct moon_audit_tree_query *query, s
     return out->roots && moon_hasher_new(&r->hasher) == 0 ? 0 : no_memory(err);
 }
 
-static int end(struct reading *r, int rc, struct moon_err *err) {
+static int finish_reading(struct reading *r, int rc, struct moon_err *err) {
     if (rc == 0)
         rc = finish(r, err);
     moon_buf_release(&r->hints);
@@ -333,16 +333,16 @@ int moon_audit_tree_read(const struct moon_audit_tree_query *query, struct moon_
     int rc = begin(&r, query, out, err);
     for (size_t i = 0; i < query->nfiles && rc == 0 && (i == 0 || !complete(&r)); i++)
         rc = read_file(&r, i, err);
-    return end(&r, rc, err);
+    return finish_reading(&r, rc, err);
 }
 
-int moon_audit_tree_of(int fd, off_t size, const char *path, struct moon_audit_tree *out, struct moon_err *err) {
+int moon_audit_tree_of(int fd, off_t end, const char *path, struct moon_audit_tree *out, struct moon_err *err) {
     static const struct moon_audit_tree_query all = {.index = -1};
     struct reading r;
     int rc = begin(&r, &all, out, err);
     if (rc == 0)
-        rc = read_opened(&r, fd, size, path, true, err);
-    return end(&r, rc, err);
+        rc = read_opened(&r, fd, end, path, true, err);
+    return finish_reading(&r, rc, err);
 }
 
 void moon_audit_tree_release(struct moon_audit_tree *tree) {

@@ -18,22 +18,20 @@ struct moon_ed25519 {
 static int adopt(EVP_PKEY *pkey, struct moon_ed25519 **out, struct moon_err *err) {
     struct moon_ed25519 *key = NULL;
     size_t len = MOON_ED25519_PUBLIC;
-    int rc = 0;
+    int rc = MOON_ENOMEM;
     if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_ED25519)
-        rc = moon_err_set(err, MOON_EINVAL, "the key is not an Ed25519 key");
-    if (rc == 0 && !(key = calloc(1, sizeof *key)))
-        rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
-    if (rc == 0 && EVP_PKEY_get_raw_public_key(pkey, key->public, &len) != 1)
-        rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
+        rc = MOON_EINVAL;
+    else if ((key = calloc(1, sizeof *key)) && EVP_PKEY_get_raw_public_key(pkey, key->public, &len) == 1)
+        rc = 0;
     ERR_clear_error();
-    if (rc != 0) {
-        EVP_PKEY_free(pkey);
-        free(key);
-        return rc;
+    if (rc == 0) {
+        key->pkey = pkey;
+        *out = key;
+        return 0;
     }
-    key->pkey = pkey;
-    *out = key;
-    return 0;
+    EVP_PKEY_free(pkey);
+    free(key);
+    return moon_err_set(err, rc, rc == MOON_EINVAL ? "the key is not an Ed25519 key" : "out of memory");
 }
 
 static int no_memory(struct moon_err *err) {
@@ -54,7 +52,9 @@ int moon_ed25519_from_seed(const unsigned char seed[MOON_ED25519_SEED], struct m
 
 /* OpenSSL asks the terminal for a passphrase unless it is told that there is none. */
 static int no_passphrase(char *buf, int size, int writing, void *ud) {
-    (void)buf, (void)size, (void)writing, (void)ud;
+    (void)writing, (void)ud;
+    if (size > 0)
+        buf[0] = '\0';
     return -1;
 }
 

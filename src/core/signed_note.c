@@ -122,8 +122,8 @@ static bool text_valid(const char *text, size_t len) {
 
 int moon_note_sign(const struct moon_ed25519 *key, const char *name, const char *text, size_t len, struct moon_buf *out,
                    struct moon_err *err) {
-    struct moon_note_verifier self;
-    unsigned char blob[BLOB];
+    struct moon_note_verifier self = {.id = 0};
+    unsigned char blob[BLOB] = {0};
     size_t before = out->len;
     int rc = moon_note_verifier_of(key, name, &self, err);
     if (rc != 0)

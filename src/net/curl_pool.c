@@ -162,7 +162,7 @@ void moon_curl_note_start(struct moon_curl_transfer *t, int local_port) {
 }
 
 static int port_of(curl_socket_t fd) {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t size = sizeof a;
     if (getsockname(fd, (struct sockaddr *)&a, &size) != 0)
         return -1;

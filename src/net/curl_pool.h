@@ -175,8 +175,8 @@ struct moon_curl_group {
     size_t next_goaway;
 };
 /* curl_answer.c */
-size_t moon_curl_on_head(char *data, size_t size, size_t count, void *transfer);
-size_t moon_curl_on_body(char *data, size_t size, size_t count, void *transfer);
+size_t moon_curl_on_head(char *data, size_t size, size_t count, void *ud);
+size_t moon_curl_on_body(char *data, size_t size, size_t count, void *ud);
 void moon_curl_answer_clear(struct moon_curl_transfer *t);
 CURLcode moon_curl_answer_end(struct moon_curl_transfer *t, CURLcode result);
 /* curl_http2.c */
@@ -189,7 +189,7 @@ bool moon_curl_http2_is_wrong(struct moon_curl_transfer *t);
 /* curl_trust.c. Fills ca_*; MOON_ETLS for a file that can't be used. */
 int moon_curl_trust_open(struct moon_curl_env *env, const struct moon_curl_opts *o, struct moon_err *err);
 void moon_curl_trust_close(struct moon_curl_env *env);
-CURLcode moon_curl_trust_on_ctx(CURL *easy, void *ctx, void *env);
+CURLcode moon_curl_trust_on_ctx(CURL *easy, void *ctx, void *ud);
 /* curl_guard.c */
 void moon_curl_note_open(struct moon_curl_transfer *t); /* curl_pool.c */
 void moon_curl_note_start(struct moon_curl_transfer *t, int local_port);
