@@ -64,13 +64,18 @@ for my $script (@scripts) {
     my ($says)   = $text =~ /^-- says: (.*)$/m   or BAIL_OUT("$name says nothing");
     copy($script, "$dir/work/$name.lua") or die $!;
     my ($limit) = ($flags // '') =~ /--max-time (\d+)s/;
-    my $r = moon({ dir => "$dir/work", env => { CANARY_SECRET => $canary }, seconds => 40 },
-        split(' ', $flags // ''), 'run', "$name.lua", "http://127.0.0.1:$port/", "$dir/outside", $port);
+    my $late = ($limit // $LIMIT) + $GRACE;
+    my $r;
+    for (1 .. 2) {    # on a machine that is busy, one that came late gets another try; one that is not ended fails both
+        $r = moon({ dir => "$dir/work", env => { CANARY_SECRET => $canary }, seconds => 40 },
+            split(' ', $flags // ''), 'run', "$name.lua", "http://127.0.0.1:$port/", "$dir/outside", $port);
+        last if $r->{elapsed} <= $late;
+    }
     unlink "$dir/work/$name.lua";
     my $said = $r->{out} . $r->{err};
     my @wrong;
     push @wrong, "status $r->{status}, signal $r->{signal}" unless $r->{signal} == 0 && grep { $_ == $r->{status} } split /\|/, $status;
-    push @wrong, sprintf 'took %.1f s', $r->{elapsed} if $r->{elapsed} > ($limit // $LIMIT) + $GRACE;
+    push @wrong, sprintf 'took %.1f s', $r->{elapsed} if $r->{elapsed} > $late;
     push @wrong, 'does not say why' if $said !~ /$says/s;
     push @wrong, 'a leak'           if $said =~ /LEAK|canary-file-value|\Q$canary\E/;
     push @wrong, 'connected'        if asked();
