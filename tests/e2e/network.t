@@ -153,7 +153,7 @@ SKIP: {
 
 SKIP: {
     skip 'no haproxy', 5 unless has_program('haproxy');
-    my $sim = start_sim();
+    my $sim = start_sim('--rate-limit', 0);
     my ($sim_port) = $sim->{url} =~ /:(\d+)$/;
     write_file('haproxy.cfg', "defaults\nmode http\ntimeout connect 5s\ntimeout client 30s\ntimeout server 30s\noption httpclose\n"
             . "frontend f\nbind 127.0.0.1:$port{haproxy}\ndefault_backend b\nbackend b\nserver s 127.0.0.1:$sim_port\n");
