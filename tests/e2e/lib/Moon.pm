@@ -25,7 +25,7 @@ our $dir = tempdir('XXXXXXXX', DIR => "$root/build/e2e", CLEANUP => 1);
 my @started;
 
 # Nothing of the person who runs the tests: no home, no credentials, no proxy.
-delete @ENV{ grep { /^(GENESYS|MOONGATE_|EXTERNAL_AI|XDG_|OTEL_|TRACE|SSL_CERT_)|_proxy$/i } keys %ENV };
+delete @ENV{ grep { /^(GENESYS|MOONGATE_(?!SOAK$)|EXTERNAL_AI|XDG_|OTEL_|TRACE|SSL_CERT_)|_proxy$/i } keys %ENV };
 @ENV{qw(HOME XDG_STATE_HOME LC_ALL TZ MOONGATE_TRUST)} = ($dir, "$dir/state", 'C.UTF-8', 'UTC', $dir);
 chdir $dir or die $!;
 
