@@ -177,9 +177,9 @@ demo: ## build, run all five workflows against the simulated gateway, show what 
 	 show --sim route-prompts --model sim-small --fallback sim-large scripts/examples/prompts.jsonl; \
 	 show --sim deploy-index scripts/examples/index.json; \
 	 printf '\nWhat each did, from the audit log:\n'; \
-	 show audit show --action VERSION_PROMOTION --action model_registration --action configuration_update \
+	 show --sim audit show --action VERSION_PROMOTION --action model_registration --action configuration_update \
 	  --action prompt_route --action index_update; \
-	 show audit verify
+	 show --sim audit verify
 
 reference: all ## docs/reference, written anew from lua/meta
 	@rm -f docs/reference/*.md

@@ -71,19 +71,25 @@ local function rolled_back(template_id)
   return ("End the rollback first: moongate promote-template --id %s --end-rollback"):format(template_id)
 end
 
+-- The version that is live, nil where the gateway's answer does not say.
+local function live_version(seen)
+  local content = seen.live and seen.live.content
+  return content and content.version
+end
+
 -- Raises when what is there now forbids what is wanted.
 local function refuse_promotion(seen, document)
   local there = seen.version
   if there then
-    local same = diff.equal(there.content.content, document.content)
-      and diff.equal(there.content.variables, document.variables)
+    local content = there.content or {} -- an odd answer holds none
+    local same = diff.equal(content.content, document.content) and diff.equal(content.variables, document.variables)
     conflict(("version %s of %s is there already%s%s"):format(document.version, document.templateId,
       there.status and (" (%s)"):format(there.status) or "", same and ", with the same content" or ""),
       "a version is never changed: give the file a new one, or --rollback to make that one live again")
   end
   if seen.rollback then
     conflict(("%s is rolled back to %s: promotions are blocked"):format(document.templateId,
-      seen.live.content.version), rolled_back(document.templateId))
+      tostring(live_version(seen) or "an earlier version")), rolled_back(document.templateId))
   end
 end
 
@@ -172,10 +178,10 @@ end
 -- template.rollback(gateway, document, seen [, {audit_id}]) -> as promote. {status = "unchanged"} when it is rolled
 -- back to that version already; raises "conflict" when to another one.
 function M.rollback(gateway, document, seen, opts)
-  if seen.rollback and seen.live.content.version == document.version then
+  if seen.rollback and live_version(seen) == document.version then
     return { status = "unchanged", attempts = 0 }
   elseif seen.rollback then
-    conflict(("%s is rolled back to %s already"):format(document.templateId, seen.live.content.version),
+    conflict(("%s is rolled back to %s already"):format(document.templateId, tostring(live_version(seen))),
       rolled_back(document.templateId))
   end
   return write(gateway, document, { audit_id = opts and opts.audit_id, base = seen.version })
