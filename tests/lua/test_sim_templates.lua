@@ -81,6 +81,27 @@ t.test("422 names every fault", function()
   t.eq(server:state().templates.greeting, nil)
 end)
 
+t.test("a promotion to all ends the test it came from, a rollback ends all of them", function()
+  local _ <close>, api = f.start()
+  local function tested(number, id, changes)
+    local body = split(0.05, id)
+    for k, v in pairs(changes or {}) do body[k] = v end
+    t.eq(post(api, number, body, ("variant=%s,traffic=5"):format(id)).status, 201)
+  end
+  post(api, "1.0.0", { content = "One {{name}}" })
+  tested("1.1.0-ramp.1", "a", { content = "Two {{name}}" })
+  tested("1.2.0-ramp.1", "b", { content = "Three {{name}}" })
+  tested("1.3.0-ramp.1", "c", { content = "Four {{name}}" })
+  post(api, "1.1.0", { content = "Two {{name}}" })
+  post(api, "1.2.0", { content = "Three, revised {{name}}", metadata = { rampOf = "1.2.0-ramp.1" } })
+  t.eq(statuses(api), { "1.0.0 RETIRED", "1.1.0-ramp.1 RETIRED", "1.2.0-ramp.1 RETIRED", "1.3.0-ramp.1 TESTING",
+    "1.1.0 RETIRED", "1.2.0 LIVE" })
+  tested("1.4.0-ramp.1", "d", { content = "Five {{name}}" })
+  post(api, "1.1.0", { content = "Two {{name}}", rollbackDirective = true })
+  t.eq(statuses(api), { "1.0.0 RETIRED", "1.1.0-ramp.1 RETIRED", "1.2.0-ramp.1 RETIRED", "1.3.0-ramp.1 RETIRED",
+    "1.1.0 LIVE", "1.2.0 ROLLED_BACK", "1.4.0-ramp.1 RETIRED" })
+end)
+
 t.test("a rollback makes a version live again and blocks promotions until it is deleted", function()
   local server <close>, api = f.start()
   refused(api("DELETE", ROLLBACK), 404, "rollback.not.active")

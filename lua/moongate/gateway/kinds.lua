@@ -12,6 +12,7 @@ local FIELDS = {
   title = "string",       -- what a message calls it; default: the kind's name
   path = "string",        -- template of one resource, "/a/{b}/c/{d}"; of the collection where POST creates
   item = "string",        -- with create = "POST": template of what it creates, to read it and to look a lost answer up
+  made = "table",         -- with item: {parameter of item = member of the answer that created it}
   readable = "boolean",   -- false: there is nothing to read at the path
   list = "string",        -- template of the listing
   listed_by = "table",    -- {member of a listed resource = parameter of the path}: finds one in the listing where its
@@ -205,6 +206,16 @@ function M.locate(kind, template, args)
     return segment(kind, name, value)
   end)
   return { params = params, path = path }
+end
+
+-- M.item_path(kind, args) -> the path of the resource that args name; nil where args lack a parameter of it, because
+-- the gateway makes the id of what a POST creates.
+function M.item_path(kind, args)
+  local template = M.readable(kind)
+  for name in template:gmatch "{([%w_]+)}" do
+    if not args or args[name] == nil then return nil end
+  end
+  return M.locate(kind, template, args).path
 end
 
 -- What the gateway said, in lower case: message, code and details.

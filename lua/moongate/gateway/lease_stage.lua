@@ -17,7 +17,7 @@ end
 -- that two processes could both write: a POST that makes something new each time.
 function M.name_of(gw, kind, args, method, content)
   local suffix, template = "", kind.holds or kinds.readable(kind)
-  if method == "POST" and not kind.holds and not kind.item then
+  if method == "POST" and not kind.holds and not (kind.item and kinds.item_path(kind, args)) then
     if not kind.same or type(content) ~= "table" then return nil end
     suffix, template = names_of(kind, content), kind.path
   end

@@ -60,7 +60,7 @@ end
 
 -- Whether what it builds on could not be read.
 local function is_unread(w)
-  local path = w.kind.item and kinds.locate(w.kind, w.kind.item, w.args).path or w.path
+  local path = w.kind.item and kinds.item_path(w.kind, w.args) or w.path
   return w.gw._unread[path] or false
 end
 

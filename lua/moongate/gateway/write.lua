@@ -17,6 +17,7 @@
 --
 -- A stage that comes later (lease, queue) is one more line in STAGES, and serves every kind.
 
+local answer = require "moongate.gateway.answer"
 local audit_fields = require "moongate.gateway.audit_fields"
 local conflict = require "moongate.gateway.conflict"
 local diff = require "moongate.diff"
@@ -328,6 +329,16 @@ local function guard_by_content(w)
   error(conflict.error(w, theirs, { method = w.method, path = w.path }), 0)
 end
 
+-- What a POST created, where the gateway makes its id -> id, args: w.args and the parameters that `made` takes from
+-- the answer.
+local function made_of(w, body)
+  if w.method ~= "POST" or w.kind.job or not w.kind.item or kinds.item_path(w.kind, w.args) then return nil end
+  local members, args = answer.object(body), {}
+  for name, value in pairs(w.args or {}) do args[name] = value end
+  for name, member in pairs(w.kind.made or {}) do args[name] = answer.id(members[member]) end
+  return answer.id(members.id), args
+end
+
 local function sent(w)
   if w.answer then return w.answer end
   local there = guard_by_content(w)
@@ -351,9 +362,10 @@ local function sent(w)
   elseif response.status == 201 or (not w.base and not w.unconditional) then
     status = "created"
   end
+  local id, args = made_of(w, body)
   return {
     status = status, etag = response.headers["etag"], response = response, body = body, http_status = response.status,
-    attempts = #response.attempts, correlation_id = response.correlation_id,
+    attempts = #response.attempts, correlation_id = response.correlation_id, id = id, args = args,
   }
 end
 
@@ -385,6 +397,13 @@ local function complete(w, result)
   return result
 end
 
+-- Notes in the state after the stages: the write has its result already, and a state that fails must not make it look
+-- rejected.
+local function note(w, fn, ...)
+  local ok, err = pcall(fn, ...)
+  if not ok then w.gw.log.error("%s: the write has its result, but the state could not be updated: %s", w.path, err) end
+end
+
 local OPTIONS = {
   base = true, content = true, method = true, action = true, details = true, outcome_details = true, on_conflict = true,
   dry_run = true, deadline = true, unconditional = true, idempotent = true, idempotency_key = true, headers = true,
@@ -412,6 +431,7 @@ end
 -- http_status, latency_ms,
 --   correlation_id, attempts, payload_hash, audit_seq, rebased = true | nil, overwrote = etag | nil;
 --   of one that is queued: queue_id, superseded = ids of older ones that it replaces;
+--   of a create whose id the gateway makes: id, args = args and the parameters that the kind's `made` names;
 --   and of a create that began a job: id, job = {id, status, duration_ms}}
 function M.run(gw, kind, args, opts)
   opts = opts or {}
@@ -435,8 +455,9 @@ function M.run(gw, kind, args, opts)
   w.queue, w.after, w.from_queue, w.given = opts.queue, opts.after, opts.from_queue, opts
   if w.queue == nil then w.queue = gw.queue end
   if w.idempotent == nil and kind.idempotent then w.idempotent = true end
-  w.readable = kind.readable ~= false and (w.method ~= "POST" or kind.item ~= nil) and w.method ~= "PATCH"
-    and not w.query
+  local item_path = kinds.item_path(kind, args)
+  w.readable = kind.readable ~= false and (w.method ~= "POST" or kind.item and item_path ~= nil)
+    and w.method ~= "PATCH" and not w.query
   if w.base then
     w.base_content = gw:_original(w.base)
     if w.content == nil and w.method ~= "DELETE" then w.content = w.base.content end
@@ -447,13 +468,14 @@ function M.run(gw, kind, args, opts)
   end
   local result = run_stages(w)
   if kind.same and not w.replayed and (result.status == "created" or result.status == "reconciled") then
-    find.remember(gw, kind, result.id, w.payload_hash)
+    note(w, find.remember, gw, kind, result.id, w.payload_hash)
   end
-  if result.status ~= "queued" and not w.replayed then queue_stage.replace(w) end
+  if result.status ~= "queued" and not w.replayed then note(w, queue_stage.replace, w) end
   if not result.complete then complete(w, result) end
   result.complete = nil
   if result.status ~= "unchanged" and result.status ~= "planned" and result.status ~= "queued" then
-    gw._cache:put(kind.item and kinds.locate(kind, kind.item, args).path or w.path, nil)
+    local path = kind.item and (item_path or kinds.item_path(kind, result.args)) or not kind.item and w.path
+    if path then note(w, gw._cache.put, gw._cache, path, nil) end
   end
   return result
 end

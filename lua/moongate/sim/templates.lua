@@ -139,6 +139,15 @@ local function make_live(template, version, became)
   version.status, template.live = "LIVE", version.body.version
 end
 
+-- Ends the tests of the versions for which ends(version) is true.
+local function retire_tests(template, ends)
+  for _, version in ipairs(template.order) do
+    if version.status == "TESTING" and ends(version) then version.status = "RETIRED" end
+  end
+end
+
+local function any() return true end
+
 local function roll_back(call, template, body)
   local version = template and template.by_version[body.version]
   if not version then
@@ -150,15 +159,16 @@ local function roll_back(call, template, body)
       { errors.field("content", "mismatch", "is not what the version holds") })
   end
   make_live(template, version, "ROLLED_BACK")
+  retire_tests(template, any)
   template.rollback = body.version
   return { status = 201, json = state(template, version) }
 end
 
-local function retire_variant(template, id)
-  for _, version in ipairs(template.order) do
-    local trigger = version.body.abTestingTrigger
-    if version.status == "TESTING" and trigger.variantId == id then version.status = "RETIRED" end
-  end
+-- A promotion to all of the traffic ends the test that it was the result of: of the same content, or of the version
+-- that metadata.rampOf names.
+local function is_promoted_by(body)
+  local of = type(body.metadata) == "table" and body.metadata.rampOf or nil
+  return function(version) return version.body.content == body.content or version.body.version == of end
 end
 
 local function post(gw, call)
@@ -178,10 +188,11 @@ local function post(gw, call)
   local version = { body = body, created_at = time.iso() }
   local trigger = body.abTestingTrigger
   if trigger and trigger.enabled then
-    retire_variant(template, trigger.variantId)
+    retire_tests(template, function(other) return other.body.abTestingTrigger.variantId == trigger.variantId end)
     version.status = "TESTING"
   else
     make_live(template, version, "RETIRED")
+    retire_tests(template, is_promoted_by(body))
   end
   template.order[#template.order + 1] = version
   template.by_version[body.version] = version
