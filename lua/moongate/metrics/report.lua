@@ -1,5 +1,6 @@
 -- report.lua - metrics as data for a JSON document, and as a table for people. For metrics.lua only.
 
+local grid = require "moongate.grid"
 local json = require "moongate.json"
 local time = require "moongate.time"
 
@@ -47,24 +48,10 @@ local function plain(v)
   return math.type(v) == "integer" and ("%d"):format(v) or ("%.6g"):format(v)
 end
 
+local function after_first(column) return column > 1 end
+
 -- M.grid(rows) -> lines: columns aligned, the first to the left, all others to the right.
-function M.grid(rows)
-  local widths, lines = {}, {}
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do
-      widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell)
-    end
-  end
-  for n, row in ipairs(rows) do
-    local parts = {}
-    for i, cell in ipairs(row) do
-      local space = (" "):rep(widths[i] - (utf8.len(cell) or #cell))
-      parts[i] = i == 1 and cell .. space or space .. cell
-    end
-    lines[n] = table.concat(parts, "  "):gsub(" +$", "")
-  end
-  return lines
-end
+function M.grid(rows) return grid.lines(rows, { right = after_first }) end
 
 -- Control characters of a label's value can't move the cursor.
 local function name_of(metric, series)
@@ -99,8 +86,8 @@ function M.lines(metrics)
   end
   local lines = M.grid(counts)
   if #spreads > 0 then
-    local grid = M.grid { { "", table.unpack(HEAD) }, table.unpack(spreads) }
-    table.move(grid, 1, #grid, #lines + 1, lines)
+    local cells = M.grid { { "", table.unpack(HEAD) }, table.unpack(spreads) }
+    table.move(cells, 1, #cells, #lines + 1, lines)
   end
   return lines
 end
