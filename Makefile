@@ -52,7 +52,7 @@ short := $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,1)
 q = $(if $(V),,@)$(if $(short),printf '  %-7s %s\n' $(1) $@;)
 
 # ---- what there is ----
-SRC := $(filter-out src/tools/% $(if $(PQ),,src/store/postgres%),$(sort $(wildcard src/*/*.c)))
+SRC := $(filter-out src/tools/% $(if $(PQ),,src/store/postgres%),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/embedded.o
 LIBOBJ := $(filter-out $(B)/obj/cli/main.o,$(OBJ))
 LUA := $(shell find lua/moongate lua/meta scripts -type f \( -name '*.lua' -o -name '*.json' \) 2>/dev/null | LC_ALL=C sort)

@@ -1,6 +1,6 @@
 /* fuzz_audit_line.c - a line of the audit log, as it is read and as it is made. What was made is good; what is good
  * after a byte was changed would be a forgery. */
-#include "../../src/core/audit_line.h"
+#include "../../src/core/audit/audit_line.h"
 
 #include <stdlib.h>
 #include <string.h>

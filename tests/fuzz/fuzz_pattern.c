@@ -2,8 +2,8 @@
  */
 #include "moongate/json.h"
 
-#include "../../src/core/schema_format.h"
-#include "../../src/core/schema_regex.h"
+#include "../../src/core/schema/schema_format.h"
+#include "../../src/core/schema/schema_regex.h"
 
 #include <stdint.h>
 #include <stdlib.h>

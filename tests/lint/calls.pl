@@ -24,7 +24,7 @@ my %home = (    # the one file whose job it is
 );
 my $names = join '|', sort keys %why;
 my $bad = 0;
-for my $file (grep { !m{^src/tools/} } glob('src/*/*.[ch]'), glob('include/moongate/*.h')) {
+for my $file (grep { !m{^src/tools/} } glob('src/*/*.[ch] src/*/*/*.[ch]'), glob('include/moongate/*.h')) {
     open my $fh, '<', $file or die "$file: $!";
     my $text = do { local $/; <$fh> };
     my @raw = split /\n/, $text;

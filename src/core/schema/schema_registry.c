@@ -1,7 +1,7 @@
 /* schema_registry.c - documents, resources, anchors, places; what $ref leads to. */
 #include "schema_registry.h"
 
-#include "arena.h"
+#include "../arena.h"
 #include "schema_uri.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * misspelt ones. */
 #include "schema_internal.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * other in circles. */
 #include "schema_compile.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 #include <stdarg.h>
 #include <stdio.h>

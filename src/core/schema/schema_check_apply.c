@@ -2,7 +2,7 @@
  * unevaluated. */
 #include "schema_check.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 #include <stdio.h>
 

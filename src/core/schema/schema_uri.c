@@ -1,7 +1,7 @@
 /* schema_uri.c - RFC 3986: splitting, resolving, and the grammar. */
 #include "schema_uri.h"
 
-#include "arena.h"
+#include "../arena.h"
 #include "schema_format.h"
 
 #include <string.h>

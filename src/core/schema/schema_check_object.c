@@ -1,7 +1,7 @@
 /* schema_check_object.c - the keywords about objects, in one walk over the members. */
 #include "schema_check.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 struct object_check {
     struct schema_checker *c;

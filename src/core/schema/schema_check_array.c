@@ -1,7 +1,7 @@
 /* schema_check_array.c - the keywords about arrays. */
 #include "schema_check.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 #include <stdlib.h>
 #include <string.h>

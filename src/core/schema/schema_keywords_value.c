@@ -2,8 +2,8 @@
  * of them. */
 #include "schema_compile.h"
 
-#include "arena.h"
-#include "json_tree.h"
+#include "../arena.h"
+#include "../json/json_tree.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* schema_fault.c - what is wrong, in words a person can act on, and in the order of the document. */
 #include "schema_check.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 #include <stdarg.h>
 #include <stdio.h>

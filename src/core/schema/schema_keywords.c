@@ -2,7 +2,7 @@
  * end. Keywords that are not there are annotations, as the specification wants it. */
 #include "schema_compile.h"
 
-#include "arena.h"
+#include "../arena.h"
 #include "schema_uri.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
  * piece. */
 #include "moongate/json_value.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 #include <stdlib.h>
 #include <string.h>

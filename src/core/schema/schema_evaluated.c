@@ -1,7 +1,7 @@
 /* schema_evaluated.c - a set of places in an array or object. Larger ones grow in the report's arena. */
 #include "schema_check.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* audit_fields.c - see audit_fields.h. What is not seen to be plain is left to the parser. */
 #include "audit_fields.h"
 
-#include "json_scan.h"
+#include "../json/json_scan.h"
 
 #include "moongate/clock.h"
 #include "moongate/json.h"

@@ -1,7 +1,7 @@
 /* schema_tree.c - the values of json_value.h as what a schema checks. */
 #include "moongate/schema.h"
 
-#include "json_tree.h"
+#include "../json/json_tree.h"
 
 static void tree_view(void *ud, struct moon_schema_node node, struct moon_schema_view *out) {
     const struct moon_json_value *v = node.ptr;

@@ -1,7 +1,7 @@
 /* schema_check.c - a value against a node: the order of things, and the way in. */
 #include "schema_check.h"
 
-#include "arena.h"
+#include "../arena.h"
 
 #include <stdlib.h>
 
