@@ -59,13 +59,16 @@ end
 -- The files that follow each other without a gap up to the end, oldest first; `from`: those that begin before this line
 -- are enough.
 local function unbroken(segments, from)
-  local files, first = {}, nil
+  local files, after = {}, nil -- after: number of the first line of the files so far
   for i = #segments, 1, -1 do
     local s = segments[i]
-    if first and s.last and s.last + 1 ~= first then break end
-    table.insert(files, 1, s.path)
-    first = s.first or first_seq(s.path) or 1
-    if from and first <= from then break end
+    local first = s.first or first_seq(s.path)
+    if after and s.last and s.last + 1 ~= after then break end
+    if first or s.first or i == 1 or host.fs.stat(s.path).size > 0 then -- a log that was emptied adds no line
+      table.insert(files, 1, s.path)
+      after = first or 1
+      if from and after <= from then break end
+    end
   end
   return files
 end

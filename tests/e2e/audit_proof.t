@@ -3,7 +3,7 @@
 # Forged logs with a good chain; a rotation beside processes that append.
 use strict;
 use warnings;
-use Digest::SHA qw(sha256_hex);
+use Digest::SHA qw(sha256 sha256_hex);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use MIME::Base64 qw(decode_base64);
@@ -137,32 +137,108 @@ found('a line taken out, hashed again',    rehash(@good[ 0 .. 2, 4 .. $#good ]))
 like(found('a field changed', map { s/"n":3/"n":4/r } @good), qr/jsonl:\d+|line \d+/);
 is(moon(@verify)->{status}, 0, 'and the log itself is good');
 
-# A seeded sample of changes; 20,000 of them under `make soak`.
+# ---- a seeded sample of changes in both segments; 20,000 of them under `make soak`, MOONGATE_SEED and FORGERIES for others ----
+
+sub leaf { sha256("\0" . $_[0] =~ s/\n\z//r) }
+sub root { # of hashes, RFC 6962
+    my (@h) = @_;
+    return $h[0] if @h == 1;
+    my $k = 1;
+    $k *= 2 while 2 * $k < @h;
+    return sha256("\1" . root(@h[ 0 .. $k - 1 ]) . root(@h[ $k .. $#h ]));
+}
+sub frontier {
+    my (@h) = @_;
+    my @out;
+    while (@h) {
+        my $k = 1;
+        $k *= 2 while 2 * $k <= @h;
+        push @out, unpack 'H*', root(splice @h, 0, $k);
+    }
+    return @out;
+}
+
+# Both segments hashed again as one log, with the tree that the second begins with: what somebody does who knows this program.
+sub forge {
+    my ($old, $new) = @_;
+    my @old = rehash(@$old);
+    my $size = @old;
+    my $list = join ',', map { qq{"$_"} } frontier(map { leaf($_) } @old);
+    my ($prev) = $old[-1] =~ /"hash":"([0-9a-f]{64})"/;
+    my @new = @$new;
+    $new[0] =~ s/"prev":"[0-9a-f]+"/"prev":"$prev"/;
+    $new[0] =~ s/"seq":\d+/'"seq":' . ($size + 1)/e;
+    $new[0] =~ s/"size":\d+/"size":$size/;
+    $new[0] =~ s/"frontier":\[[^\]]*\]/"frontier":[$list]/;
+    return (\@old, [ rehash(@new) ]);
+}
+
 {
-    srand 11;
-    my ($n, $missed) = ($ENV{MOONGATE_SOAK} ? 20000 : 40, 0);
-    my $covered = $size - ($good[0] =~ /"seq":(\d+)/)[0];    # the last line that a checkpoint is of
+    my $seed = $ENV{MOONGATE_SEED} // 11;
+    my $n = $ENV{FORGERIES} // ($ENV{MOONGATE_SOAK} ? 20000 : 60);
+    srand $seed;
+    my ($segment) = glob "$dir/.moongate/audit-*.jsonl";
+    my @files = ([ split /(?<=\n)/, read_file($segment) ], [@good]);
+    my @sizes = sort { $a <=> $b } map { m{/(\d+)\.checkpoint} } glob 'worm/*';
     my ($head, $kept) = (read_file("$log.head"), read_file("$log.checkpoint"));
     unlink "$log.head", "$log.checkpoint";
+    my $write = sub {
+        write_file($segment, join '', @{ $_[0] });
+        write_file($log,     join '', @{ $_[1] });
+    };
+    my ($old, $new) = forge(map { [@$_] } @files);
+    is(join('', @$old, @$new), join('', map { @$_ } @files), 'the forger makes the tree as the log does');
+    my $missed = 0;
     for (1 .. $n) {
-        my @l = @good;
-        my $i = int rand($covered + 1);
-        my $kind = int rand 5;
-        if ($kind == 0) { my $at = int rand(length($l[$i]) - 1); substr($l[$i], $at, 1) = chr(ord(substr $l[$i], $at, 1) ^ (1 << int rand 7)) }
-        elsif ($kind == 1) { splice @l, $i, 1 }
-        elsif ($kind == 2) { @l = @l[ 0 .. $i - 1 ] }
-        elsif ($kind == 3) { my $j = int rand($covered + 1); $j = ($i + 1) % ($covered + 1) if $j == $i; @l[ $i, $j ] = @l[ $j, $i ] }
-        else { $l[$i] =~ s/"time":"\d/"time":"9/; @l = rehash(@l) }
-        write_file($log, join '', @l);
+        my @f = map { [@$_] } @files;
+        my $which = int rand 2;
+        my $l     = $f[$which];
+        my $covered = $which ? $size - @{ $f[0] } : @$l;    # lines that a checkpoint is of
+        my $i    = int rand $covered;
+        my $j    = int rand $covered;
+        my $kind = int rand 8;
+        my $seq  = $i + 1 + ($which ? @{ $f[0] } : 0);    # the first line that is not what was logged
+        my $want = 'chain';
+        if ($kind == 0) { my $at = int rand(length($l->[$i]) - 1); substr($l->[$i], $at, 1) = chr(ord(substr $l->[$i], $at, 1) ^ (1 << int rand 8)) }
+        elsif ($kind == 1) { splice @$l, $i, 1 }
+        elsif ($kind == 2) { splice @$l, $i; $want = $which ? 'cut' : 'chain' }
+        elsif ($kind == 3) {
+            $j = ($i + 1) % $covered if $j == $i;
+            @$l[ $i, $j ] = @$l[ $j, $i ];
+            $seq -= $i - $j if $j < $i;
+        } else {    # with a good chain: only the checkpoints tell
+            if ($kind == 4) { $l->[$i] =~ s/"time":"\d/"time":"9/ }
+            elsif ($kind == 5) { $i ||= 1; $i-- if !$which && $i == $#$l; $seq = $i + 1 + ($which ? @{ $f[0] } : 0); splice @$l, $i, 1 }
+            elsif ($kind == 6) { $i ||= 1; $seq = $i + 1 + ($which ? @{ $f[0] } : 0); splice @$l, $i, 0, $l->[$i] =~ s/"n":\d+/"n":99/r =~ s/"time":"\d/"time":"8/r }
+            else { $l->[$i] =~ s/"action":"[^"]*/$&x/ }
+            @f = forge(@f);
+            $want = 'root';
+        }
+        $write->(@f);
+        my $renamed;
+        if ($want eq 'root' && @{ $f[0] } != @{ $files[0] }) {    # its name says its lines
+            $renamed = $segment =~ s/-\d+\.jsonl\z/'-' . @{ $f[0] } . '.jsonl'/er;
+            rename $segment, $renamed or die $!;
+        }
         my $r = moon(@verify);
-        next if $r->{status} == 8;
-        $missed++;
-        diag("kind $kind, line $i: $r->{status} $r->{out}$r->{err}");
+        unlink $renamed if $renamed;
+        my $named = $r->{err} =~ /\.jsonl:(\d+)/ ? $1 : $r->{err} =~ /the log was cut: (\d+) lines/ ? $1 + 1 : 0;
+        my $good;
+        if ($want eq 'root' && $named != $seq) {
+            my ($to) = grep { $_ >= $seq } @sizes;
+            my $from = (grep { $_ < $seq } @sizes)[-1] // 0;
+            $good = $r->{err} =~ /a line from @{[ $from + 1 ]} to $to is|one of the first $to lines|the log was cut/;
+        } else {
+            $good = $named == $seq;
+        }
+        next if $r->{status} == 8 && $good;
+        diag("seed $seed, kind $kind in file $which, line $seq: $r->{status} $r->{out}$r->{err}") if $missed++ < 10;
     }
-    write_file($log, join '', @good);
+    $write->(@files);
     write_file("$log.head", $head);
     write_file("$log.checkpoint", $kept);
-    is($missed, 0, "$n changes, cuts, exchanges and forgeries: all found");
+    is($missed, 0, "$n changes, cuts, exchanges and forgeries: all found, and the line named");
+    is(moon(@verify)->{status}, 0, 'the log itself is good');
 }
 
 # ---- what was signed before ----

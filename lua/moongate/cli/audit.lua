@@ -79,19 +79,29 @@ local function settle(open, path)
   return left
 end
 
+-- A segment has the lines that its name says, and its last one says that it was closed.
+local function check_segment(s, r)
+  if r.lines == 0 or r.first_seq ~= s.first then
+    bad(s.path, s.first, r.lines == 0 and "it is empty" or ("it begins with line %d"):format(r.first_seq))
+  elseif r.last_seq ~= s.last then
+    bad(s.path, math.min(r.last_seq, s.last) + 1, ("it ends with line %d, not with line %d as its name says"):format(
+      r.last_seq, s.last))
+  elseif not r.rotated then
+    bad(s.path, s.last, "it is not the end of a segment")
+  end
+end
+
 -- Takes a segment's report into the sum of all, and holds it against the one before.
 local function join(sum, before, s, r)
   if r.first_bad then
     sum.torn = r.torn
     sum.lines = sum.lines + r.lines
-    bad(s.path, r.first_bad, r.reason .. "; the lines before it are good", r.torn
+    local line = r.lines > 0 and r.first_bad or s.first or before and before.last_seq + 1 or r.first_bad
+    bad(s.path, line, r.reason .. "; the lines before it are good", r.torn
       and "a crash cut the last line short; the next event sets it aside and goes on"
       or "Keep a copy of the file; nothing more is written to it until it is moved away.")
   end
-  if s.first and r.lines > 0 and (r.first_seq ~= s.first or r.last_seq ~= s.last or not r.rotated) then
-    bad(s.path, r.first_seq, ("it has lines %d to %d%s, and is not the segment that its name says"):format(r.first_seq,
-      r.last_seq, r.rotated and "" or " and no end"))
-  end
+  if s.first then check_segment(s, r) end
   if before and r.lines > 0 and not r.previous then
     if r.first_seq ~= before.last_seq + 1 then
       sum.missing[#sum.missing + 1] = { first = before.last_seq + 1, last = r.first_seq - 1 }
