@@ -137,7 +137,7 @@ found('a line taken out, hashed again',    rehash(@good[ 0 .. 2, 4 .. $#good ]))
 like(found('a field changed', map { s/"n":3/"n":4/r } @good), qr/jsonl:\d+|line \d+/);
 is(moon(@verify)->{status}, 0, 'and the log itself is good');
 
-# ---- a seeded sample of changes in both segments; 20,000 of them under `make soak`, MOONGATE_SEED and FORGERIES for others ----
+# ---- a seeded sample of changes in both segments; 20,000 of them under `make soak`, others with FORGERY_SEED and FORGERIES ----
 
 sub leaf { sha256("\0" . $_[0] =~ s/\n\z//r) }
 sub root { # of hashes, RFC 6962
@@ -174,7 +174,7 @@ sub forge {
 }
 
 {
-    my $seed = $ENV{MOONGATE_SEED} // 11;
+    my $seed = $ENV{FORGERY_SEED} // 11;
     my $n = $ENV{FORGERIES} // ($ENV{MOONGATE_SOAK} ? 20000 : 60);
     srand $seed;
     my ($segment) = glob "$dir/.moongate/audit-*.jsonl";
