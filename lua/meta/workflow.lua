@@ -44,6 +44,8 @@ local workflow = {}
 ---@field examples? string[][] `{ command, what it does }` each
 ---@field run fun(run: moongate.workflow.run, args: table): any the job. `args` holds arguments and flags, "-" in names as
 ---  "_". What it returns is the result: a table, whose fields `text` and `exit_status` are not part of the document
+---@field journal? boolean|fun(values: table): boolean whether a run is kept (default true); false without a function is for
+---  workflows of the category `read`
 ---@field offline? fun(values: table): boolean whether these arguments need no gateway, and so no credentials
 
 ---Makes a workflow. A field that does not exist raises, with the script's file and line.
@@ -206,6 +208,13 @@ function run:report(err, what) end
 ---A line for people, on standard error, now.
 ---@param line string
 function run:note(line) end
+
+---Asks on a terminal, before something that can't be undone. In a dry run it is true, since nothing is written; without
+---a terminal it is a usage error that names `--yes`, a flag that the workflow has to declare and look at first. A run
+---that is resumed behind the question does not ask again.
+---@param question string without "[y/N]"
+---@return boolean yes
+function run:confirm(question) end
 
 ---For results that are too many to be returned, written as they come.
 ---@return fun(text: string): boolean?, moongate.error? write

@@ -32,6 +32,24 @@ local function find_command(argv)
   return command, argv[1], 2
 end
 
+-- Commands by what other programs call them. Never a write for what only looks like one.
+local MEANT = {
+  ls = "list", dir = "list", workflows = "list", show = "describe", cat = "describe", inspect = "describe",
+  deploy = "deploy-index", index = "deploy-index", promote = "promote-template", template = "promote-template",
+  register = "register-model", configure = "configure-model", route = "route-prompts", chat = "route-prompts",
+  apply = "deploy-index, promote-template, register-model or configure-model", rm = "delete", remove = "delete",
+  destroy = "delete", curl = "api", request = "api", wait = "watch job", job = "watch job", whoami = "doctor",
+  login = "doctor", auth = "doctor", ping = "doctor", status = "runs list", ps = "runs list",
+  history = "runs list", resume = "runs resume", log = "audit show", logs = "audit show", init = "new",
+  create = "new", shell = "repl", console = "repl", exec = "run", eval = "-e", serve = "sim", mock = "sim",
+}
+
+local function meant(word, names)
+  local command = MEANT[word:lower()]
+  if not command then return suggest.hint(word, names) end
+  return (command:find "," and " (did you mean one of %s?)" or " (did you mean 'moongate %s'?)"):format(command)
+end
+
 local function unknown(word)
   if word:sub(1, 1) == "-" then
     local names = {}
@@ -44,12 +62,14 @@ local function unknown(word)
   end
   local catalogue, names = require "moongate.cli.catalogue", bundled.all_names()
   table.move(catalogue.names(), 1, #catalogue.names(), #names + 1, names)
-  fail.usage("unknown command '%s'%s", word, suggest.hint(word, names))
+  fail.usage("unknown command '%s'%s", word, meant(word, names))
 end
 
 local function run_command(ctx, command, name, words)
   if ctx.opts.help then return ctx:text(require("moongate.cli.help").of(name, command)) end
-  if command.commands and not command.bare then
+  if command.commands and not command.bare and #words == 0 then -- a question rather than a mistake
+    return ctx:text(require("moongate.cli.help").of(name, command))
+  elseif command.commands and not command.bare then
     local names = bundled.list_names(command.commands)
     fail.usage("moongate %s needs one of: %s%s", name, table.concat(names, ", "), suggest.hint(words[1] or "", names))
   end

@@ -120,10 +120,13 @@ end
 function Gateway:kind(name)
   if type(name) == "table" then return name end
   if self._kinds[name] then return self._kinds[name] end
+  local other = type(name) == "string" and kinds.named(self._kinds, name)
+  if other then return self._kinds[other] end
   local names = kinds.names(self._kinds)
   error(errors.new {
     code = "invalid", outcome = "not_sent",
-    message = ("the dialect has no kind %q%s"):format(tostring(name), suggest.hint(tostring(name), names)),
+    message = ("the dialect has no kind %q%s"):format(tostring(name),
+      suggest.hint(tostring(name), kinds.words(self._kinds))),
     hint = "kinds: " .. table.concat(names, ", "),
   }, 0)
 end

@@ -76,6 +76,7 @@ local function default_session(run_of)
       local host = require "moongate.host"
       host.write_err(host.visible(line) .. "\n")
     end,
+    confirm = function() return false end, -- there is nobody to ask
     stream = function(text) return require("moongate.host").write_out(text) end,
     report = function(err, what)
       require("moongate.log").error("%s%s", what and what .. ": " or "", tostring(err))
@@ -86,7 +87,8 @@ end
 local SESSION = {
   dry_run = true, queue = true, json = true, project = true, deadline = true, retries = true, simulated = true,
   gateway = true, step = true,
-  progress = true, report = true, note = true, stream = true, audit = true, metrics = true, store = true,
+  progress = true, report = true, note = true, confirm = true, stream = true,
+  audit = true, metrics = true, store = true,
   journal = true,
 }
 

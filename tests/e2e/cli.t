@@ -28,7 +28,7 @@ subtest 'usage' => sub {
         [['--regoin', 'x'], qr/unknown flag --regoin \(did you mean '--region'\?\)/],
         [['doctor', '--jsn'], qr/unknown flag --jsn \(did you mean '--json'\?\)/],
         [['--frobnicate=canary-77', 'doctor'], qr/unknown flag --frobnicate\n/],
-        [['audit'], qr/needs one of: verify, show/],
+        [['audit', 'x'], qr/needs one of: verify, show/],
         [['audit', 'verfy'], qr/did you mean 'verify'/],
         [['x.lua'], qr/to run a script: moongate run x\.lua/],
         [['run'], qr/missing argument SCRIPT/],

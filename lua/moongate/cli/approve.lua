@@ -1,7 +1,7 @@
 -- approve.lua - `moongate approve`.
 local approvals = require "moongate.approvals"
+local confirm = require "moongate.cli.confirm"
 local errors = require "moongate.error"
-local fail = require "moongate.cli.fail"
 local host = require "moongate.host"
 local note = require "moongate.note"
 local time = require "moongate.time"
@@ -41,20 +41,11 @@ local function summary(document)
   return table.concat(lines, "\n")
 end
 
-local function ask(ctx, question)
-  if not host.isatty(0) then fail.usage "approve asks on a terminal; elsewhere it needs --yes" end
-  ctx:tell(question)
-  local lines = host.fs.lines "-"
-  local answer = lines:read(1)
-  lines:close()
-  return answer and answer[1] and answer[1]:lower():find "^%s*y" ~= nil
-end
-
 function M.run(ctx, args)
   local document = approvals.read(args.plan)
   local key = key_of(args)
   ctx:tell(summary(document))
-  if not args.yes and not ask(ctx, "Approve this plan? [y/N]") then
+  if not args.yes and not confirm.ask(ctx, "approve", "Approve this plan?") then
     error(errors.new { code = "denied", message = "not approved" }, 0)
   end
   local signed = approvals.append(args.plan, key, time.now() + args.expires)

@@ -316,7 +316,9 @@ end
 
 -- Whether a run of the definition with these values keeps a journal.
 function M.wanted(ctx, definition, values)
-  return not ctx.opts.dry_run and not (definition.offline and definition.offline(values))
+  local keeps = definition.journal
+  if type(keeps) == "function" then keeps = keeps(values) end
+  return keeps ~= false and not ctx.opts.dry_run and not (definition.offline and definition.offline(values))
 end
 
 return M

@@ -47,6 +47,7 @@ function M.session(ctx, registry)
     project = project_of(),
     progress = function(...) return require("moongate.cli.progress").new(ctx, ...) end,
     note = function(line) ctx:note("%s", line) end,
+    confirm = function(what, question) return require("moongate.cli.confirm").ask(ctx, what, question) end,
     stream = function(text) return ctx:stream(text) end,
     store = function() return require("moongate.store").session() end,
     report = function(err) report.tell(ctx, report.normal(err)) end,

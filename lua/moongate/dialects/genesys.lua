@@ -9,6 +9,8 @@ return {
   kinds = {
     index = {
       title = "index",
+      names = { "indexes", "indices" },
+      columns = { "id", "status", "/configuration/dimensions", "/configuration/similarityMetric", "updatedAt" },
       path = "/api/v2/ai/vectorstores/{vectorStoreId}/indexes/{indexId}",
       list = "/api/v2/ai/vectorstores/{vectorStoreId}/indexes",
       content = "configuration", -- GET answers {id, status, …, configuration: what PUT takes}
@@ -20,6 +22,8 @@ return {
     },
     model = { -- registered by a job; what is registered is read as /api/v2/ai/models says
       title = "model",
+      names = { "model_registration" },
+      reads = "registered_model",
       path = "/api/v2/ai/llm-gateway/models",
       list = "/api/v2/ai/models",
       create = "POST",
@@ -52,6 +56,8 @@ return {
     },
     template_version = {
       title = "template version",
+      names = { "template", "templates" },
+      columns = { "version", "status", "rollbackDirective", "createdAt" },
       path = "/api/v2/ai/prompt-templates/{templateId}/versions",
       item = "/api/v2/ai/prompt-templates/{templateId}/versions/{version}",
       list = "/api/v2/ai/prompt-templates/{templateId}/versions",
@@ -74,6 +80,8 @@ return {
     },
     template_rollback = {
       title = "rollback",
+      names = { "rollback", "rollbacks" },
+      removable = true,
       path = "/api/v2/ai/prompt-templates/{templateId}/rollback",
       readable = false,
       holds = "/api/v2/ai/prompt-templates/{templateId}",
@@ -83,6 +91,8 @@ return {
     },
     registered_model = { -- what the gateway tells of a model, its capabilities among it
       title = "model",
+      names = { "models" },
+      columns = { "id", "name", "status", "modelArchitecture", "/capabilities/max_context_window" },
       path = "/api/v2/ai/models/{modelId}",
       list = "/api/v2/ai/models",
       listed_by = { id = "modelId" },
@@ -92,6 +102,7 @@ return {
     },
     model_configuration = {
       title = "model configuration",
+      names = { "configuration", "configurations" },
       path = "/api/v2/ai/models/{modelId}/configuration",
       schema = "model_configuration",
       lock = "etag",

@@ -10,6 +10,10 @@ local M = {}
 -- The fields of a kind. Anything else is a typing error and refused.
 local FIELDS = {
   title = "string",       -- what a message calls it; default: the kind's name
+  names = "table",        -- other names that a command line may use: {"models"}
+  reads = "string",       -- kind that reads what this one creates
+  removable = "boolean",  -- the gateway has a DELETE for it
+  columns = "table",      -- members of a resource that a table shows, by name or JSON Pointer; default: a choice
   path = "string",        -- template of one resource, "/a/{b}/c/{d}"; of the collection where POST creates
   item = "string",        -- with create = "POST": template of what it creates, to read it and to look a lost answer up
   made = "table",         -- with item: {parameter of item = member of the answer that created it}
@@ -141,9 +145,36 @@ local function complete(name, kind, limits)
 end
 
 local names_of = setmetatable({}, { __mode = "k" })
+local aliases_of = setmetatable({}, { __mode = "k" })
 
 -- M.names(kinds that M.load gave) -> their names, sorted.
 function M.names(loaded) return names_of[loaded] end
+
+-- M.named(kinds that M.load gave, word) -> the name of the kind that a command line calls so, or nil.
+function M.named(loaded, word)
+  local name = word:lower():gsub("-", "_")
+  return rawget(aliases_of[loaded], name)
+end
+
+-- M.words(kinds that M.load gave) -> every name that M.named knows.
+function M.words(loaded)
+  local words = {}
+  for word in pairs(aliases_of[loaded]) do words[#words + 1] = word end
+  table.sort(words)
+  return words
+end
+
+-- Every name of every kind, its plural in "s" too -> its own name. A kind's own name wins over other names.
+local function aliases(all, names)
+  local out = {}
+  local function add(alias, name) out[alias] = out[alias] or name end
+  for _, name in ipairs(names) do out[name] = name end
+  for _, name in ipairs(names) do
+    for _, alias in ipairs(all[name].names or {}) do add(alias, name) end
+  end
+  for _, name in ipairs(names) do add(name .. "s", name) end
+  return out
+end
 
 -- M.load(dialect, overrides, limits) -> name -> kind. dialect: a name or a table; overrides: as `gateway.kinds` of a
 -- project file.
@@ -159,15 +190,17 @@ function M.load(dialect, overrides, limits)
     if type(changes) ~= "table" then reject("kind %q: expected a table", tostring(name)) end
     all[name] = override(all[name], changes)
   end
+  local names = {}
+  for name in pairs(all) do names[#names + 1] = name end
+  table.sort(names)
+  for name, kind in pairs(all) do check(name, kind) end
+  local called = aliases(all, names)
   for name, kind in pairs(all) do
-    check(name, kind)
     -- Schemas are compiled when a kind is first used: a start must not pay for every kind there is.
     all[name] = setmetatable({}, { __call = function() return complete(name, kind, limits) end })
   end
-  local kinds, names = {}, {}
-  for name in pairs(all) do names[#names + 1] = name end
-  table.sort(names)
-  names_of[kinds] = names
+  local kinds = {}
+  names_of[kinds], aliases_of[kinds] = names, called
   return setmetatable(kinds, { __index = function(t, name)
     local lazy = all[name]
     if lazy then

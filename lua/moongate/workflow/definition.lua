@@ -9,6 +9,7 @@ local M = {}
 local FIELDS = {
   name = "string", summary = "string", description = "any", author = "string", categories = "table", args = "table",
   flags = "table", examples = "table", run = "function", offline = "function", permissions = "table",
+  journal = "any",
 }
 
 local PERMISSIONS = { net = true, read = true, write = true, env = true }
@@ -53,6 +54,7 @@ local function check_categories(list, level)
   if seen.read and (seen.write or seen.destructive) then
     mistake(level + 1, "categories: 'read' is for a workflow that changes nothing")
   end
+  return seen
 end
 
 local function check_permissions(declared, level)
@@ -75,13 +77,19 @@ end
 -- "NAME", required = true}}.
 -- permissions{net = {…}, read = {…}, write = {…}, env = {…}}: what it needs besides what every script may do. That
 -- allows nothing; it says which flags the user has to give.
+-- journal = false, or function(values) -> boolean: whether a run is kept; one that only reads needs none.
 -- offline(values) -> whether these arguments need no gateway, and so no credentials.
 function M.define(spec)
   if type(spec) ~= "table" then mistake(2, "expected a table, not a %s", type(spec)) end
   check_fields(spec, 2)
   spec.args, spec.flags = spec.args or {}, spec.flags or {}
   check_permissions(spec.permissions or {}, 2)
-  check_categories(spec.categories or {}, 2)
+  local effects = check_categories(spec.categories or {}, 2)
+  if spec.journal == false and not effects.read then
+    mistake(2, "journal = false is for workflows of the category 'read'")
+  elseif spec.journal ~= nil and type(spec.journal) ~= "boolean" and type(spec.journal) ~= "function" then
+    mistake(2, "journal must be a boolean or a function, not a %s", type(spec.journal))
+  end
   local ok, fault = pcall(flags.check, spec)
   if not ok then mistake(2, "%s", tostring(fault)) end
   definitions[spec] = true

@@ -166,6 +166,14 @@ function Run:note(line)
   return self._session.note(line)
 end
 
+-- run:confirm(question) -> whether the person at the terminal said yes; in a dry run true, since nothing is written. A
+-- run that is resumed behind it is not asked again. Without a terminal it is a usage error that names --yes, which the
+-- workflow has to declare.
+function Run:confirm(question)
+  if self.dry_run then return true end
+  return self:read("confirmed: " .. question, function() return self._session.confirm(self.name, question) end)
+end
+
 -- run:stream() -> write(text) -> true | nil, err: for results that are too many to be returned, written as they come.
 -- Without --json the text goes to standard output as it is; with it, it is the inside of an array, the member `results`
 -- of the document that ends with what the workflow returns. Waits while the reader of it is slow.
@@ -191,7 +199,7 @@ end
 local METHODS = {}
 for _, name in ipairs {
   "client", "say", "diff", "step", "read", "sleep", "timeout", "hold", "span", "model_call", "progress", "report",
-  "note", "stream", "webhook",
+  "note", "confirm", "stream", "webhook",
 } do METHODS[name] = Run[name] end
 
 local function copy_of(key) return function(run) return sealed.copy(run[key]) end end
