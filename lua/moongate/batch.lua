@@ -9,6 +9,7 @@ local errors = require "moongate.error"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local sealed = require "moongate.sealed"
+local slots = require "moongate.slots"
 local task = require "moongate.task"
 local time = require "moongate.time"
 local workflow = require "moongate.workflow"
@@ -62,6 +63,8 @@ local function so_far(total, begun, ended, noun)
   return ("%d %s: %s"):format(total, noun, table.concat(parts, ", ")), summary
 end
 
+local ASIDE = 1000 -- things that may wait for webhooks' receivers, beside those that are worked on
+
 local LOOK = 0.5 -- seconds between two looks at whether the gateway is waited for
 
 -- All of a batch pause together while the gateway is away or its rate limit is used up: the progress line says so.
@@ -83,13 +86,14 @@ function M.map(run, items, opts)
   local progress = run:progress(#items, opts.noun)
   local begun, ended = 0, {}
   local unfinished <close> = closing.unfinished(function() return so_far(#items, begun, ended, opts.noun) end)
-  local watcher = task.spawn(watch, run, progress)
-  local entries = assert(task.map(items, opts.concurrency, function(item)
+  local watcher, working = task.spawn(watch, run, progress), slots.new(opts.concurrency)
+  local function work(item)
     begun = begun + 1
     local entry = one(run, item, opts, progress)
     ended[entry.status] = (ended[entry.status] or 0) + 1
     return entry
-  end))
+  end
+  local entries = assert(task.map(items, opts.concurrency + ASIDE, function(item) return working:with(work, item) end))
   watcher:cancel()
   progress.done()
   unfinished:finish()

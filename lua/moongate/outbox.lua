@@ -11,6 +11,7 @@
 -- outbox.statements(record) for the batch that says it is done, outbox.committed(run, record) after that;
 -- outbox.replayed(run, outbox.step(record)) when it was done already. outbox.tell is run:webhook.
 
+local attempts = require "moongate.webhooks.attempts"
 local cleaned = require "moongate.cleaned"
 local clock = require "moongate.gateway.clock"
 local delivery = require "moongate.outbox.delivery"
@@ -21,6 +22,7 @@ local notify = require "moongate.webhooks.notify"
 local profile = require "moongate.webhooks.profile"
 local rows = require "moongate.outbox.rows"
 local sender = require "moongate.outbox.sender"
+local slots = require "moongate.slots"
 local state = require "moongate.webhooks.state"
 local target = require "moongate.outbox.target"
 local task = require "moongate.task"
@@ -48,7 +50,7 @@ function M.env(parts)
   return {
     db = parts.db, audit = parts.audit, log = parts.log, metrics = parts.metrics, random = clock.random,
     state = state.stored(parts.db), place = { webhooks = parts.webhooks, simulated = parts.simulated },
-    token = holder.token(), made = {}, taken = {},
+    token = holder.token(), made = {}, taken = {}, lanes = {},
     lasting = not (parts.simulated and parts.db.url:find ":memory:" ~= nil), -- --sim without a store of its own
   }
 end
@@ -165,11 +167,24 @@ local function harmless(env, id, fn, ...)
   return { id = id, delivered = false, kept = env.lasting or nil, error = note.message, attempts = 0 }
 end
 
+local LANES = 32 -- messages of a run on their way to one receiver; the others are taken after them
+
+-- deliver, after those that were before it at its receiver: what they find out of it counts for the rest.
+local function in_turn(env, id)
+  local made = env.made[id]
+  if not (made and made.hook) then return deliver(env, id) end
+  local origin = attempts.origin(made.hook.url)
+  env.lanes[origin] = env.lanes[origin] or task.semaphore(LANES)
+  return env.lanes[origin]:with(deliver, env, id)
+end
+
 -- outbox.deliver(run, ids) -> notes, in the order of ids, as run:webhook gives them. After the commit.
 function M.deliver(run, ids)
   if #ids == 0 then return {} end
   local env = env_of(run)
-  return assert(task.map(ids, #ids, function(id) return harmless(env, id, deliver) end))
+  return slots.aside(function()
+    return assert(task.map(ids, #ids, function(id) return harmless(env, id, in_turn) end))
+  end)
 end
 
 -- A message of an earlier life of the run -> note
