@@ -162,7 +162,7 @@ soak: all ## the long forms of end-to-end tests: route-prompts (100,000 prompts)
 	@PROMPTS=$${PROMPTS:-100000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/route.t
 	@PROMPTS=$${QUEUED:-20000} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/work.t
 	@MOONGATE_SOAK=1 MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/answers.t tests/e2e/audit_proof.t
-	@MOONGATE_SOAK=1 MOONGATE=$(B)/moongate prove -ve tests/run tests/lua/test_checkpoint.lua
+	@MOONGATE_SOAK=1 MOONGATE=$(B)/moongate prove -ve tests/run tests/lua/test_checkpoint.lua tests/lua/test_approvals.lua
 	@POSTS=$${POSTS:-20000} INDEXES=$${INDEXES:-600} MOONGATE=$(B)/moongate prove -ve tests/run tests/e2e/network.t
 
 demo: ## build, run all five workflows against the simulated gateway, show what each did

@@ -113,6 +113,11 @@ int moon_audit_merge(const char *fields, size_t len, const char *identity, size_
  * moon_audit_append. */
 int moon_audit_rotate(struct moon_audit_log *log, int64_t wall_ns, bool keep_open_intents, struct moon_err *err);
 
+/* Keeps a signed checkpoint (a note whose second line is a number of lines) as <path>.checkpoint, under the log's lock:
+ * of several processes that sign, the largest one stays. MOON_EVERIFY: another one of that size is there, or a file
+ * that is not a checkpoint; MOON_EINVAL: the note is not one; else as moon_audit_open. */
+int moon_audit_keep_checkpoint(const char *path, const char *note, size_t len, struct moon_err *err);
+
 struct moon_audit_report {
     uint64_t lines;    /* good ones, from the first */
     uint64_t bad_line; /* number of the first bad line; 0: none */
@@ -122,6 +127,8 @@ struct moon_audit_report {
     uint64_t set_aside;     /* torn_line_set_aside events */
     uint64_t *open_intents; /* seqs of intents without an outcome, in order */
     size_t nopen;
+    uint64_t *settled; /* seqs of intents before the first line that have their outcome here, as they come */
+    size_t nsettled;
     char last_hash[MOON_SHA256_HEX]; /* of the last good line */
     uint64_t head;                   /* number of the line that was written last, by the head beside it; 0: no head */
     uint64_t previous;               /* > 0: it begins behind this line of another log */

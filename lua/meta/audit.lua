@@ -74,6 +74,7 @@ function audit.path() end
 ---@field torn_bytes? integer
 ---@field set_aside integer torn lines that were set aside before
 ---@field open_intents integer[] seqs of intents without an outcome
+---@field settled integer[] seqs of intents in earlier segments that have their outcome here
 ---@field head? integer number of the line that was written last, by the file `.head` beside the log; nil: there is none
 ---@field previous? integer the log begins behind this line of another log, which was gone or empty (`log_replaced`)
 ---@field previous_hash? string of that line

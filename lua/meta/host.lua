@@ -133,6 +133,16 @@ function host.audit_tree(files, opts) end
 ---@return integer n of events that this process has given to the audit log
 function host.audit_written() end
 
+---Keeps a signed checkpoint as PATH.checkpoint, unless a larger one is there: of several processes that sign, the largest
+---stays. Waits on the thread pool; needs a task.
+---
+---Errors: `verify` (another checkpoint of that size was signed), `io`, `not_found`.
+---@param path string an audit log
+---@param note string
+---@return true?
+---@return moongate.error? err
+function host.keep_checkpoint(path, note) end
+
 ---Closes the session's audit log as a segment and continues in a new file. Waits on the thread pool; needs a task.
 ---
 ---Errors: `busy` (intents without an outcome), `not_found` (the log is empty), `exists` (the segment's name is taken), as audit.event.

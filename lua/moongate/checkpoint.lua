@@ -25,13 +25,18 @@ local function hex(bytes) return (bytes:gsub(".", function(c) return ("%02x"):fo
 
 -- ---- the files of a log ----
 
-local function first_seq(path)
+local function first_entry(path)
   local lines = host.fs.lines(path)
   if not lines then return nil end
   local list = lines:read(1)
   lines:close()
   local entry = list and list[1] and json.decode(list[1])
-  return type(entry) == "table" and math.type(entry.seq) == "integer" and entry.seq or nil
+  return type(entry) == "table" and entry or nil
+end
+
+local function first_seq(path)
+  local entry = first_entry(path)
+  return entry and math.type(entry.seq) == "integer" and entry.seq or nil
 end
 
 -- M.segments(path) -> list of {path, first, last}: what was rotated away and is still here, by number, then the log
@@ -54,6 +59,25 @@ function M.segments(path)
   local newest = list[#list]
   if host.fs.stat(path) and not (newest and first_seq(path) == newest.first) then list[#list + 1] = { path = path } end
   return list
+end
+
+local function paths_of(segments)
+  local out = {}
+  for i, s in ipairs(segments) do out[i] = s.path end
+  return table.concat(out, "\0")
+end
+
+-- M.steady(path, fn, ...) -> what fn returns or raises. Calls it again when another process rotated the log meanwhile.
+function M.steady(path, fn, ...)
+  for _ = 1, 9 do
+    local before = paths_of(M.segments(path))
+    local results = table.pack(pcall(fn, ...))
+    if paths_of(M.segments(path)) == before then
+      if not results[1] then error(results[2], 0) end
+      return table.unpack(results, 2, results.n)
+    end
+  end
+  return fn(...)
 end
 
 -- The files that follow each other without a gap up to the end, oldest first; `from`: those that begin before this line
@@ -128,29 +152,41 @@ function M.last(path, vkey)
   return c
 end
 
+-- A log that was moved away or emptied, by logrotate for one: what its first line says of that; nil: it was not.
+local function replaced(path)
+  local entry = first_entry(path)
+  return entry and entry.action == "log_replaced" and math.type(entry.previous_seq) == "integer"
+    and ("it starts again after line %d, because it was moved away or emptied"):format(entry.previous_seq) or nil
+end
+
+local REPLACED = "Verify the file that the log was moved to. To sign the new log, move %s.checkpoint beside that file, "
+  .. "and set another audit.origin and another folder in audit.to."
+
 local function cut(path, lines, size)
+  local why = replaced(path)
   error(errors.new {
     code = "verify", where = path,
-    message = ("%s: the log was cut: %d lines, a checkpoint says %d"):format(path, lines, size),
-    hint = "Keep a copy of the log and the checkpoint; look for the missing lines in backups.",
+    message = ("%s: the log was cut: %d lines, a checkpoint says %d%s"):format(path, lines, size,
+      why and "; " .. why or ""),
+    hint = why and REPLACED:format(path)
+      or "Keep a copy of the log and the checkpoint; look for the missing lines in backups.",
   }, 0)
 end
 
 local function differs(path, size, good)
+  local why = replaced(path)
   error(errors.new {
     code = "verify", where = path,
-    message = good > 0
+    message = (good > 0
       and ("%s: a line from %d to %d is not the one that was logged: the checkpoint of %d lines has another root")
         :format(path, good + 1, size, size)
       or ("%s: one of the first %d lines is not the one that was logged: the checkpoint has another root")
-        :format(path, size),
-    hint = "Keep a copy of the log and the checkpoint.",
+        :format(path, size)) .. (why and "; " .. why or ""),
+    hint = why and REPLACED:format(path) or "Keep a copy of the log and the checkpoint.",
   }, 0)
 end
 
--- M.make{path, key, origin} -> {origin, size, root, note, old = true when nothing was logged since the last one}. Signs
--- the log as it is now. Raises "verify" when it is shorter than, or not a continuation of, what was signed last.
-function M.make(opts)
+local function make(opts)
   local last = M.last(opts.path, opts.key:vkey())
   if last and last.origin ~= opts.origin then
     raise("verify", "%s.checkpoint: its origin is %s, not %s", opts.path, last.origin, opts.origin)
@@ -160,23 +196,26 @@ function M.make(opts)
     if last then cut(opts.path, 0, last.size) end
     raise("not_found", "%s: nothing was logged yet", opts.path)
   end
-  local t = tree(files, { hints = false })
-  if last and t.size < last.size then cut(opts.path, t.size, last.size) end
-  if last and last.size < t.size then
-    local root = tree(files, { sizes = { last.size }, hints = false }).roots[1]
-    if root and root ~= last.root then differs(opts.path, last.size, 0) end
-  elseif last then
-    if last.root ~= t.root then differs(opts.path, last.size, 0) end
-    last.old = true
-    return last
+  local t = tree(files, { sizes = { last and last.size or 0, math.maxinteger }, hints = false })
+  if last then
+    if t.size < last.size then cut(opts.path, t.size, last.size) end
+    if t.roots[1] and t.roots[1] ~= last.root then differs(opts.path, last.size, 0) end
+    if last.size == t.size then
+      last.old = true
+      return last
+    end
   end
   local signed, err = note.sign(opts.key, M.text(opts.origin, t.size, t.root))
   if not signed then error(err, 0) end
   local ok
-  ok, err = host.fs.write(opts.path .. ".checkpoint", signed, { mode = 384 }) -- 0600, as the log
+  ok, err = host.keep_checkpoint(opts.path, signed)
   if not ok then error(err, 0) end
   return { origin = opts.origin, size = t.size, root = t.root, note = signed }
 end
+
+-- M.make{path, key, origin} -> {origin, size, root, note, old = true when nothing was logged since the last one}. Signs
+-- the log as it is now. Raises "verify" when it is shorter than, or not a continuation of, what was signed last.
+function M.make(opts) return M.steady(opts.path, make, opts) end
 
 -- M.check(path, checkpoints [, lines]) -> number of lines of the largest one that holds. checkpoints: of M.open. Raises
 -- "verify" for a log that is shorter than one, or has another root at its size. lines: how many the log has, if known.

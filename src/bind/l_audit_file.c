@@ -171,6 +171,18 @@ static void set_count(lua_State *L, const char *name, uint64_t n) {
     lua_setfield(L, -2, name);
 }
 
+/* A list that is one in JSON, too. */
+static void set_numbers(lua_State *L, const char *name, const uint64_t *list, size_t n) {
+    lua_createtable(L, n < 100000 ? (int)n : 0, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_pushinteger(L, (lua_Integer)list[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    moon_lua_json_push_array_mt(L);
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, name);
+}
+
 static int verify_k(lua_State *L, int status, lua_KContext ctx) {
     const struct job *j = ((struct l_job *)lua_touserdata(L, (int)ctx))->job;
     const struct moon_audit_report *r = &j->report;
@@ -208,14 +220,8 @@ static int verify_k(lua_State *L, int status, lua_KContext ctx) {
     lua_setfield(L, -2, "continued");
     lua_pushboolean(L, r->rotated);
     lua_setfield(L, -2, "rotated");
-    lua_createtable(L, r->nopen < 100000 ? (int)r->nopen : 0, 0);
-    for (size_t i = 0; i < r->nopen; i++) {
-        lua_pushinteger(L, (lua_Integer)r->open_intents[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    moon_lua_json_push_array_mt(L);
-    lua_setmetatable(L, -2);
-    lua_setfield(L, -2, "open_intents");
+    set_numbers(L, "open_intents", r->open_intents, r->nopen);
+    set_numbers(L, "settled", r->settled, r->nsettled);
     return 1;
 }
 
@@ -468,7 +474,12 @@ static void run_rotate(void *ud) {
     moon_audit_close(log);
 }
 
-static int rotate_k(lua_State *L, int status, lua_KContext ctx) {
+static void run_keep(void *ud) {
+    struct job *j = ud;
+    j->rc = moon_audit_keep_checkpoint(j->text[TEXT_PATH], j->lines.data, j->lines.len, &j->err);
+}
+
+static int done_k(lua_State *L, int status, lua_KContext ctx) {
     const struct job *j = ((struct l_job *)lua_touserdata(L, (int)ctx))->job;
     (void)status;
     if (j->rc != 0)
@@ -496,7 +507,24 @@ int l_audit_rotate(lua_State *L) {
         return 2;
     j->keep_open_intents = keep;
     j->wall_ns = moon_wall_ns(moon_loop_clock(moon_host_services(moon_host_of(L))->loop));
-    return start(L, j, run_rotate, rotate_k);
+    return start(L, j, run_rotate, done_k);
+}
+
+int l_audit_keep_checkpoint(lua_State *L) {
+    struct moon_err err;
+    size_t len, note_len;
+    const char *text[TEXTS] = {luaL_checklstring(L, 1, &len)}, *note = luaL_checklstring(L, 2, &note_len);
+    luaL_argcheck(L, len > 0 && strlen(text[TEXT_PATH]) == len, 1, "not a path");
+    luaL_argcheck(L, note_len > 0, 2, "not a checkpoint");
+    moon_task_check(L, "host.keep_checkpoint");
+    struct job *j = make_job(L, text);
+    if (!j)
+        return 2;
+    if (moon_buf_append(&j->lines, note, note_len) != 0) {
+        moon_err_set(&err, MOON_ENOMEM, "out of memory");
+        return moon_fail(L, &err);
+    }
+    return start(L, j, run_keep, done_k);
 }
 
 int l_audit_written(lua_State *L) {

@@ -273,6 +273,7 @@ static const luaL_Reg funcs[] = {{"load_chunk", l_load_chunk},
                                  {"raw_getmetatable", l_get_metatable},
                                  {"rotate_audit", l_audit_rotate},
                                  {"audit_written", l_audit_written},
+                                 {"keep_checkpoint", l_audit_keep_checkpoint},
                                  {NULL, NULL}};
 
 /* A function that a script has, too, for files that the user has named: whatever scripts may do. [-0, +0, e] */

@@ -349,4 +349,68 @@ LUA
     my $seen = () = join('', map { read_file($_) } glob 'apart/audit*.jsonl') =~ /"action":"script\.t"/g;
     is($seen, 600, 'with every event');
 }
+
+# ---- several processes sign at one moment ----
+
+{
+    mkdir $_ for 'signers', 'signers/worm';
+    write_file('signers/moongate.lua', qq{return { audit = { origin = "$origin", key_file = "../audit.key", to = { "worm" } } }\n});
+    my @pids;
+    for (1 .. 6) {
+        my $pid = fork // die $!;
+        if (!$pid) {
+            open STDOUT, '>', '/dev/null';
+            for (1 .. 3) { system($moongate, '--config', 'signers/moongate.lua', '-e', 'assert(require "moongate.audit".event { action = "t" })') == 0 or POSIX::_exit(1) }
+            POSIX::_exit(0);
+        }
+        push @pids, $pid;
+    }
+    my $bad = 0;
+    for (@pids) { waitpid $_, 0; $bad++ if $? }
+    is($bad, 0, 'processes that sign at one moment');
+    my ($largest) = sort { $b <=> $a } map { m{/(\d+)\.checkpoint} } glob 'signers/worm/*';
+    is(read_file('signers/.moongate/audit.jsonl.checkpoint'), read_file("signers/worm/$largest.checkpoint"), 'the largest checkpoint stays the last');
+    is(moon('--config', 'signers/moongate.lua', qw(audit verify --checkpoints signers/worm --vkey), $vkey)->{status}, 0, 'and each is good');
+}
+
+# ---- logrotate: the log is moved, or copied and emptied, while a process writes ----
+
+for my $how ('moved', 'copied and emptied') {
+    my $p = $how eq 'moved' ? 'moved' : 'emptied';
+    mkdir $_ for $p, "$p/worm";
+    my ($live, $copy) = ("$p/.moongate/audit.jsonl", "$p/.moongate/audit.jsonl.1");
+    my @config = ('--config', "$p/moongate.lua");
+    write_file("$p/moongate.lua", qq{return { audit = { origin = "$origin", key_file = "../audit.key", to = { "worm" } } }\n});
+    is(moon(@config, '-e', 'local a = require "moongate.audit" for i = 1, 4 do assert(a.event { action = "t", n = i }) end')->{status}, 0, "$how: signed before");
+    write_file("$p/write.lua", <<'LUA');
+local audit, fs, task = require "moongate.audit", require "moongate.fs", require "moongate.task"
+assert(audit.event { action = "before" })
+for _ = 1, 300 do
+  if #assert(fs.list(...)) > 0 then break end
+  task.sleep(0.05)
+end
+for i = 1, 9 do assert(audit.event { action = "after", n = i }) end
+LUA
+    mkdir "$p/go";
+    my $writer = start(qr/()/, $moongate, @config, 'run', "$p/write.lua", "$p/go");
+    for (1 .. 1000) { last if read_file($live) =~ /script\.before/; select undef, undef, undef, 0.02 }
+    if ($p eq 'moved') { rename $live, $copy or die $! }
+    else { write_file($copy, read_file($live)); open my $fh, '>', $live or die $!; close $fh }
+    write_file("$p/go/now", '');
+    waitpid $writer->{pid}, 0;
+    is($? >> 8, 8, "$how: the process that writes reports it");
+    my $said = read_file($writer->{log});
+    like($said, qr/was gone or empty/, 'at the time');
+    like($said, qr/starts again after line 6, because it was moved away or emptied/, 'and at its end, where nothing is signed');
+    is_deeply([ map { s{.*/}{}r } glob "$p/worm/*" ], ['4.checkpoint'], 'and nothing is sent');
+    for my $args ([], [ '--checkpoints', "$p/worm", '--vkey', $vkey ]) {
+        my $r = moon(@config, qw(audit verify), @$args);
+        is($r->{status}, 8, join ' ', 'audit verify', $args->[0] // (), 'finds it');
+        like($r->{err}, qr/starts again after line 6, because it was moved away or emptied/, 'and says why');
+    }
+    is(moon(qw(audit verify), $copy, '--checkpoints', "$p/worm", '--vkey', $vkey)->{status}, 0, 'the file that was put aside holds what was signed');
+    unlink $copy;
+    my $r = moon(@config, qw(audit verify));
+    is($r->{status}, 8, 'without it, too') or diag($r->{out});
+}
 done_testing;

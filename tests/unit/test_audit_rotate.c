@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -211,6 +213,118 @@ static void killed_anywhere_it_is_completed(void **state) {
     moon_audit_tree_release(&tree);
 }
 
+/* One more event, and then all that there is is whole. */
+static void completed(void) {
+    struct moon_audit_log *log = opened(NULL);
+    append(log, MOON_AUDIT_EVENT, 0);
+    moon_audit_close(log);
+    const char *files[] = {path};
+    const struct moon_audit_tree_query q = {files, 1, NULL, 0, -1, false, false};
+    struct moon_audit_tree tree;
+    char pattern[96];
+    glob_t found;
+    assert_int_equal(moon_audit_tree_read(&q, &tree, NULL), 0);
+    snprintf(pattern, sizeof pattern, "%s/audit-*.jsonl", folder);
+    int rc = glob(pattern, 0, NULL, &found);
+    size_t segments = rc == 0 ? found.gl_pathc : 0;
+    assert_true(rc == 0 || rc == GLOB_NOMATCH);
+    expect_whole((uint64_t)tree.size, segments);
+    assert_int_equal(tree.size, 4 + 2 * segments); /* each rotation is two lines: all of it, or nothing */
+    globfree(&found);
+    moon_audit_tree_release(&tree);
+}
+
+/* A child that rotates is killed at its stop number `point`, before or after a system call. false: it ended before. */
+static bool killed_at(int point, bool *traced) {
+    int status, stops = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct moon_audit_log *child = NULL;
+        if (moon_audit_open(&child, path, NULL, NULL) != 0 || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            _exit(2);
+        raise(SIGSTOP);
+        _exit(moon_audit_rotate(child, 1, false, NULL) == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    *traced = WIFSTOPPED(status);
+    while (WIFSTOPPED(status)) {
+        if (stops++ == point) {
+            kill(pid, SIGKILL);
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+            return true;
+        }
+        assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
+    assert_true(WIFEXITED(status) && (!*traced || WEXITSTATUS(status) == 0));
+    return false;
+}
+
+static void killed_between_any_two_calls_it_is_completed(void **state) {
+    bool more = true, traced = true;
+    int point = 0;
+    for (; more && traced; point++) {
+        if (point > 0) {
+            tear_down(state);
+            set_up(state);
+        }
+        struct moon_audit_log *log = opened(NULL);
+        for (int i = 0; i < 3; i++)
+            append(log, MOON_AUDIT_EVENT, 0);
+        moon_audit_close(log);
+        more = killed_at(point, &traced);
+        if (traced)
+            completed();
+    }
+    if (!traced)
+        skip(); /* no tracing here */
+    assert_true(point > 40);
+}
+
+/* ---- the checkpoint that was signed last ---- */
+
+static void write_note(char *out, size_t size, int lines, const char *more) {
+    snprintf(out, size, "example.com/log\n%d\nroot%s\n\nsignature\n", lines, more);
+}
+
+static void of_processes_that_sign_the_largest_stays(void **state) {
+    (void)state;
+    enum { PROCESSES = 6, NOTES = 60 };
+    pid_t pids[PROCESSES];
+    char note[100], have[100] = "", file[128];
+    struct moon_err err;
+    struct moon_audit_log *log = opened(NULL);
+    append(log, MOON_AUDIT_EVENT, 0);
+    moon_audit_close(log);
+    for (int p = 0; p < PROCESSES; p++) {
+        pids[p] = fork();
+        if (pids[p] == 0) {
+            for (int i = 0; i < NOTES; i++) {
+                write_note(note, sizeof note, 1 + (i * 37 + p * 11) % NOTES, "");
+                if (moon_audit_keep_checkpoint(path, note, strlen(note), NULL) != 0)
+                    _exit(1);
+            }
+            _exit(0);
+        }
+    }
+    for (int p = 0; p < PROCESSES; p++) {
+        int status;
+        assert_int_equal(waitpid(pids[p], &status, 0), pids[p]);
+        assert_int_equal(status, 0);
+    }
+    snprintf(file, sizeof file, "%s.checkpoint", path);
+    FILE *f = fopen(file, "r");
+    assert_non_null(f);
+    have[fread(have, 1, sizeof have - 1, f)] = '\0';
+    fclose(f);
+    write_note(note, sizeof note, NOTES, "");
+    assert_string_equal(have, note);
+    write_note(note, sizeof note, NOTES, "x");
+    assert_int_equal(moon_audit_keep_checkpoint(path, note, strlen(note), &err), MOON_EVERIFY);
+    assert_int_equal(moon_audit_keep_checkpoint(path, "a\nb\n", 4, &err), MOON_EINVAL);
+}
+
 static void a_segment_of_that_name_is_not_overwritten(void **state) {
     (void)state;
     struct moon_audit_log *log = opened(NULL);
@@ -234,6 +348,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_empty_log_is_not_rotated, set_up, tear_down),
         cmocka_unit_test_setup_teardown(open_intents_keep_it_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(killed_anywhere_it_is_completed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(killed_between_any_two_calls_it_is_completed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_processes_that_sign_the_largest_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_segment_of_that_name_is_not_overwritten, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("audit_rotate", tests, NULL, NULL);

@@ -67,12 +67,9 @@ local function bad(path, line, reason, hint)
 end
 
 -- Intents of older segments that a later one has the outcome of are not open.
-local function settle(open, path)
-  if #open == 0 then return open end
-  local list, err = audit.read(path, { phase = "outcome" })
-  if not list then error(err, 0) end
+local function settle(open, settled)
   local done, left = {}, {}
-  for _, entry in ipairs(list) do done[entry.intent] = true end
+  for _, seq in ipairs(settled) do done[seq] = true end
   for _, seq in ipairs(open) do
     if not done[seq] then left[#left + 1] = seq end
   end
@@ -114,7 +111,7 @@ local function join(sum, before, s, r)
   elseif not before and r.lines > 0 and r.continued then
     sum.missing[1] = { first = 1, last = r.first_seq - 1 }
   end
-  local open = settle(sum.open_intents, s.path)
+  local open = settle(sum.open_intents, r.settled)
   table.move(r.open_intents, 1, #r.open_intents, #open + 1, open)
   sum.open_intents = json.array(open)
   sum.lines, sum.set_aside = sum.lines + r.lines, sum.set_aside + r.set_aside
@@ -207,11 +204,11 @@ local function more_lines(r)
 end
 
 local function check_all(path, args)
-  local sum = {
-    path = path, lines = 0, set_aside = 0, open_intents = json.array {}, segments = json.array {},
-    missing = json.array {}, torn = false,
-  }
-  local ok, err = pcall(function()
+  local sum = {}
+  local ok, err = pcall(checkpoint.steady, path, function()
+    for name in pairs(sum) do sum[name] = nil end
+    sum.path, sum.lines, sum.set_aside, sum.torn = path, 0, 0, false
+    sum.open_intents, sum.segments, sum.missing = json.array {}, json.array {}, json.array {}
     verify_chain(sum, path)
     if sum.previous then
       sum.continues = predecessor(path, sum)
@@ -224,6 +221,7 @@ end
 
 function M.verify(ctx, args)
   local path, missing = path_of(args)
+  if path == "-" then fail.usage "audit verify reads a file, not standard input: give its path" end
   if missing and #checkpoint.segments(path) == 0 and not args.checkpoints and not checkpoint.last(path) then
     return ctx:result({ path = path, lines = 0 }, ("%s: nothing was logged yet"):format(path))
   end
@@ -396,6 +394,7 @@ end
 
 function M.show(ctx, args)
   local path, missing = path_of(args)
+  if path == "-" then fail.usage "audit show reads a file, not standard input: give its path" end
   local entries = missing and {} or matching(path, args)
   local lines = {}
   for i, entry in ipairs(entries) do lines[i] = M.line(entry) end

@@ -57,26 +57,39 @@ static void settle(struct intents *t, uint64_t seq) {
     }
 }
 
-static int keep_open(struct intents *t, struct moon_audit_report *report) {
+/* Those that are not settled, as a list of their own. */
+static int take_open(struct intents *t, uint64_t **list, size_t *n) {
     sweep(t);
+    *n = 0;
     if (t->len == 0)
         return 0;
-    report->open_intents = malloc(t->len * sizeof *report->open_intents);
-    if (!report->open_intents)
+    *list = malloc(t->len * sizeof **list);
+    if (!*list)
         return MOON_ENOMEM;
-    for (size_t i = 0; i < t->len; i++)
-        report->open_intents[i] = t->list[i].seq;
-    report->nopen = t->len;
+    for (; *n < t->len; ++*n)
+        (*list)[*n] = t->list[*n].seq;
     return 0;
 }
 
-static int note(struct intents *t, struct moon_audit_report *report, const struct audit_facts *facts, uint64_t seq) {
+/* What a walk collects. */
+struct collected {
+    struct intents own, earlier; /* earlier: intents of the lines before the first that are settled here */
+};
+
+static int note(struct collected *c, struct moon_audit_report *report, const struct audit_facts *facts, uint64_t seq) {
     report->set_aside += facts->set_aside;
     if (facts->phase == MOON_AUDIT_INTENT)
-        return add_intent(t, seq);
+        return add_intent(&c->own, seq);
+    if (facts->phase == MOON_AUDIT_OUTCOME && facts->intent < report->first_seq)
+        return add_intent(&c->earlier, facts->intent);
     if (facts->phase == MOON_AUDIT_OUTCOME)
-        settle(t, facts->intent);
+        settle(&c->own, facts->intent);
     return 0;
+}
+
+static void collected_release(struct collected *c) {
+    free(c->own.list);
+    free(c->earlier.list);
 }
 
 /* The first line that is not good. Torn: only when it is the last. */
@@ -106,7 +119,7 @@ static void note_start(struct moon_audit_report *report, const struct audit_fact
     }
 }
 
-static int walk(int fd, off_t end, const struct audit_chain *head, struct moon_hasher *h, struct intents *t,
+static int walk(int fd, off_t end, const struct audit_chain *head, struct moon_hasher *h, struct collected *c,
                 struct moon_audit_report *report, struct moon_err *err) {
     struct audit_scan scan;
     struct audit_chain chain;
@@ -142,7 +155,7 @@ static int walk(int fd, off_t end, const struct audit_chain *head, struct moon_h
             rc = 0;
             break;
         }
-        if (note(t, report, &facts, chain.seq) != 0) {
+        if (note(c, report, &facts, chain.seq) != 0) {
             rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
             break;
         }
@@ -159,7 +172,7 @@ static int walk(int fd, off_t end, const struct audit_chain *head, struct moon_h
 }
 
 int moon_audit_verify(const char *path, struct moon_audit_report *report, struct moon_err *err) {
-    struct intents intents = {0};
+    struct collected c = {0};
     struct moon_hasher *h = NULL;
     off_t end;
     struct audit_chain head;
@@ -173,13 +186,14 @@ int moon_audit_verify(const char *path, struct moon_audit_report *report, struct
     if (moon_hasher_new(&h) != 0)
         rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
     if (rc == 0)
-        rc = walk(fd, end, &head, h, &intents, report, err);
-    if (rc == 0 && keep_open(&intents, report) != 0)
+        rc = walk(fd, end, &head, h, &c, report, err);
+    if (rc == 0 && (take_open(&c.own, &report->open_intents, &report->nopen) != 0 ||
+                    take_open(&c.earlier, &report->settled, &report->nsettled) != 0))
         rc = moon_err_set(err, MOON_ENOMEM, "out of memory");
     if (rc == 0 && report->bad_line > 0)
         rc = moon_err_set(err, MOON_EVERIFY, "%s: line %llu: %s", path, (unsigned long long)report->bad_line,
                           report->reason);
-    free(intents.list);
+    collected_release(&c);
     moon_hasher_free(h);
     close(fd);
     return rc;
@@ -187,19 +201,20 @@ int moon_audit_verify(const char *path, struct moon_audit_report *report, struct
 
 int audit_open_intents(int fd, off_t end, struct moon_hasher *h, uint64_t *first, uint64_t *count,
                        struct moon_err *err) {
-    struct intents intents = {0};
+    struct collected c = {0};
     struct moon_audit_report report = {0};
     const struct audit_chain none = {0};
-    int rc = walk(fd, end, &none, h, &intents, &report, err);
-    sweep(&intents);
-    *count = intents.len;
-    *first = intents.len > 0 ? intents.list[0].seq : 0;
-    free(intents.list);
+    int rc = walk(fd, end, &none, h, &c, &report, err);
+    sweep(&c.own);
+    *count = c.own.len;
+    *first = c.own.len > 0 ? c.own.list[0].seq : 0;
+    collected_release(&c);
     return rc;
 }
 
 void moon_audit_report_release(struct moon_audit_report *report) {
     free(report->open_intents);
-    report->open_intents = NULL;
-    report->nopen = 0;
+    free(report->settled);
+    report->open_intents = report->settled = NULL;
+    report->nopen = report->nsettled = 0;
 }
