@@ -5,7 +5,9 @@
 -- Before each write the leases are checked: a process that stood still finds out before it sends anything. What this
 -- process holds is shared by its tasks. For trusted code only.
 
+local backoff = require "moongate.backoff"
 local closing = require "moongate.closing"
+local holder = require "moongate.holder"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
 local log = require "moongate.log"
@@ -17,7 +19,7 @@ local words = require "moongate.lease.words"
 local M = {}
 
 M.TTL = 30            -- seconds a lease lasts, unless it is renewed; renewed after a third of it
-local POLL, POLL_MAX = 0.05, 0.5 -- seconds between two tries of one who waits
+local POLL = { base = 0.05, cap = 0.5, low = 0.5, high = 1.5 } -- between two tries of one who waits
 
 local Leases = {} -- what this process holds in one store: {db, me, ttl, held = name -> entry}
 Leases.__index = Leases
@@ -25,15 +27,11 @@ Leases.__index = Leases
 -- runs: those of `held` that are a run's, which every write of this process needs.
 -- An entry: {name, fence, count = scopes that share it, good_until = monotonic seconds, lost = error | nil}
 
-local function holder_of(process)
-  return ("%s %d %d %s %s"):format(process.host, process.pid, process.started, process.boot:sub(1, 8), process.space)
-end
-
 -- lease.open(db [, {ttl = seconds, process = as host.process}]) -> the leases of this process in that store.
 function M.open(db, opts)
   local process = opts and opts.process or host.process()
   return setmetatable({
-    db = db, process = process, me = holder_of(process), ttl = opts and opts.ttl or M.TTL, held = {},
+    db = db, process = process, me = holder.name(process), ttl = opts and opts.ttl or M.TTL, held = {},
     runs = {}, gate = task.semaphore(1),
   }, Leases)
 end
@@ -144,7 +142,7 @@ function Scope:take(names)
     if not self.entries[name] then wanted[#wanted + 1] = name end
   end
   if #wanted == 0 then return true end
-  local wait, pause, told = time.monotonic() + (self.opts.wait or 0), POLL, false
+  local wait, tries, told = time.monotonic() + (self.opts.wait or 0), 0, false
   while true do
     local ok, err = leases.gate:with(leases._enter, leases, wanted, self, told)
     if ok then return true end
@@ -152,8 +150,8 @@ function Scope:take(names)
     if err.code ~= "conflict" or left <= 0 then return nil, err end
     if not told and self.opts.note then self.opts.note("waiting: " .. err.message) end
     told = true -- and look before the next try
-    journal.pause(task.sleep, math.min(left, pause * (0.5 + math.random()))) -- Ctrl-C ends it, in a write, too
-    pause = math.min(pause * 2, POLL_MAX)
+    tries = tries + 1
+    journal.pause(task.sleep, math.min(left, backoff.wait(POLL, tries))) -- Ctrl-C ends it, in a write, too
   end
 end
 

@@ -12,7 +12,7 @@
 
 local cleaned = require "moongate.cleaned"
 local errors = require "moongate.error"
-local holder = require "moongate.outbox.holder"
+local holder = require "moongate.holder"
 local json = require "moongate.json"
 
 local M = {}

@@ -1,7 +1,7 @@
 -- The outbox: messages as rows, delivered at least once under one id, by whoever has the lease.
 -- Runs on both forms of the store (tests/e2e/postgres.t).
 local fake = require "fake_gateway"
-local holder = require "moongate.outbox.holder"
+local holder = require "moongate.holder"
 local host = require "moongate.host"
 local httpd = require "moongate.httpd"
 local json = require "moongate.json"

@@ -172,7 +172,7 @@ function M.retry(ctx, args)
 end
 
 function M.drop(ctx, args)
-  local db, holder = open(), require "moongate.outbox.holder"
+  local db, holder = open(), require "moongate.holder"
   local env = env_of(ctx, db)
   each(ctx, db, args.id, "dropped", function(row)
     local over = row.lease_holder and holder.gone(row.lease_holder) and row.lease_holder or nil

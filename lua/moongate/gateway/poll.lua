@@ -1,6 +1,7 @@
 -- poll.lua - looks at a path until a member of the answer says that it is over. For gateway.lua only.
 
 local answer = require "moongate.gateway.answer"
+local backoff = require "moongate.backoff"
 local errors = require "moongate.error"
 local http = require "moongate.http"
 local journal = require "moongate.journal"
@@ -41,7 +42,8 @@ function M.run(gw, path, opts)
   local place = kinds.locate({ title = "poll" }, path, opts.params).path -- as it is told
   local limit = opts.deadline or 120
   local deadline = clock.monotonic() + limit
-  local wait, warned, state, trouble = opts.interval or 0.25, {}, nil, nil
+  local policy = { base = opts.interval or 0.25, cap = opts.max_interval or 3, low = 1, high = 1 }
+  local looks, warned, state, trouble = 0, {}, nil, nil
   local function too_late()
     error(errors.new {
       code = "timeout", method = "GET", path = place,
@@ -56,7 +58,7 @@ function M.run(gw, path, opts)
       method = "GET", path = path, params = opts.params, query = opts.query, family = opts.family or "other",
       deadline = math.min(left, gw.deadline),
     }
-    local pause = wait
+    looks = looks + 1
     if response then
       local read, body = pcall(answer.decoded, response, "GET", place)
       trouble = not read and body or nil -- HTML of a proxy, an empty answer: it may be better the next time
@@ -77,16 +79,14 @@ function M.run(gw, path, opts)
         gw.log.warn("%s: %s %s is not known; taken as still running", place, field, tostring(state))
       end
     elseif err.status == 429 or (err.status or 0) >= 500 then -- looking again changes nothing, so it may be tried
-      pause = math.max(wait, tonumber(err.retry_after) or 0)
       trouble = err
     else
       error(err, 0)
     end
-    local rest = deadline - clock.monotonic()
+    local rest, pause = deadline - clock.monotonic(), backoff.wait(policy, looks, { floor = err and err.retry_after })
     if rest <= LAST_LOOK or (err and tonumber(err.retry_after) or 0) >= rest then too_late() end
     if pause >= rest then pause = rest - LAST_LOOK / 2 end -- a last look, right before the time is over
     journal.pause(clock.sleep, pause)
-    wait = math.min(wait * 2, opts.max_interval or 3)
   end
 end
 

@@ -19,6 +19,7 @@
 
 local answer = require "moongate.gateway.answer"
 local audit_fields = require "moongate.gateway.audit_fields"
+local backoff = require "moongate.backoff"
 local conflict = require "moongate.gateway.conflict"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
@@ -35,7 +36,7 @@ local trace = require "moongate.trace"
 
 local M = {}
 
-local BUSY_BASE, BUSY_CAP = 0.5, 20 -- seconds, as the client's back-off
+local BUSY = { base = 0.5, cap = 20, low = 0, high = 1 } -- as the client's back-off
 local MAX_ROUNDS = 5                -- of conflicts with other writers, before it is given up
 
 -- ---- measured ----
@@ -226,9 +227,10 @@ local function look_up(w, err)
 end
 
 local function pause_before_retry(w, n, err)
-  local wait = w.gw.clock.random() * math.min(BUSY_CAP, BUSY_BASE * 2 ^ n)
-  wait = math.max(wait, tonumber(err.retry_after) or 0)
-  if w.gw.clock.monotonic() + wait >= w.deadline then
+  local wait = backoff.wait(BUSY, n + 1, {
+    floor = err.retry_after, left = w.deadline - w.gw.clock.monotonic(), random = w.gw.clock.random,
+  })
+  if not wait then
     err.code, err.message = "conflict", ("%s; %s was busy until the deadline"):format(err.message, w.path)
     err.hint = "Run it again when the gateway has finished its own change, or raise --deadline."
     error(err, 0)

@@ -3,7 +3,7 @@
 -- outbox.lua and what it stands on.
 
 local errors = require "moongate.error"
-local holder = require "moongate.outbox.holder"
+local holder = require "moongate.holder"
 local notify = require "moongate.webhooks.notify"
 local rows = require "moongate.outbox.rows"
 local schedule = require "moongate.outbox.schedule"

@@ -3,6 +3,7 @@
 -- a receiver refuses a message that is minutes old.
 
 local answer = require "moongate.gateway.answer"
+local backoff = require "moongate.backoff"
 local errors = require "moongate.error"
 local hash = require "moongate.hash"
 local host = require "moongate.host"
@@ -12,7 +13,7 @@ local M = {}
 
 -- Short: somebody waits for the run. What stays undelivered is the caller's to keep.
 local ATTEMPTS = 5         -- at most
-local BASE, CAP = 0.5, 5   -- seconds: wait = random(0, min(CAP, BASE * 2^n))
+local POLICY = { base = 0.5, cap = 5, low = 0, high = 1 }
 local ONE_ATTEMPT = 10     -- seconds that one may take
 local MAX_ANSWER = 1 << 20 -- bytes; nobody reads them
 
@@ -121,8 +122,8 @@ local function pause(err, n, message, left, clock)
   if floor > 0 and floor >= left then
     return nil, ("it asks to come back in %d s, the deadline leaves %d s"):format(math.ceil(floor), left // 1)
   end
-  local wait = math.max(floor, clock.random() * math.min(CAP, BASE * 2 ^ (n - 1)))
-  if wait >= left then return nil, "the deadline leaves no time for another attempt" end
+  local wait = backoff.wait(POLICY, n, { floor = floor, left = left, random = clock.random })
+  if not wait then return nil, "the deadline leaves no time for another attempt" end
   if message.ours_until and clock.now() + wait + ONE_ATTEMPT > message.ours_until then
     return nil, "the clock went on while it was sent" -- the machine slept: it may be another process's by now
   end

@@ -2,9 +2,10 @@
 -- sends one request for each, and hands in what came of them. One transaction does both, again and again, so the more
 -- there is to do the more goes into each. For cli/work.lua.
 
+local backoff = require "moongate.backoff"
 local closing = require "moongate.closing"
 local errors = require "moongate.error"
-local holder = require "moongate.outbox.holder"
+local holder = require "moongate.holder"
 local http = require "moongate.http"
 local plain = require "moongate.plain"
 local sealed = require "moongate.sealed"
@@ -43,10 +44,10 @@ local function encode_result(result, line)
   return plain.write(result)
 end
 
--- Seconds until the next try: twice as long as before, a half of it by chance, not less than the gateway asks for.
+-- Seconds until the next try, not less than the gateway asks for.
 local function pause(settings, tries, err)
-  local top = math.min(BACKOFF_MAX, settings.backoff * 2 ^ math.min(tries - 1, 30))
-  return math.max(top / 2 * (1 + math.random()), err.retry_after or 0)
+  local policy = { base = settings.backoff, cap = BACKOFF_MAX, low = 0.5, high = 1 }
+  return backoff.wait(policy, tries, { floor = err.retry_after })
 end
 
 function Worker:_try(row, w)
