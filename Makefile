@@ -53,7 +53,7 @@ q = $(if $(V),,@)$(if $(short),printf '  %-7s %s\n' $(1) $@;)
 
 # ---- what there is ----
 SRC := $(filter-out src/tools/% $(if $(PQ),,src/store/postgres%),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
-OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/embedded.o
+OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/embedded.o $(B)/obj/option_table.o
 LIBOBJ := $(filter-out $(B)/obj/cli/main.o,$(OBJ))
 LUA := $(shell find lua/moongate lua/meta scripts -type f \( -name '*.lua' -o -name '*.json' \) 2>/dev/null | LC_ALL=C sort)
 UNIT := $(patsubst tests/unit/%.c,$(B)/%,$(sort $(wildcard tests/unit/test_*.c)))
@@ -87,6 +87,17 @@ $(B)/embedded.c: $(B)/embed $(LUA) $(B)/lua.list
 $(B)/obj/embedded.o: $(B)/embedded.c
 	@mkdir -p $(@D)
 	$(call q,CC)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(B)/options: src/tools/options.c $(B)/flags | need-deps
+	@mkdir -p $(@D)
+	$(call q,CC)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARN) $(DEP_CFLAGS) -o $@ $< $(DEP_LIBS)
+
+$(B)/option_table.c: $(B)/options lua/moongate/global_flags.lua
+	$(call q,OPTIONS)$(B)/options $@ lua/moongate/global_flags.lua
+
+$(B)/obj/option_table.o: $(B)/option_table.c
+	@mkdir -p $(@D)
+	$(call q,CC)$(CC) $(CFLAGS_ALL) -Isrc -MMD -MP -c -o $@ $<
 
 # These two change when their content does: the embedded set follows a Lua file that comes or goes, the objects follow the flags.
 $(B)/lua.list: FORCE

@@ -1,13 +1,14 @@
 -- cli.lua - the command line: main(argv) finds the command, reads its arguments, runs it in a task of its own,
 -- writes its result and gives the exit status. argv is without the global flags, which src/cli/options.c has taken
 -- (host.options()).
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local closing = require "moongate.closing"
+local command_names = require "moongate.cli.names"
 local commands = require "moongate.cli.commands"
 local context = require "moongate.cli.context"
-local exit_status = require "moongate.cli.exit_status"
-local fail = require "moongate.cli.fail"
-local flags = require "moongate.cli.flags"
+local exit_status = require "moongate.exit_status"
+local fail = require "moongate.fail"
+local flags = require "moongate.flags"
 local host = require "moongate.host"
 local observe = require "moongate.cli.observe"
 local report = require "moongate.cli.report"
@@ -60,7 +61,7 @@ local function unknown(word)
   if word:find("%.lua$") or word:find("/") then
     fail.usage("'%s' is no command (to run a script: moongate run %s)", word, word)
   end
-  local catalogue, names = require "moongate.cli.catalogue", bundled.all_names()
+  local catalogue, names = require "moongate.cli.catalogue", command_names.all()
   table.move(catalogue.names(), 1, #catalogue.names(), #names + 1, names)
   fail.usage("unknown command '%s'%s", word, meant(word, names))
 end
@@ -70,7 +71,7 @@ local function run_command(ctx, command, name, words)
   if command.commands and not command.bare and #words == 0 then -- a question rather than a mistake
     return ctx:text(require("moongate.cli.help").of(name, command))
   elseif command.commands and not command.bare then
-    local names = bundled.list_names(command.commands)
+    local names = command_names.of(command.commands)
     fail.usage("moongate %s needs one of: %s%s", name, table.concat(names, ", "), suggest.hint(words[1] or "", names))
   end
   local args, faults = flags.parse(command, words, { getenv = host.getenv, globals = commands.globals })

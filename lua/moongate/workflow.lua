@@ -15,8 +15,8 @@ local checked = require("moongate.outcome").checked
 local definition_of = require "moongate.workflow.definition"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
-local flags = require "moongate.cli.flags"
+local exit_status = require "moongate.exit_status"
+local flags = require "moongate.flags"
 local json = require "moongate.json"
 local runs = require "moongate.workflow.run"
 
@@ -215,7 +215,7 @@ local function outcome_of(run, definition, returned)
 end
 
 -- workflow.execute(definition, values, session) -> {data, lines, exit_status}: data is what --json prints (nil:
--- nothing), lines what is printed otherwise. Raises what the workflow raises. values: as moongate.cli.flags parses
+-- nothing), lines what is printed otherwise. Raises what the workflow raises. values: as moongate.flags parses
 -- them. session, every field optional:
 --   dry_run, json, simulated      booleans
 --   project                       the project file's table

@@ -1,5 +1,5 @@
-/* options.c - sorts the global flags out of argv by one table. The rest, unknown flags too, is left for Lua to judge.
- */
+/* options.c - sorts the global flags out of argv, by the table that is made of lua/moongate/global_flags.lua. The rest,
+ * unknown flags too, is left for Lua to judge. */
 #include "options.h"
 
 #include <errno.h>
@@ -11,58 +11,10 @@
 
 #define MEMORY_MIN  ((uint64_t)16 << 20) /* the program itself needs some */
 #define RETRIES_MAX 999
-#define AT(field)   offsetof(struct moon_options, field)
 
-const struct moon_option moon_options_table[] = {
-    {"sim", 0, MOON_OPTION_BOOL, AT(sim), "MOONGATE_SIM"},
-    {"sim-fault", 0, MOON_OPTION_LIST, AT(sim_fault), "MOONGATE_SIM_FAULT"},
-    {"json", 0, MOON_OPTION_BOOL, AT(json), "MOONGATE_JSON"},
-    {"dry-run", 0, MOON_OPTION_BOOL, AT(dry_run), "MOONGATE_DRY_RUN"},
-    {"run-id", 0, MOON_OPTION_STRING, AT(run_id), "MOONGATE_RUN_ID"},
-    {"queue", 0, MOON_OPTION_BOOL, AT(queue), "MOONGATE_QUEUE"},
-    {"wait", 0, MOON_OPTION_DURATION, AT(wait), "MOONGATE_WAIT"},
-    {"verbose", 'v', MOON_OPTION_COUNT, AT(verbose), "MOONGATE_VERBOSE"},
-    {"quiet", 'q', MOON_OPTION_BOOL, AT(quiet), "MOONGATE_QUIET"},
-    {"log-level", 0, MOON_OPTION_STRING, AT(log_level), "MOONGATE_LOG_LEVEL"},
-    {"region", 0, MOON_OPTION_STRING, AT(region), "MOONGATE_REGION"},
-    {"client-id", 0, MOON_OPTION_STRING, AT(client_id), "MOONGATE_CLIENT_ID"},
-    {"login-url", 0, MOON_OPTION_STRING, AT(login_url), "MOONGATE_LOGIN_URL"},
-    {"profile", 0, MOON_OPTION_STRING, AT(profile), "MOONGATE_PROFILE"},
-    {"config", 0, MOON_OPTION_STRING, AT(config), "MOONGATE_CONFIG"},
-    {"state", 0, MOON_OPTION_STRING, AT(state), "MOONGATE_STATE"},
-    {"audit-log", 0, MOON_OPTION_STRING, AT(audit_log), "MOONGATE_AUDIT_LOG"},
-    {"http2", 0, MOON_OPTION_STRING, AT(http2), "MOONGATE_HTTP2"},
-    {"cacert", 0, MOON_OPTION_STRING, AT(cacert), "MOONGATE_CACERT"},
-    {"cert", 0, MOON_OPTION_STRING, AT(cert), "MOONGATE_CERT"},
-    {"key", 0, MOON_OPTION_STRING, AT(key), "MOONGATE_KEY"},
-    {"key-passphrase-file", 0, MOON_OPTION_STRING, AT(key_passphrase_file), "MOONGATE_KEY_PASSPHRASE_FILE"},
-    {"lua-dir", 0, MOON_OPTION_STRING, AT(lua_dir), "MOONGATE_LUA_DIR"},
-    {"deadline", 0, MOON_OPTION_DURATION, AT(deadline), "MOONGATE_DEADLINE"},
-    {"retries", 0, MOON_OPTION_UINT, AT(retries), "MOONGATE_RETRIES"},
-    {"seed", 0, MOON_OPTION_UINT, AT(seed), "MOONGATE_SEED"},
-    {"metrics", 0, MOON_OPTION_BOOL, AT(metrics), "MOONGATE_METRICS"},
-    {"metrics-file", 0, MOON_OPTION_STRING, AT(metrics_file), "MOONGATE_METRICS_FILE"},
-    {"trace-content", 0, MOON_OPTION_BOOL, AT(trace_content), "MOONGATE_TRACE_CONTENT"},
-    {"allow-net", 0, MOON_OPTION_LIST, AT(allow_net), "MOONGATE_ALLOW_NET"},
-    {"allow-read", 0, MOON_OPTION_LIST, AT(allow_read), "MOONGATE_ALLOW_READ"},
-    {"allow-write", 0, MOON_OPTION_LIST, AT(allow_write), "MOONGATE_ALLOW_WRITE"},
-    {"allow-env", 0, MOON_OPTION_LIST, AT(allow_env), "MOONGATE_ALLOW_ENV"},
-    {"allow-http", 0, MOON_OPTION_LIST, AT(allow_http), "MOONGATE_ALLOW_HTTP"},
-    {"allow-all", 0, MOON_OPTION_BOOL, AT(allow_all), "MOONGATE_ALLOW_ALL"},
-    {"trust", 0, MOON_OPTION_LIST, AT(trust), "MOONGATE_TRUST"},
-    {"permission-log", 0, MOON_OPTION_STRING, AT(permission_log), "MOONGATE_PERMISSION_LOG"},
-    {"max-time", 0, MOON_OPTION_DURATION, AT(max_time), "MOONGATE_MAX_TIME"},
-    {"max-memory", 0, MOON_OPTION_SIZE, AT(max_memory), "MOONGATE_MAX_MEMORY"},
-    {"color", 0, MOON_OPTION_STRING, AT(color), "MOONGATE_COLOR"},
-    {"help", 'h', MOON_OPTION_BOOL, AT(help), NULL},
-    {"version", 'V', MOON_OPTION_BOOL, AT(version), NULL},
-    {"client-secret", 0, MOON_OPTION_REFUSED, 0, NULL},
-    {"access-token", 0, MOON_OPTION_REFUSED, 0, NULL},
-    {"token", 0, MOON_OPTION_REFUSED, 0, NULL},
-    {"secret", 0, MOON_OPTION_REFUSED, 0, NULL},
-    {"password", 0, MOON_OPTION_REFUSED, 0, NULL},
-    {NULL, 0, MOON_OPTION_BOOL, 0, NULL},
-};
+/* Names of secrets that people try: known, so that they can be refused. */
+static const struct moon_option refused = {"", 0, MOON_OPTION_REFUSED, 0, NULL};
+static const char *const secrets[] = {"client-secret", "access-token", "token", "secret", "password"};
 
 int moon_duration_parse(const char *text, double *seconds) {
     static const struct {
@@ -124,7 +76,8 @@ static int parse_uint(const char *text, uint64_t *out) {
 static void set(struct moon_options *o, const struct moon_option *opt, const char *from, const char *value) {
     void *field = (char *)o + opt->offset;
     struct moon_options_list *list = field;
-    o->given |= UINT64_C(1) << (opt - moon_options_table);
+    if (opt != &refused)
+        o->given |= UINT64_C(1) << (opt - moon_options_table);
     switch (opt->kind) {
     case MOON_OPTION_BOOL:
         *(bool *)field = true;
@@ -175,6 +128,9 @@ static const struct moon_option *find_long(const char *arg, const char **value) 
     for (const struct moon_option *opt = moon_options_table; opt->name; opt++)
         if (strlen(opt->name) == len && memcmp(opt->name, name, len) == 0)
             return opt;
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        if (strlen(secrets[i]) == len && memcmp(secrets[i], name, len) == 0)
+            return &refused;
     return NULL;
 }
 
@@ -200,7 +156,7 @@ static bool take_long(struct moon_options *o, int argc, char **argv, int *i) {
     const struct moon_option *opt = find_long(argv[*i], &value);
     if (!opt)
         return false;
-    snprintf(from, sizeof from, "--%s", opt->name);
+    snprintf(from, sizeof from, "%.*s", (int)strcspn(argv[*i], "="), argv[*i]);
     if (!takes_value(opt)) {
         if (value)
             fault(o, from, "takes no value");

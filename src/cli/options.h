@@ -1,7 +1,7 @@
 /* options.h - the global flags: what every command understands, wherever on the command line it stands before "--".
  *
- * C reads them because the session (log, credentials, host) is built from them before any Lua runs. What they mean to a
- * person is written in lua/moongate/cli/commands.lua; tests/unit/test_options.c checks that the two tables agree. */
+ * C reads them because the session (log, credentials, host) is built from them before any Lua runs. They are
+ * declared in lua/moongate/global_flags.lua; the build makes moon_options_table of it (src/tools/options.c). */
 #ifndef MOONGATE_CLI_OPTIONS_H
 #define MOONGATE_CLI_OPTIONS_H
 
@@ -16,7 +16,7 @@ struct moon_options_list {
     size_t len;
 };
 
-/* Strings are borrowed from argv and the environment. NULL, 0 and false: not given. */
+/* A field a flag, of its name. Strings are borrowed from argv and the environment. NULL, 0 and false: not given. */
 struct moon_options {
     bool sim, json, dry_run, queue, quiet, help, version, metrics, trace_content, allow_all;
     int verbose; /* -v 1, -vv 2 */

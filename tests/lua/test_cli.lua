@@ -1,12 +1,13 @@
 -- Small parts of the command line: exit statuses, suggestions, text, progress, error reports, help.
 local commands = require "moongate.cli.commands"
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local help = require "moongate.cli.help"
 local progress = require "moongate.cli.progress"
+local raised = require "moongate.raised"
 local report = require "moongate.cli.report"
 local suggest = require "moongate.suggest"
 local t = require "moongate.test"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 
 t.test("exit statuses are a contract", function()
   local expected = {
@@ -79,9 +80,9 @@ t.test("progress on a terminal: rewritten, with rate and time left, and taken aw
 end)
 
 t.test("a progress line fits the terminal", function()
-  t.eq(progress.cut("äöü", 2), "äö")
-  t.eq(progress.cut("äö", 2), "äö")
-  t.eq(progress.cut("", 2), "")
+  t.eq(text.cut("äöü", 2), "äö")
+  t.eq(text.cut("äö", 2), "äö")
+  t.eq(text.cut("", 2), "")
 end)
 
 t.test("progress elsewhere: a line now and then; with --quiet nothing", function()
@@ -126,14 +127,14 @@ t.test("a gateway's words are shown as text", function()
 end)
 
 t.test("a script's error has its place, ours is a bug, neither a traceback", function()
-  local err = report.normal "my.lua:3: boo"
+  local err = raised.normal "my.lua:3: boo"
   t.eq(err, { code = "script", message = "boo", where = "my.lua:3" })
   t.eq(report.lines(CTX, err), { "moongate: error: my.lua:3: boo" })
-  err = report.normal { code = "script", message = "boo", where = "moongate/x.lua:1", traceback = "stack" }
+  err = raised.normal { code = "script", message = "boo", where = "moongate/x.lua:1", traceback = "stack" }
   t.eq(err.code, "bug")
   t.eq(#report.lines(CTX, err), 2)
   t.eq(report.lines({ opts = { verbose = 1 }, paint = CTX.paint }, err)[3], "stack")
-  t.eq(report.normal({}).code, "script")
+  t.eq(raised.normal({}).code, "script")
 end)
 
 t.test("a failure as JSON", function()

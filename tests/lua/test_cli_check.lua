@@ -1,7 +1,7 @@
 -- What `moongate check` finds: global names nobody defines, with no false alarm.
 local check = require "moongate.cli.check"
-local globals = require "moongate.cli.check.globals"
-local parse = require "moongate.cli.check.parse"
+local globals = require "moongate.source.globals"
+local parse = require "moongate.source.parse"
 local t = require "moongate.test"
 
 local KNOWN = { print = true, ipairs = true, pairs = true, table = true, string = true, _G = true, require = true }

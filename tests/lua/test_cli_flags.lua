@@ -1,5 +1,5 @@
 -- The argument parser of commands and workflows.
-local flags = require "moongate.cli.flags"
+local flags = require "moongate.flags"
 local t = require "moongate.test"
 
 local SPEC = {

@@ -1,9 +1,9 @@
 -- The command table as a whole: every command has a help with examples and exit statuses, and a wrong flag or word of
 -- any of them is told with what was meant.
 local t = require "moongate.test"
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local commands = require "moongate.cli.commands"
-local flags = require "moongate.cli.flags"
+local flags = require "moongate.flags"
 local help = require "moongate.cli.help"
 
 -- Calls fn(path, spec) for every command and bundled workflow.

@@ -1,7 +1,7 @@
 -- `moongate webhook` from inside: what its flags mean and how it fails. Whole runs of it: tests/e2e/webhook_cli.t.
 local commands = require "moongate.cli.commands"
-local exit_status = require "moongate.cli.exit_status"
-local flags = require "moongate.cli.flags"
+local exit_status = require "moongate.exit_status"
+local flags = require "moongate.flags"
 local fs = require "moongate.fs"
 local host = require "moongate.host"
 local httpd = require "moongate.httpd"

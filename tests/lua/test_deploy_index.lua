@@ -1,5 +1,5 @@
 -- deploy-index from end to end, against a simulated gateway that misbehaves on demand.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local errors = require "moongate.error"
 local fake = require "fake_gateway"
 local fs = require "moongate.fs"
@@ -123,7 +123,7 @@ test("bad files: all faults of all files at once, exit 3, and nothing is sent", 
   t.ok(not ok)
   t.eq(err.code, "invalid")
   t.ok(#err.details > 80, #err.details)
-  t.eq(require("moongate.cli.exit_status").of(err), 3)
+  t.eq(require("moongate.exit_status").of(err), 3)
   t.eq(server:stats().requests, 0)
 end)
 
@@ -132,7 +132,7 @@ test("each bad file by itself: exit 3, and nothing is sent", function(server)
   for _, name in ipairs(names) do
     local ok, err = pcall(deploy, server, { "tests/lua/fixtures/bad_index/" .. name })
     t.ok(not ok, name)
-    t.eq(require("moongate.cli.exit_status").of(err), 3, name)
+    t.eq(require("moongate.exit_status").of(err), 3, name)
     for _, detail in ipairs(err.details) do
       t.ok(detail.pointer or detail.message:find "not valid JSON" or detail.message:find "UTF%-16", name)
     end
@@ -415,7 +415,7 @@ test("while the breaker is open a read is stale, and no write rests on it", func
   local ok, err = pcall(gw.write, gw, "index", place, { base = stale, content = config(nil, { dimensions = 1 }) })
   t.ok(not ok)
   t.eq(err.code, "breaker_open")
-  t.eq(require("moongate.cli.exit_status").of(err), 6)
+  t.eq(require("moongate.exit_status").of(err), 6)
   t.eq(session.count(server, "PUT"), puts)
 end)
 

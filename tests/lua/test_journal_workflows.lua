@@ -1,7 +1,7 @@
 -- Every bundled workflow, cut off at each batch of its journal, before and after it is written, and taken up again: the
 -- gateway holds what it does after an uninterrupted run, nothing went out twice, each webhook was told, and the result
 -- is the same. Runs on both forms of the store (tests/e2e/postgres.t).
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local fixture = require "run_fixture"
 local fs = require "moongate.fs"
 local gateway = require "moongate.gateway"

@@ -163,8 +163,8 @@ local OPTION_SETS = {
   { "lua/moongate/workflow/definition.lua", "FIELDS", "moongate.workflow.definition" },
   { "lua/moongate/workflow/definition.lua", "PERMISSIONS", "moongate.workflow.permissions" },
   { "lua/moongate/sim/options.lua", "specs", "moongate.sim.options" },
-  { "lua/moongate/cli/flags.lua", "FLAG_KEYS", "moongate.workflow.flag" },
-  { "lua/moongate/cli/flags.lua", "ARG_KEYS", "moongate.workflow.argument" },
+  { "lua/moongate/flags.lua", "FLAG_KEYS", "moongate.workflow.flag" },
+  { "lua/moongate/flags.lua", "ARG_KEYS", "moongate.workflow.argument" },
 }
 
 t.test("options of Lua functions", function()

@@ -1,7 +1,7 @@
 -- A gateway that is away for a moment, or has a limit: what a batch does, and how it says so.
 local batch = require "moongate.batch"
 local fake = require "fake_gateway"
-local flags = require "moongate.cli.flags"
+local flags = require "moongate.flags"
 local gateway = require "moongate.gateway"
 local http = require "moongate.http"
 local httpd = require "moongate.httpd"

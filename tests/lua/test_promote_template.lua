@@ -1,6 +1,6 @@
 -- promote-template from end to end, against a simulated gateway that misbehaves on demand.
-local bundled = require "moongate.cli.bundled"
-local exit_status = require "moongate.cli.exit_status"
+local bundled = require "moongate.bundled"
+local exit_status = require "moongate.exit_status"
 local fake = require "fake_gateway"
 local fs = require "moongate.fs"
 local httpd = require "moongate.httpd"

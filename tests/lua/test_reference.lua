@@ -1,6 +1,6 @@
 -- docs/reference is what lua/meta says; help finds it; an editor's files are whole.
 local t = require "moongate.test"
-local api = require "moongate.cli.api"
+local api = require "moongate.meta.pages"
 local fs = require "moongate.fs"
 local help = require "moongate.cli.help"
 local json = require "moongate.json"

@@ -1,5 +1,5 @@
 -- register-model from end to end, against a simulated gateway that misbehaves on demand and plays the endpoint, too.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local fake = require "fake_gateway"
 local fs = require "moongate.fs"
 local hash = require "moongate.hash"
@@ -367,7 +367,7 @@ test("bad files: all faults of all files at once, exit 3, and nothing is sent", 
   local names = assert(fs.list("tests/lua/fixtures/bad_model"))
   for _, name in ipairs(names) do
     ok, err = pcall(register, server, { "tests/lua/fixtures/bad_model/" .. name })
-    t.ok(not ok and require("moongate.cli.exit_status").of(err) == 3, name)
+    t.ok(not ok and require("moongate.exit_status").of(err) == 3, name)
   end
   t.ok(#names >= 30)
   t.eq(server:stats().requests, 0)

@@ -1,5 +1,5 @@
 -- Resources as a command line names them, and the workflow delete on kinds with an ETag.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local errors = require "moongate.error"
 local fake = require "fake_gateway"
 local gateway = require "moongate.gateway"

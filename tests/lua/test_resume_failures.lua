@@ -1,7 +1,7 @@
 -- Every bundled workflow, with each of its requests failing in turn in each way, and resumed: against the simulator and
 -- against a gateway as the tutorials describe it. The gateway then holds what it does after a run without failures, and
 -- nothing was created twice. What can't be known is said, with the way on; --redo then finishes it.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local errors = require "moongate.error"
 local fake = require "fake_gateway"
 local fixture = require "run_fixture"

@@ -1,7 +1,7 @@
 -- route-prompts from end to end, against a simulated gateway.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local fs = require "moongate.fs"
 local json = require "moongate.json"
 local session = require "sim_session"

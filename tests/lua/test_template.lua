@@ -141,7 +141,7 @@ t.test("all bad files together: every fault of every file in one error; side fil
   t.eq(#details - shared, expected)
   t.ok(shared > 0, "two files share a templateId")
   t.ok(err.message:find("nothing was sent", 1, true))
-  t.eq(require("moongate.cli.exit_status").of(err), 3)
+  t.eq(require("moongate.exit_status").of(err), 3)
 end)
 
 t.test("files that are not there, a folder without templates, a name of no file", function()

@@ -1,6 +1,6 @@
 -- A queue of prompts that several workers work off: limits for all together, leases, tries again, dead letters, results
 -- in order. Runs on both forms (tests/e2e/postgres.t).
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local holder = require "moongate.holder"
 local http = require "moongate.http"
 local json = require "moongate.json"

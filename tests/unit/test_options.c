@@ -1,12 +1,8 @@
-/* test_options.c - the global flags: sorting, faults, the environment; and that C and Lua know the same ones. */
+/* test_options.c - the global flags: sorting, faults, the environment. */
 #include "unit.h"
 
 #include "../../src/cli/options.h"
-#include "moongate/host.h"
 
-#include <lualib.h>
-
-#include <ctype.h>
 #include <stdio.h>
 
 static struct moon_options parse(char **argv) {
@@ -212,57 +208,6 @@ static void reads_sizes(void **state) {
 }
 
 /* The field of the flag's Lua entry on top of the stack, as a string or NULL. */
-static const char *field(lua_State *L, const char *name) {
-    lua_getfield(L, -1, name);
-    const char *s = lua_tostring(L, -1);
-    lua_pop(L, 1); /* anchored in the table */
-    return s;
-}
-
-/* require, of the files that the table is put together from */
-static int require_embedded(lua_State *L) {
-    const char *name = luaL_gsub(L, luaL_checkstring(L, 1), ".", "/");
-    const struct moon_embedded *file = moon_embedded_find(lua_pushfstring(L, "%s.lua", name));
-    assert_non_null(file);
-    assert_int_equal(luaL_loadbufferx(L, (const char *)file->data, file->len, "commands", "t"), LUA_OK);
-    lua_call(L, 0, 1);
-    return 1;
-}
-
-static void agrees_with_the_command_table(void **state) {
-    (void)state;
-    const struct moon_embedded *file = moon_embedded_find("moongate/cli/commands.lua");
-    assert_non_null(file);
-    lua_State *L = luaL_newstate();
-    lua_register(L, "require", require_embedded);
-    assert_int_equal(luaL_loadbufferx(L, (const char *)file->data, file->len, "commands", "t"), LUA_OK);
-    assert_int_equal(lua_pcall(L, 0, 1, 0), LUA_OK);
-    lua_getfield(L, -1, "globals");
-    lua_Integer n = 0;
-    for (const struct moon_option *opt = moon_options_table; opt->name; opt++) {
-        if (opt->kind == MOON_OPTION_REFUSED)
-            continue; /* known, so that they can be refused; not offered */
-        lua_rawgeti(L, -1, ++n);
-        lua_rawgeti(L, -1, 1);
-        assert_string_equal(lua_tostring(L, -1), opt->name);
-        lua_pop(L, 1);
-        const char *env = field(L, "env"), *letter = field(L, "letter"), *type = field(L, "type");
-        assert_string_equal(env ? env : "", opt->env ? opt->env : "");
-        char expected[40] = "MOONGATE_"; /* every flag that is a setting has a variable of its name */
-        for (size_t i = 0; opt->name[i] && i < 30; i++)
-            expected[9 + i] = opt->name[i] == '-' ? '_' : (char)toupper((unsigned char)opt->name[i]);
-        if (strcmp(opt->name, "help") != 0 && strcmp(opt->name, "version") != 0)
-            assert_string_equal(opt->env, expected);
-        assert_int_equal(letter ? *letter : 0, opt->letter);
-        bool boolean = opt->kind == MOON_OPTION_BOOL || opt->kind == MOON_OPTION_COUNT;
-        assert_int_equal(boolean, type && strcmp(type, "boolean") == 0);
-        assert_int_equal(boolean, field(L, "value") == NULL);
-        lua_pop(L, 1);
-    }
-    assert_int_equal(luaL_len(L, -1), n);
-    lua_close(L);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sorts_flags_wherever_they_stand),
@@ -274,7 +219,6 @@ int main(void) {
         cmocka_unit_test(refuses_signs_that_say_neither),
         cmocka_unit_test(reads_durations),
         cmocka_unit_test(reads_sizes),
-        cmocka_unit_test(agrees_with_the_command_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,13 +2,13 @@
 local audit = require "moongate.audit"
 local checkpoint = require "moongate.checkpoint"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
-local fail = require "moongate.cli.fail"
-local flags = require "moongate.cli.flags"
+local exit_status = require "moongate.exit_status"
+local fail = require "moongate.fail"
+local flags = require "moongate.flags"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local report = require "moongate.cli.report"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local time = require "moongate.time"
 
 local M = {}

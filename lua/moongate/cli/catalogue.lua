@@ -1,11 +1,12 @@
 -- catalogue.lua - which workflows there are, and where: those in the program, then ./workflows, then the folders of
 -- $MOONGATE_PATH. What is in the program goes first, so that no folder that one happens to be in replaces a command; of
 -- two files, the first found counts. What is hidden this way is told by `moongate list`.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
+local command_names = require "moongate.cli.names"
 local errors = require "moongate.error"
 local fs = require("moongate.host").fs -- what the user names, not a script
 local host = require "moongate.host"
-local lexer = require "moongate.cli.lexer"
+local lexer = require "moongate.source.lexer"
 local plain_text = require "moongate.plain_text"
 
 local M = {}
@@ -67,7 +68,7 @@ end
 -- Files of workflows in the folders, in order: {name, path, hidden = what goes before it}
 local function found()
   local list, seen = {}, {}
-  for _, name in ipairs(bundled.all_names()) do seen[name] = "moongate's own" end
+  for _, name in ipairs(command_names.all()) do seen[name] = "moongate's own" end
   for _, folder in ipairs(M.folders()) do
     local denied = folder == HERE and not_allowed() or nil
     for _, file in ipairs(fs.list(folder) or {}) do

@@ -1,22 +1,22 @@
 -- check.lua - `moongate check FILE...`: what is wrong with Lua files, all of it, without running them: syntax, names
 -- that nothing defines, options that are none, permissions that are not declared, steps in loops without an order.
-local exit_status = require "moongate.cli.exit_status"
-local fail = require "moongate.cli.fail"
+local exit_status = require "moongate.exit_status"
+local fail = require "moongate.fail"
 local fields = require "moongate.cli.check.fields"
-local globals = require "moongate.cli.check.globals"
+local globals = require "moongate.source.globals"
 local host = require "moongate.host"
 local lua_files = require "moongate.cli.lua_files"
 local needs = require "moongate.cli.check.needs"
-local parse = require "moongate.cli.check.parse"
+local parse = require "moongate.source.parse"
 local plain_text = require "moongate.plain_text"
 local project = require "moongate.cli.project"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
 local steps = require "moongate.cli.check.steps"
 local suggest = require "moongate.suggest"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local values = require "moongate.cli.check.values"
-local walk = require "moongate.cli.check.walk"
+local walk = require "moongate.source.walk"
 
 local M = {}
 

@@ -4,10 +4,11 @@ local audit = require "moongate.audit"
 local checkpoint = require "moongate.checkpoint"
 local closing = require "moongate.closing"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local host = require "moongate.host"
 local log = require "moongate.log"
 local note = require "moongate.note"
+local raised = require "moongate.raised"
 local report = require "moongate.cli.report"
 local task = require "moongate.task"
 
@@ -175,7 +176,7 @@ function M.at_end(ctx)
   for _, step in ipairs { rotate, function() if signs(settings) then M.make(ctx) end end } do
     local ok, err = pcall(step, settings)
     if not ok then
-      err = report.normal(err)
+      err = raised.normal(err)
       report.tell(ctx, err)
       status = status or exit_status.of(err)
     end

@@ -1,6 +1,6 @@
 -- completion.lua - `moongate completion SHELL`. What can stand where is read off the command table and the bundled
 -- workflows once, here; completion/bash.lua and its neighbours say it in a shell's language.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local commands = require "moongate.cli.commands"
 
 local M = {}

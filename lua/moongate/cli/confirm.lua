@@ -1,6 +1,6 @@
 -- confirm.lua - a question on a terminal before something that can't be undone.
 
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 
 local M = {}

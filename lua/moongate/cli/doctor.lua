@@ -2,8 +2,8 @@
 -- one token request.
 --
 -- A finding is {check, status = "ok" | "warn" | "FAIL", message, hint, err}.
-local exit_status = require "moongate.cli.exit_status"
-local fail = require "moongate.cli.fail"
+local exit_status = require "moongate.exit_status"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local time = require "moongate.time"
 

@@ -2,7 +2,7 @@
 -- there.
 local child = require "moongate.child"
 local errors = require "moongate.error"
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local fs = require "moongate.fs"
 
 local M = {}

@@ -1,11 +1,12 @@
 -- help.lua - usage texts, the help of a command or workflow, and `moongate help`. All from commands.lua and from
 -- what workflows declare.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
+local command_names = require "moongate.cli.names"
 local commands = require "moongate.cli.commands"
-local fail = require "moongate.cli.fail"
-local flags = require "moongate.cli.flags"
+local fail = require "moongate.fail"
+local flags = require "moongate.flags"
 local suggest = require "moongate.suggest"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 
 local M = {}
 
@@ -175,7 +176,7 @@ local function sub_command(command, name)
     if sub.name == name then return sub end
   end
   return fail.usage("'%s' has no command '%s'%s", command.name, name,
-    suggest.hint(name, bundled.list_names(command.commands or {})))
+    suggest.hint(name, command_names.of(command.commands or {})))
 end
 
 -- Help for the words after `moongate help`.
@@ -192,12 +193,12 @@ function M.find(words)
   local file = catalogue.find(name)
   local definition = bundled.load(name) or file and catalogue.definition(file)
   if definition then return M.of(name, definition) end
-  local api = require "moongate.cli.api"
+  local api = require "moongate.meta.pages"
   local topics = require "moongate.cli.topics"
   local path = table.concat(words, ".")
   local page = topics.find(path) or api.find(path)
   if page then return page .. "\n" end
-  local names = bundled.all_names()
+  local names = command_names.all()
   table.move(topics.NAMES, 1, #topics.NAMES, #names + 1, names)
   table.move(api.names(), 1, #api.names(), #names + 1, names)
   return fail.usage("no command, workflow, module or topic '%s'%s", path, suggest.hint(path, names))

@@ -2,12 +2,13 @@
 -- at its next safe point, and ended in the store whatever comes of it. For cli/run.lua and cli/runs.lua.
 
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
-local fail = require "moongate.cli.fail"
+local exit_status = require "moongate.exit_status"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local input = require "moongate.cli.input"
 local lease = require "moongate.lease"
 local log = require "moongate.log"
+local raised = require "moongate.raised"
 local report = require "moongate.cli.report"
 local runs = require "moongate.runs"
 local scope = require "moongate.scope"
@@ -173,8 +174,8 @@ local function done(ctx, db, j, outcome)
   return outcome
 end
 
-local function failed(ctx, db, j, raised)
-  local err = report.normal(j.broken or raised)
+local function failed(ctx, db, j, failure)
+  local err = raised.normal(j.broken or failure)
   finish(j, #j.unknown > 0 and "stopped" or "failed", { exit_status = exit_status.of(err), error = error_of(err) })
   if lasting(db) and j.next_seq > 1 and err.code ~= "run_cancelled" and not err.finished
     and not HOPELESS[exit_status.of(err)] then

@@ -1,6 +1,6 @@
 -- key.lua - `moongate key new`. The private key goes from C to the file, never into Lua.
 local errors = require "moongate.error"
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local note = require "moongate.note"
 

@@ -1,7 +1,7 @@
 -- lease.lua - `moongate lease list|break`: what is held, and taking it from its holder.
 local audit = require "moongate.audit"
 local errors = require "moongate.error"
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local json = require "moongate.json"
 local rows = require "moongate.lease.rows"
 local store = require "moongate.store"

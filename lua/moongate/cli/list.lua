@@ -1,11 +1,11 @@
 -- list.lua - `moongate list` and `moongate show`: the catalogue of workflows.
 local catalogue = require "moongate.cli.catalogue"
 local errors = require "moongate.error"
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local help = require "moongate.cli.help"
 local json = require "moongate.json"
 local suggest = require "moongate.suggest"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 
 local M = {}
 

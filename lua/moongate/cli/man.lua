@@ -1,7 +1,7 @@
 -- man.lua - the manual page, as roff, from the same tables as the help.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local commands = require "moongate.cli.commands"
-local flags = require "moongate.cli.flags"
+local flags = require "moongate.flags"
 local help = require "moongate.cli.help"
 local host = require "moongate.host"
 
@@ -46,7 +46,7 @@ end
 
 -- What scripts can require, a line a function.
 function Page:modules()
-  local api, meta = require "moongate.cli.api", require "moongate.meta"
+  local api, meta = require "moongate.meta.pages", require "moongate.meta"
   self:section("MODULES")
   self:paragraph("What scripts can require; moongate help NAME has parameters and results.")
   for _, name in ipairs(api.public_modules()) do

@@ -1,8 +1,8 @@
 -- new.lua - `moongate new NAME`: a folder with a workflow, its test, a sample of its input and a project file. The
 -- files are those in cli/new/, with their names changed.
-local bundled = require "moongate.cli.bundled"
+local command_names = require "moongate.cli.names"
 local errors = require "moongate.error"
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local fs = require "moongate.fs"
 local host = require "moongate.host"
 
@@ -22,7 +22,7 @@ local function check_name(name)
   if not name:find "^%l[%l%d-]*$" or name:find "%-$" or name:find "%-%-" or #name > LONGEST then
     fail.usage("'%s' is no name: lower-case words joined by '-', at most %d characters", name, LONGEST)
   end
-  for _, taken in ipairs(bundled.all_names()) do
+  for _, taken in ipairs(command_names.all()) do
     if taken == name then fail.usage("'%s' is a command of moongate already", name) end
   end
 end

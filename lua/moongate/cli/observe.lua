@@ -1,7 +1,8 @@
 -- observe.lua - a run seen from outside: its trace, and its metrics at the end (--metrics, --metrics-file), also of one
 -- that failed or was stopped. A file that can't be written costs the run its good exit status, not its result.
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local host = require "moongate.host"
+local raised = require "moongate.raised"
 local report = require "moongate.cli.report"
 local stopping = require "moongate.cli.stopping"
 local time = require "moongate.time"
@@ -80,7 +81,7 @@ function M.run(ctx, name, fn)
   local wanted = ctx.opts.metrics or ctx.opts.metrics_file
   local registry, started = wanted and require("moongate.metrics").new() or nil, time.monotonic()
   local ok, outcome = pcall(stopping.call, fn, registry)
-  local status = ok and outcome.exit_status or exit_status.of(report.normal(outcome))
+  local status = ok and outcome.exit_status or exit_status.of(raised.normal(outcome))
   if wanted then
     note_end(registry, name, time.monotonic() - started, status)
     status = tell(ctx, registry, status, name)

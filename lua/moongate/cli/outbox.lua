@@ -1,7 +1,7 @@
 -- outbox.lua - `moongate outbox list|show|retry|drop|flush`: the webhook messages that are kept in the store.
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
-local fail = require "moongate.cli.fail"
+local exit_status = require "moongate.exit_status"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local log = require "moongate.log"
@@ -11,7 +11,7 @@ local rows = require "moongate.outbox.rows"
 local sender = require "moongate.outbox.sender"
 local settings = require "moongate.cli.settings"
 local target = require "moongate.outbox.target"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local time = require "moongate.time"
 
 local M = {}

@@ -2,7 +2,7 @@
 -- time left; elsewhere a plain line now and then. Nothing for work that is over before anybody would ask, and
 -- nothing with --quiet.
 local host = require "moongate.host"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local time = require "moongate.time"
 
 local M = {}
@@ -10,12 +10,6 @@ local M = {}
 local FIRST = 0.5         -- seconds before the first word
 local TERMINAL_EVERY = 0.1
 local PLAIN_EVERY = 5
-
--- At most so many characters of a line: one that wrapped could not be taken away.
-function M.cut(line, width)
-  local stop = utf8.offset(line, width + 1)
-  return stop and line:sub(1, stop - 1) or line
-end
 
 local Bar = {}
 Bar.__index = Bar
@@ -72,7 +66,7 @@ function Bar:_show(at_once)
   self.shown_at = now
   local line = self:line(now)
   line = host.visible(line, true)
-  self.say(self.tty and M.cut(line, self.width) or line)
+  self.say(self.tty and text.cut(line, self.width) or line)
 end
 
 -- Takes the line away.

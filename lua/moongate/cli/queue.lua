@@ -1,7 +1,7 @@
 -- queue.lua - `moongate queue list|show|flush|drop`: writes that wait for the gateway.
 local batch = require "moongate.batch"
 local diff = require "moongate.diff"
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local json = require "moongate.json"
 local plain = require "moongate.plain"
 local queued_writes = require "moongate.queued_writes"
@@ -193,7 +193,7 @@ local function flush(run, args, retries)
     entry.changes = diff.to_json(entry.changes)
   end
   if out.exit_status == 0 and out.summary.waiting > 0 then
-    out.exit_status = require("moongate.cli.exit_status").QUEUED
+    out.exit_status = require("moongate.exit_status").QUEUED
   end
   return out
 end

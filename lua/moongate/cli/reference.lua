@@ -1,6 +1,6 @@
 -- reference.lua - lua/meta as pages of Markdown, one a module: docs/reference. `moongate help --reference DIR` writes
 -- them; a test compares.
-local api = require "moongate.cli.api"
+local api = require "moongate.meta.pages"
 local meta = require "moongate.meta"
 
 local M = {}

@@ -1,9 +1,10 @@
 -- repl.lua - `moongate repl`: reads lines, runs each in a task, shows what comes of it. From a pipe the lines are a
 -- script: no prompt, and the first failure ends it with its exit status.
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local host = require "moongate.host"
 local input = require "moongate.repl.input"
+local raised = require "moongate.raised"
 local report = require "moongate.cli.report"
 local session = require "moongate.repl.session"
 local show = require "moongate.repl.show"
@@ -14,7 +15,7 @@ local Repl = {}
 Repl.__index = Repl
 
 function Repl:tell(err, what)
-  err = report.normal(err)
+  err = raised.normal(err)
   local lines = report.lines(self.ctx, err)
   if what then lines[1] = lines[1]:gsub("^moongate: ", "moongate: " .. what .. ": ") end
   self.ctx:tell(table.concat(lines, "\n"))
@@ -117,6 +118,7 @@ function M.run(ctx, args)
   self.session = session.new {
     run = workflow.open(require("moongate.cli.run").session(ctx)), interruptible = interactive,
     report = function(err, what) self:tell(err, what) end,
+    topic = function(name) return require("moongate.cli.topics").find(name) end,
   }
   require("moongate.repl.help").install(self.session)
   self.input:serve(self.session)

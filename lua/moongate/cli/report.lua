@@ -1,8 +1,8 @@
 -- report.lua - a failure, for people and as JSON: what failed, where, why, and what to do next. No traceback unless
 -- -v asks for it.
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local host = require "moongate.host"
-local sandbox = require "moongate.sandbox"
+local raised = require "moongate.raised"
 
 local M = {}
 
@@ -10,35 +10,6 @@ local FIELDS = {
   "code", "message", "status", "gateway_code", "method", "path", "correlation_id", "details", "attempts", "outcome",
   "hint", "where", "summary",
 }
-
--- An error inside of a module of ours: with a script of the user's it is taken for a wrong argument.
-local function inside(err, module)
-  if not sandbox.user_code then
-    err.code, err.hint = "bug", "this is a fault of moongate's own: please report it, with the output of -v"
-    return
-  end
-  if module and sandbox.for_scripts("moongate." .. module) then
-    err.hint = err.hint or ("`moongate help %s` shows its functions and their arguments"):format(module)
-  end
-end
-
--- Anything that was raised -> a table with code and message. A plain string is a script's error; one whose place is
--- inside a module of ours is a bug, unless a script of the user's called it.
-function M.normal(err)
-  if type(err) ~= "table" or not err.code then
-    local message = type(err) == "string" and err or ("raised a %s value"):format(type(err))
-    local where, rest = message:match("^([^\n:]+:%d+): (.*)$")
-    err = { code = "script", message = rest or message, where = where }
-  end
-  local ours = err.code == "script" and tostring(err.where):find("^moongate/")
-  if ours and tostring(err.message):find "^workflow%.define: " then
-    err.where = nil -- of `return workflow.define {…}`, a tail call, Lua keeps no line
-  elseif ours or err.raised_at then
-    inside(err, tostring(err.raised_at or err.where):match "^moongate/([%w_]+)")
-    if err.code == "script" and ours then err.where = nil end
-  end
-  return err
-end
 
 -- A gateway's words can't move the cursor or forge a prompt; and no line of them begins where one of ours does.
 local function visible(s)
@@ -121,8 +92,8 @@ function M.document(err, status)
 end
 
 -- Tells the user and returns the exit status.
-function M.failure(ctx, raised)
-  local err = M.normal(raised)
+function M.failure(ctx, what)
+  local err = raised.normal(what)
   local status = exit_status.of(err)
   M.tell(ctx, err)
   if ctx.json then

@@ -1,12 +1,13 @@
 -- run.lua - `moongate run SCRIPT [args]` and `moongate WORKFLOW [args]`: load it, read its arguments, run it, show
 -- the result.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local commands = require "moongate.cli.commands"
-local fail = require "moongate.cli.fail"
-local flags = require "moongate.cli.flags"
+local fail = require "moongate.fail"
+local flags = require "moongate.flags"
 local host = require "moongate.host"
 local permissions = require "moongate.cli.permissions"
 local observe = require "moongate.cli.observe"
+local raised = require "moongate.raised"
 local report = require "moongate.cli.report"
 local sandbox = require "moongate.sandbox"
 local suggest = require "moongate.suggest"
@@ -50,7 +51,7 @@ function M.session(ctx, registry)
     confirm = function(what, question) return require("moongate.cli.confirm").ask(ctx, what, question) end,
     stream = function(text) return ctx:stream(text) end,
     store = function() return require("moongate.store").session() end,
-    report = function(err) report.tell(ctx, report.normal(err)) end,
+    report = function(err) report.tell(ctx, raised.normal(err)) end,
   }
 end
 

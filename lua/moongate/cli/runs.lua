@@ -1,7 +1,7 @@
 -- runs.lua - `moongate runs list|show|resume|cancel|fork|export|check|prune`.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
 local json = require "moongate.json"
@@ -9,7 +9,7 @@ local log = require "moongate.log"
 local plain = require "moongate.plain"
 local runs = require "moongate.runs"
 local store = require "moongate.store"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local time = require "moongate.time"
 
 local M = {}

@@ -1,9 +1,9 @@
 -- runs_check.lua - `moongate runs check SCRIPT RUN...`: a script against the journals of old runs, with no gateway.
 -- The script runs from the beginning; its steps and writes give what was kept of them, its reads the answers that were
 -- kept, and nothing goes out. For cli/runs.lua.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local gateway = require "moongate.gateway"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
@@ -13,7 +13,7 @@ local plain_text = require "moongate.plain_text"
 local runs = require "moongate.runs"
 local scope = require "moongate.scope"
 local task = require "moongate.task"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local workflow = require "moongate.workflow"
 
 local M = {}

@@ -1,5 +1,5 @@
 -- settings.lua - the project file and the credentials, for whoever runs with them: raises what is wrong with them.
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local log = require "moongate.log"
 

@@ -1,5 +1,5 @@
 -- sim.lua - `moongate sim`: the simulated gateway as a server, until it is stopped.
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local sim = require "moongate.sim"
 local simulated = require "moongate.cli.simulated"

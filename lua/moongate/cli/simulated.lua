@@ -1,7 +1,7 @@
 -- simulated.lua - `--sim` on any command: a simulated gateway of its own on a free loopback port, for as long as the
 -- command runs. The session's credentials are replaced by the simulator's before anything asks for them; the user's
 -- own never leave.
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 
 local M = {}

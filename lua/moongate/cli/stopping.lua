@@ -3,7 +3,7 @@
 
 local closing = require "moongate.closing"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local host = require "moongate.host"
 local scope = require "moongate.scope"
 local task = require "moongate.task"

@@ -12,7 +12,7 @@ local junit = require "moongate.cli.test.junit"
 local process = require "moongate.cli.test.process"
 local rng = require "moongate.sim.rng"
 local task = require "moongate.task"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local time = require "moongate.time"
 
 local M = {}

@@ -1,10 +1,10 @@
 -- topics.lua - help on what is neither a command nor a module: exit statuses, error codes, the project file, retries,
 -- the environment. For `moongate help TOPIC` and help "TOPIC" at the prompt.
 local commands = require "moongate.cli.commands"
-local exit_status = require "moongate.cli.exit_status"
+local exit_status = require "moongate.exit_status"
 local meta = require "moongate.meta"
 local project = require "moongate.cli.project"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 
 local M = {}
 

@@ -3,7 +3,7 @@ local fs = require("moongate.host").fs -- what the user names, not a script
 local host = require "moongate.host"
 local json = require "moongate.json"
 local sandbox = require "moongate.sandbox"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- webhook.lua - `moongate webhook send`, `verify` and `listen`: the workflows' sender, and the other side of it.
-local exit_status = require "moongate.cli.exit_status"
-local fail = require "moongate.cli.fail"
+local exit_status = require "moongate.exit_status"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local safe = require "moongate.safe_json"

@@ -1,9 +1,9 @@
 -- work.lua - `moongate work` and `moongate work status|results|set|retry|drop`.
-local exit_status = require "moongate.cli.exit_status"
-local fail = require "moongate.cli.fail"
+local exit_status = require "moongate.exit_status"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local json = require "moongate.json"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local work_queue = require "moongate.work_queue"
 
 local M = {}

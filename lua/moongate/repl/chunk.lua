@@ -1,7 +1,7 @@
 -- chunk.lua - a line of the prompt as a function: an expression without `return`, or statements whose outer locals are
 -- made the session's, so that the next line knows them.
 local host = require "moongate.host"
-local lexer = require "moongate.cli.lexer"
+local lexer = require "moongate.source.lexer"
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- commands.lua - what begins with ":" at the prompt.
 local errors = require "moongate.error"
-local fail = require "moongate.cli.fail"
+local fail = require "moongate.fail"
 local host = require "moongate.host"
 local suggest = require "moongate.suggest"
 

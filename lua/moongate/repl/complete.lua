@@ -2,8 +2,8 @@
 -- Looks at values without running anything of a script's.
 local fs = require("moongate.host").fs -- what the user names at the prompt, not a script
 local host = require "moongate.host"
-local lexer = require "moongate.cli.lexer"
-local progress = require "moongate.cli.progress"
+local lexer = require "moongate.source.lexer"
+local cut = require("moongate.text").cut
 
 local M = {}
 
@@ -122,7 +122,7 @@ local function set(list)
 end
 
 -- What there is help for.
-local function helped() return set(require("moongate.cli.api").names()) end
+local function helped() return set(require("moongate.meta.pages").names()) end
 
 local function files(prefix)
   local folder, base = prefix:match "^(.*/)([^/]*)$"
@@ -204,7 +204,7 @@ end
 local function columns(list, width)
   local names, widest = {}, 1
   for i = 1, math.min(#list, MOST) do
-    names[i] = progress.cut(list[i]:match "[^/]+/?$" or list[i], 40)
+    names[i] = cut(list[i]:match "[^/]+/?$" or list[i], 40)
     widest = math.max(widest, utf8.len(names[i]) or #names[i])
   end
   local across = math.max(1, width // (widest + 2))

@@ -19,8 +19,8 @@ Tab completes. Ctrl-C ends the line that runs, Ctrl-D the session. docs/repl.md 
 
 local function overview()
   local commands = require "moongate.repl.commands"
-  local text = require "moongate.cli.text"
-  local pages = require "moongate.cli.api"
+  local text = require "moongate.text"
+  local pages = require "moongate.meta.pages"
   local names = {}
   for i, name in ipairs(pages.public_modules()) do names[i] = pages.short(name) end
   return INTRO:format(table.concat(text.wrap(table.concat(names, ", "), text.WIDTH - 2), "\n  "),
@@ -56,9 +56,9 @@ function M.of(session, v)
   if v == nil then return overview() end
   local path = path_of(session, v) or (type(v) == "function" and method_of(session, v))
   if not path then return nil, "" end
-  local topic = type(v) == "string" and require("moongate.cli.topics").find(v)
+  local topic = type(v) == "string" and session.topic(v)
   if topic then return topic end
-  return require("moongate.cli.api").find(path)
+  return require("moongate.meta.pages").find(path)
 end
 
 -- Puts help into the session's globals.

@@ -1,7 +1,7 @@
 -- history.lua - the lines of former sessions: a file of mode 0600 in the state folder, without the secrets that were
 -- typed. MOONGATE_HISTORY names another file; empty, it turns the file off.
 local fs = require("moongate.host").fs -- what the user names at the prompt, not a script
-local lexer = require "moongate.cli.lexer"
+local lexer = require "moongate.source.lexer"
 local log = require "moongate.log"
 local secrets = require "moongate.repl.secrets"
 

@@ -28,7 +28,7 @@ local function of_function(session, v)
   if not name then return "function" end
   local kind, fn = require("moongate.meta").find(name)
   if kind ~= "function" and kind ~= "method" then return "function " .. name end
-  return "function " .. require("moongate.cli.api").signature(fn, name:match "^(.*)[.:]")
+  return "function " .. require("moongate.meta.pages").signature(fn, name:match "^(.*)[.:]")
 end
 
 function M.of(session, v)

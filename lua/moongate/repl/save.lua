@@ -1,7 +1,7 @@
 -- save.lua - `:save`: the lines of a session that did something, as a workflow that `moongate run` takes.
-local globals = require "moongate.cli.check.globals"
-local lexer = require "moongate.cli.lexer"
-local parse = require "moongate.cli.check.parse"
+local globals = require "moongate.source.globals"
+local lexer = require "moongate.source.lexer"
+local parse = require "moongate.source.parse"
 local secrets = require "moongate.repl.secrets"
 local time = require "moongate.time"
 

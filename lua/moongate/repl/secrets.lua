@@ -1,6 +1,6 @@
 -- secrets.lua - lines of a prompt without the secrets that were typed in them, for the history. Known values are taken
 -- out by whoever writes; this finds what only its name gives away.
-local lexer = require "moongate.cli.lexer"
+local lexer = require "moongate.source.lexer"
 local span = require "moongate.span"
 
 local M = {}

@@ -37,11 +37,11 @@ local function watch_spawns(self, tasks)
   self.renamed[tasks.spawn] = "task.spawn"
 end
 
--- M.new{run = a run (workflow.open), report = function(err, what)} -> session
+-- M.new{run = a run (workflow.open), report = function(err, what), topic = function(name) -> text | nil} -> session
 function M.new(opts)
   local self = setmetatable({
     run = opts.run, report = opts.report, modules = module_names(), spawned = {}, renamed = {}, entries = {},
-    interruptible = opts.interruptible,
+    interruptible = opts.interruptible, topic = opts.topic or function() end,
   }, Session)
   sandbox.user_code = true
   host.restrict() -- a line is a script, and so is what :load and -i take

@@ -1,11 +1,12 @@
 -- sim.lua - test.sim{…}: a simulated gateway of a test's own, and workflows run against it in this process, with all
 -- that they say and do at hand. It ends with the task that asked for it, at the latest with the test.
-local bundled = require "moongate.cli.bundled"
+local bundled = require "moongate.bundled"
 local errors = require "moongate.error"
-local exit_status = require "moongate.cli.exit_status"
-local flags = require "moongate.cli.flags"
+local exit_status = require "moongate.exit_status"
+local flags = require "moongate.flags"
+local global_flags = require "moongate.global_flags"
 local host = require "moongate.host"
-local report = require "moongate.cli.report"
+local raised = require "moongate.raised"
 local runs = require "moongate.runs"
 local sandbox = require "moongate.sandbox"
 local sealed = require "moongate.sealed"
@@ -106,10 +107,9 @@ local function own_flags(words, opts)
 end
 
 local function parse(definition, words)
-  local commands = require "moongate.cli.commands"
-  flags.check(definition, commands.globals)
+  flags.check(definition, global_flags)
   local function getenv(name) return host.allows("env", name) and host.getenv(name) or nil end
-  local values, faults = flags.parse(definition, words, { getenv = getenv, globals = commands.globals })
+  local values, faults = flags.parse(definition, words, { getenv = getenv, globals = global_flags })
   if values then return values end
   error(errors.new {
     code = "usage", message = table.concat(faults, "; "), details = faults[2] and faults or nil,
@@ -218,7 +218,7 @@ function Session:run(what, ...)
   local words = own_flags({ ... }, opts)
   local ok, left = pcall(execute, self, what, words, opts, out)
   if not ok then
-    local err = report.normal(left)
+    local err = raised.normal(left)
     out.error, out.exit_status = errors.is(err) and err or errors.new(err), exit_status.of(err)
   end
   out.text = table.concat(out.lines, "\n")

@@ -1,7 +1,7 @@
 -- definition.lua - what a script says of its workflow: checked when it is loaded; help, the parser of arguments,
 -- the catalogue and the runner read it. For workflow.lua, whose define and is these are.
 
-local flags = require "moongate.cli.flags"
+local flags = require "moongate.flags"
 local suggest = require "moongate.suggest"
 
 local M = {}
@@ -73,7 +73,7 @@ local function check_permissions(declared, level)
 end
 
 -- workflow.define{name, summary, description, categories, args, flags, examples, run} -> definition. args and flags
--- as moongate/cli/flags.lua says: {{"config", "what it is", repeated = true}}, {{"vector-store", "what it is", env =
+-- as moongate/flags.lua says: {{"config", "what it is", repeated = true}}, {{"vector-store", "what it is", env =
 -- "NAME", required = true}}.
 -- permissions{net = {…}, read = {…}, write = {…}, env = {…}}: what it needs besides what every script may do. That
 -- allows nothing; it says which flags the user has to give.

@@ -2,7 +2,7 @@
 local meta = require "moongate.meta"
 local suggest = require "moongate.suggest"
 local values = require "moongate.cli.check.values"
-local walk = require "moongate.cli.check.walk"
+local walk = require "moongate.source.walk"
 
 local M = {}
 

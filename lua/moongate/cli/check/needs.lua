@@ -1,6 +1,6 @@
 -- needs.lua - permissions that a workflow needs, as far as its text shows, and does not declare: hosts, files and
 -- variables that it names.
-local walk = require "moongate.cli.check.walk"
+local walk = require "moongate.source.walk"
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- steps.lua - what a run does in a loop over pairs. The order of pairs is another one in the next process, so a run
 -- that is resumed would meet its recorded steps in another order.
-local walk = require "moongate.cli.check.walk"
+local walk = require "moongate.source.walk"
 
 local M = {}
 

@@ -8,7 +8,7 @@ local host = require "moongate.host"
 local meta = require "moongate.meta"
 local sandbox = require "moongate.sandbox"
 local types = require "moongate.meta.types"
-local walk = require "moongate.cli.check.walk"
+local walk = require "moongate.source.walk"
 
 local M = {}
 

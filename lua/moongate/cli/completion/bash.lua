@@ -121,7 +121,7 @@ local function lists(out, tree)
     if not node.path:find " " then names[#names + 1] = node.path end
     if node.subs then groups[#groups + 1] = node.path end
   end
-  for _, name in ipairs(require("moongate.cli.bundled").names()) do workflows[#workflows + 1] = name end
+  for _, name in ipairs(require("moongate.bundled").names()) do workflows[#workflows + 1] = name end
   out[#out + 1] = ("_moongate_commands='%s'"):format(table.concat(names, " "))
   out[#out + 1] = ("_moongate_workflows='%s'"):format(table.concat(workflows, " "))
   out[#out + 1] = ("_moongate_groups='%s'\n"):format(table.concat(groups, " "))

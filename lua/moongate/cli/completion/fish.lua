@@ -107,7 +107,7 @@ end
 
 function M.script(tree)
   local out, names = { HEAD }, {}
-  local workflows = table.concat(require("moongate.cli.bundled").names(), " ")
+  local workflows = table.concat(require("moongate.bundled").names(), " ")
   for _, node in ipairs(tree.nodes) do
     if not node.path:find " " then
       names[#names + 1] = node.path

@@ -109,7 +109,7 @@ function M.script(tree)
   end
   out[#out + 1] = "\ntypeset -ga _moongate_commands _moongate_workflows _moongate_globals"
   out[#out + 1] = ("_moongate_commands=(\n  %s\n)"):format(table.concat(names, "\n  "))
-  out[#out + 1] = ("_moongate_workflows=(%s)"):format(table.concat(require("moongate.cli.bundled").names(), " "))
+  out[#out + 1] = ("_moongate_workflows=(%s)"):format(table.concat(require("moongate.bundled").names(), " "))
   out[#out + 1] = ("_moongate_globals=(\n  %s\n)\n"):format(table.concat(specs(tree.globals), "\n  "))
   for _, node in ipairs(tree.nodes) do add_node(out, node) end
   return table.concat(out, "\n") .. "\n" .. TAIL

@@ -3,9 +3,9 @@
 local fs = require "moongate.fs"
 local host = require "moongate.host"
 local json = require "moongate.json"
-local parse = require "moongate.cli.check.parse"
+local parse = require "moongate.source.parse"
 local sandbox = require "moongate.sandbox"
-local walk = require "moongate.cli.check.walk"
+local walk = require "moongate.source.walk"
 
 local M = {}
 

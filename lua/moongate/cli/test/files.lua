@@ -1,7 +1,7 @@
 -- files.lua - which files of tests there are, and how each wants to run.
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
-local lexer = require "moongate.cli.lexer"
+local lexer = require "moongate.source.lexer"
 local lua_files = require "moongate.cli.lua_files"
 
 local M = {}

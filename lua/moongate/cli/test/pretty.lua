@@ -1,7 +1,7 @@
 -- pretty.lua - results for a person at a terminal: a tree of blocks and tests, failures with their place and what
 -- differs, and all failures once more at the end when there is much above them.
 local fs = require "moongate.fs"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 
 local M = {}
 M.__index = M

@@ -37,6 +37,12 @@ function M.columns(rows, indent)
   return table.concat(out, "\n")
 end
 
+-- The first `width` characters of a line: a longer one would wrap.
+function M.cut(line, width)
+  local stop = utf8.offset(line, width + 1)
+  return stop and line:sub(1, stop - 1) or line
+end
+
 -- 1, "file" -> "1 file"; 2 -> "2 files".
 function M.count(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" or "s") end
 

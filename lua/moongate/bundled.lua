@@ -1,5 +1,4 @@
 -- bundled.lua - the workflows inside the program: scripts/deploy_index.lua is the command deploy-index.
-local commands = require "moongate.cli.commands"
 local host = require "moongate.host"
 local sandbox = require "moongate.sandbox"
 
@@ -38,18 +37,6 @@ end
 -- What the workflow's source is known by.
 function M.hash(name)
   return require("moongate.hash").sha256(host.embedded(file_of(name)))
-end
-
-function M.list_names(list)
-  local names = {}
-  for _, entry in ipairs(list) do names[#names + 1] = entry.name end
-  return names
-end
-
--- Everything that can stand where a command does.
-function M.all_names()
-  local names, workflows = M.list_names(commands.commands), M.names()
-  return table.move(workflows, 1, #workflows, #names + 1, names)
 end
 
 return M

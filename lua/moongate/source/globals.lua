@@ -1,5 +1,5 @@
 -- globals.lua - which global names a chunk reads and writes. The chunk must have passed load().
-local walk = require "moongate.cli.check.walk"
+local walk = require "moongate.source.walk"
 
 local M = {}
 

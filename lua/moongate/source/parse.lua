@@ -10,7 +10,7 @@
 --   Return {values}   and Call and Method. A body is a list of statements; each has starts = {at, line}.
 -- decl: {name, line, column, value = what it is declared as | nil, index = which of its results, assigned = written
 -- again, param = it is a parameter, fn = the function it is one of}
-local lexer = require "moongate.cli.lexer"
+local lexer = require "moongate.source.lexer"
 local statements = require "moongate.cli.check.statements"
 
 local M = {}

@@ -2,7 +2,7 @@
 -- http.request` and for help() at the prompt.
 local meta = require "moongate.meta"
 local suggest = require "moongate.suggest"
-local text = require "moongate.cli.text"
+local text = require "moongate.text"
 local types = require "moongate.meta.types"
 
 local M = {}
