@@ -74,11 +74,13 @@ sub check_file {
 check_file($_, m{^src/([^/]+)/}) for glob('src/*/*.[ch] src/*/*/*.[ch]');
 check_file("include/$_", $layer_of{$_}) for sort keys %layer_of;
 
-# Lua: private modules are for the trusted modules in lua/moongate; a bundled workflow uses what a user's own script can use.
-my %private = (
+# Lua: a bundled workflow uses what a user's own script can use; nothing below the command line requires it; and what is
+# true of the simulator is nothing to the program.
+my %private = (    # module => the files that may require it and what is below it
     'moongate.host'    => qr{^lua/moongate/},
-    'moongate.sandbox' => qr{^lua/moongate/(cli|repl|test|workflow)(/|\.lua)},
-    'moongate.cli'     => qr{^lua/moongate/(cli|repl|test|workflow)(/|\.lua)},
+    'moongate.sandbox' => qr{^lua/moongate/},
+    'moongate.cli'     => qr{^lua/moongate/cli(/|\.lua)},
+    'moongate.sim'     => qr{^lua/moongate/((cli/)?(sim|test)(/|\.lua)|cli/simulated\.lua)},
 );
 for my $file (split /\n/, `find lua/moongate scripts -name '*.lua' | LC_ALL=C sort`) {
     open my $fh, '<', $file or die "$file: $!";

@@ -11,7 +11,7 @@
 -- decl: {name, line, column, value = what it is declared as | nil, index = which of its results, assigned = written
 -- again, param = it is a parameter, fn = the function it is one of}
 local lexer = require "moongate.source.lexer"
-local statements = require "moongate.cli.check.statements"
+local statements = require "moongate.source.statements"
 
 local M = {}
 
