@@ -209,7 +209,6 @@ const char *moon_http_correlation_id(const struct moon_http_result *r,
 int moon_http_escape(struct moon_buf *out, const char *text, size_t len);
 /* "https://api.example.com:8443" of a URL: scheme and host lower-case, the scheme's own port left out. MOON_EINVAL: no
  * http(s) URL, or one with user info. */
-bool moon_http_is_loopback(const char *origin); /* localhost, 127.0.0.0/8, [::1] */
 int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE], struct moon_err *err);
 
 /* "7.88.1 OpenSSL/3.0.11 ...": libcurl's version and what it was built with. */

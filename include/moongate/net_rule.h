@@ -38,6 +38,10 @@ struct moon_net_target {
  * meant, such as one with percent-encoding or a zone. */
 int moon_net_target_parse(struct moon_net_target *t, const char *text, uint16_t default_port, struct moon_err *err);
 
+/* Whether a host, with or without a port, or the host of an http(s) URL or origin is this machine: "localhost", ::1 or
+ * 127.0.0.0/8, in every spelling that a target may have. False for what is not a host. The one test there is. */
+bool moon_net_is_loopback(const char *text);
+
 bool moon_net_rule_allows(const struct moon_net_rule *rule, const struct moon_net_target *t);
 /* It allows the target by its very name: the condition for a private address. */
 bool moon_net_rule_names(const struct moon_net_rule *rule, const struct moon_net_target *t);

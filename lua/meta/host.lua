@@ -208,6 +208,12 @@ function host.audit_run(id) end
 ---@return boolean
 function host.plain_http(url) end
 
+---Whether a host, or the host of a URL, is this machine: localhost, ::1 or 127.0.0.0/8, in every spelling that resolvers
+---take.
+---@param text string
+---@return boolean
+function host.is_loopback(text) end
+
 ---How a request to the URL leaves this machine: through which proxy, and why. `error`: a proxy setting can't be used, so that it would not.
 ---@param url string
 ---@return {proxy?: string, why: string, error?: moongate.error}?

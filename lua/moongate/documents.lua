@@ -8,6 +8,7 @@ local argument = require "moongate.argument"
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local fs = require "moongate.fs"
+local host = require "moongate.host"
 local json = require "moongate.json"
 local locate = require "moongate.locate"
 local plain_text = require "moongate.plain_text"
@@ -151,9 +152,7 @@ end
 -- ---- rules that several jobs share ----
 
 -- M.is_loopback(host) -> whether a URL's host is this machine.
-function M.is_loopback(host)
-  return host == "localhost" or host == "[::1]" or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
-end
+function M.is_loopback(name) return host.is_loopback(name) end
 
 -- M.url_fault(url) -> what is wrong with a URL that is to be called, or nil: absolute, https (http for a loopback
 -- address), a host, no user name.
@@ -163,10 +162,10 @@ function M.url_fault(url)
   scheme = scheme:lower()
   local authority = rest:match("^[^/?#]*")
   if authority:find("@", 1, true) then return "must not hold a user name or password" end
-  local host = (authority:match("^(%[[%x:.]+%])") or authority:match("^[^:]*")):lower()
-  if host == "" then return "has no host" end
-  if not (host:find("^%[") or host:find("^[%w_][%w._-]*$")) then return ("has a host that is none: %q"):format(host) end
-  if scheme == "https" or (scheme == "http" and M.is_loopback(host)) then return nil end
+  local name = (authority:match("^(%[[%x:.]+%])") or authority:match("^[^:]*")):lower()
+  if name == "" then return "has no host" end
+  if not (name:find("^%[") or name:find("^[%w_][%w._-]*$")) then return ("has a host that is none: %q"):format(name) end
+  if scheme == "https" or (scheme == "http" and host.is_loopback(name)) then return nil end
   if scheme == "http" then return "must be https (http is for a loopback address only)" end
   return ("must be https, not %s"):format(scheme)
 end

@@ -4,6 +4,7 @@
 #include "session.h"
 #include "trust.h"
 
+#include "moongate/net_rule.h"
 #include "moongate/repl.h"
 
 #include <lauxlib.h>
@@ -319,7 +320,7 @@ static int l_route(lua_State *L) {
     struct moon_err err;
     if (moon_http_origin(url, strlen(url), origin, &err) != 0)
         return moon_fail(L, &err);
-    bool loopback = moon_http_is_loopback(origin);
+    bool loopback = moon_net_is_loopback(origin);
     const struct moon_proxy *proxy = moon_proxies_for(&s->proxies, origin, loopback, why);
     lua_newtable(L);
     if (proxy) {
@@ -336,6 +337,14 @@ static int l_route(lua_State *L) {
 /* host.plain_http(url) -> whether it is plain HTTP to another machine, which nobody has allowed */
 static int l_plain_http(lua_State *L) {
     lua_pushboolean(L, moon_session_plain_http(session_of(L), luaL_checkstring(L, 1)));
+    return 1;
+}
+
+/* host.is_loopback(host or URL) -> whether it is this machine */
+static int l_is_loopback(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    lua_pushboolean(L, strlen(text) == len && moon_net_is_loopback(text));
     return 1;
 }
 
@@ -418,6 +427,7 @@ static const luaL_Reg funcs[] = {{"access", l_access},
                                  {"may_interrupt", l_may_interrupt},
                                  {"options", l_options},
                                  {"plain_http", l_plain_http},
+                                 {"is_loopback", l_is_loopback},
                                  {"progress", l_progress},
                                  {"project", l_project},
                                  {"route", l_route},

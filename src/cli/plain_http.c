@@ -40,7 +40,7 @@ bool moon_session_plain_http(const struct moon_session *s, const char *url) {
     struct moon_net_target target;
     struct question q = {.target = &target};
     if (moon_http_origin(url, strlen(url), origin, NULL) != 0 || strncmp(origin, "http:", 5) != 0 ||
-        moon_http_is_loopback(origin) || moon_net_target_parse(&target, strstr(origin, "://") + 3, 80, NULL) != 0)
+        moon_net_is_loopback(origin) || moon_net_target_parse(&target, strstr(origin, "://") + 3, 80, NULL) != 0)
         return false;
     ask_all(s, &q);
     return !q.allowed;

@@ -201,6 +201,24 @@ int moon_net_target_parse(struct moon_net_target *t, const char *text, uint16_t 
     return put_host(t->host, &t->port, text, err);
 }
 
+bool moon_net_is_loopback(const char *text) {
+    char authority[MOON_NET_HOST_SIZE + 8];
+    struct moon_net_target t;
+    const char *scheme = strstr(text, "://"), *host = scheme ? scheme + 3 : text;
+    size_t len = scheme ? strcspn(host, "/?#") : strlen(host);
+    const char *colon = memchr(host, ':', len);
+    bool bare_v6 = *host != '[' && colon && memchr(colon + 1, ':', len - (size_t)(colon + 1 - host));
+    if (len > MOON_NET_HOST_SIZE)
+        return false;
+    if (len && !bare_v6 && host[len - 1] == ':') /* a port that is left empty */
+        len--;
+    snprintf(authority, sizeof authority, bare_v6 ? "[%.*s]" : "%.*s", (int)len, host);
+    if (moon_net_target_parse(&t, authority, 0, NULL) != 0)
+        return false;
+    return strcmp(t.host, "localhost") == 0 || strcmp(t.host, "::1") == 0 ||
+           (strncmp(t.host, "127.", 4) == 0 && inet_addr(t.host) != INADDR_NONE);
+}
+
 /* ---- matching ---- */
 
 static bool is_below(const char *host, const char *suffix) {

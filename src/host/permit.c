@@ -217,7 +217,7 @@ static bool inner_allowed(const struct moon_permit *p, const struct moon_net_tar
     struct moon_net_target a;
     size_t n = strlen(t->host);
     bool is_local = strcmp(t->host, "localhost") == 0 || (n > 10 && strcmp(t->host + n - 10, ".localhost") == 0);
-    bool loopback = strncmp(address, "127.", 4) == 0 || strcmp(address, "[::1]") == 0;
+    bool loopback = moon_net_is_loopback(address);
     if (moon_net_target_parse(&a, address, t->port, NULL) != 0)
         return false;
     for (size_t i = 0; i < p->n_net; i++) {

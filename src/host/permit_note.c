@@ -136,15 +136,11 @@ void moon_host_check_caller(lua_State *L, const char *what) {
 }
 
 int moon_host_permit_listen(lua_State *L, const char *host, unsigned port, struct moon_err *err) {
-    struct moon_net_target t;
     char what[MOON_NET_HOST_SIZE + 8];
     bool v6 = host && strchr(host, ':') != NULL;
-    if (!host)
-        return 0; /* the default: 127.0.0.1 */
-    snprintf(what, sizeof what, v6 ? "[%.250s]:%u" : "%.250s:%u", host, port ? port : 1);
-    if (moon_net_target_parse(&t, what, 0, NULL) == 0 &&
-        (strncmp(t.host, "127.", 4) == 0 || strcmp(t.host, "::1") == 0 || strcmp(t.host, "localhost") == 0))
+    if (!host || moon_net_is_loopback(host)) /* the default is 127.0.0.1 */
         return 0;
+    snprintf(what, sizeof what, v6 ? "[%.250s]:%u" : "%.250s:%u", host, port ? port : 1);
     return moon_host_permit(L, "net", what, err);
 }
 

@@ -1,6 +1,8 @@
 /* http_client.c - moon_http (what a session's calls share) and moon_http_client (one base URL and its settings). */
 #include "http_internal.h"
 
+#include "moongate/net_rule.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -96,7 +98,7 @@ struct moon_http_host *moon_http_host_get(struct moon_http *h, const char *origi
         return NULL;
     memcpy(host->origin, origin, strlen(origin) + 1); /* both are MOON_HTTP_ORIGIN_SIZE */
     host->https = strncmp(origin, "https:", 6) == 0;
-    host->loopback = moon_http_is_loopback(origin);
+    host->loopback = moon_net_is_loopback(origin);
     host->proxy = h->proxies ? moon_proxies_for(h->proxies, origin, host->loopback, NULL) : NULL;
     for (size_t i = 0; i < MOON_HTTP_CERT_URLS; i++)
         host->identified |= host->https && strcmp(h->identified[i], origin) == 0;

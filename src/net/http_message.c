@@ -200,19 +200,6 @@ int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE
     return 0;
 }
 
-bool moon_http_is_loopback(const char *origin) {
-    const char *host = strstr(origin, "://");
-    if (!host)
-        return false;
-    host += 3;
-    if (strncmp(host, "[::1]", 5) == 0)
-        return true;
-    size_t n = strcspn(host, ":");
-    if (n == 9 && strncmp(host, "localhost", 9) == 0)
-        return true;
-    return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == n;
-}
-
 const char *const moon_http_methods[MOON_HTTP_METHODS] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
 
 const char *moon_http_method(const char *method, size_t len) {

@@ -166,6 +166,56 @@ static void tells_addresses_apart(void **state) {
     assert_int_equal(moon_address_kind(&local), MOON_ADDRESS_FORBIDDEN);
 }
 
+static void knows_this_machine(void **state) {
+    static const char *const this[] = {"localhost",
+                                       "LOCALHOST",
+                                       "localhost.",
+                                       "localhost:8080",
+                                       "127.0.0.1",
+                                       "127.1",
+                                       "127.255.0.9:1",
+                                       "0x7f.1",
+                                       "2130706433",
+                                       "017700000001",
+                                       "::1",
+                                       "[::1]",
+                                       "[::1]:443",
+                                       "::ffff:127.0.0.1",
+                                       "[::FFFF:7f00:1]",
+                                       "0:0:0:0:0:0:0:1",
+                                       "http://127.1/x@y",
+                                       "HTTPS://LocalHost:1?q",
+                                       "http://[::1]#f",
+                                       "http://localhost:/"};
+    static const char *const other[] = {"",
+                                        "127.0.0.1.example.com",
+                                        "127.example.com",
+                                        "localhost.example.com",
+                                        "[::1",
+                                        "[::2]",
+                                        "::ffff:128.0.0.1",
+                                        "128.0.0.1",
+                                        "0.0.0.0",
+                                        "127",
+                                        "127.0.0.256",
+                                        "http://example.com/localhost",
+                                        "http://localhost@example.com/",
+                                        "http://user@127.0.0.1/",
+                                        "http://127.0.0.1.example.com",
+                                        "127.0.0.1:0",
+                                        "[::1]x",
+                                        "http:///127.0.0.1",
+                                        "localhost%2e",
+                                        "::1:443x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof this / sizeof *this; i++)
+        if (!moon_net_is_loopback(this[i]))
+            fail_msg("%s is this machine", this[i]);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (moon_net_is_loopback(other[i]))
+            fail_msg("%s is not this machine", other[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches),
@@ -174,6 +224,7 @@ int main(void) {
         cmocka_unit_test(covers_what_is_narrower),
         cmocka_unit_test(only_a_name_names),
         cmocka_unit_test(tells_addresses_apart),
+        cmocka_unit_test(knows_this_machine),
     };
     return cmocka_run_group_tests_name("net_rule", tests, NULL, NULL);
 }

@@ -338,7 +338,7 @@ local function look_at(name, hook)
   if host.plain_http(hook.url) then
     faults[#faults + 1] = ("%s goes over plain HTTP to another machine, and nothing is sent so; use https://, or"
       .. " --allow-http=HOST"):format(name)
-  elseif not hook.url:find "^https:" and not require("moongate.sim.webhooks").is_loopback(hook.url) then
+  elseif not hook.url:find "^https:" and not host.is_loopback(hook.url) then
     warnings[#warnings + 1] = name .. " goes over plain HTTP"
   end
   return faults, warnings

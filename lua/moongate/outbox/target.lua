@@ -8,7 +8,6 @@ local errors = require "moongate.error"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local secret = require "moongate.secret"
-local sim_webhooks = require "moongate.sim.webhooks"
 local stored_url = require "moongate.webhooks.stored_url"
 
 local M = {}
@@ -30,7 +29,7 @@ function M.is_real(url) real[url] = true end
 -- Under --sim nobody outside hears of what never happened: a webhook that is not on this machine is told at the
 -- simulated gateway's receiver instead. -> the hook, changed
 function M.simulated(hook)
-  if sim_webhooks.is_loopback(hook.url) and not real[hook.url] then return hook end
+  if host.is_loopback(hook.url) and not real[hook.url] then return hook end
   hook.stored_url, hook.url = SIMULATED .. hook.name, receiver(hook.name)
   return hook
 end
@@ -158,7 +157,7 @@ local function of_environment(row, place)
   end
   if simulated then
     hook.url, hook.stored_url = receiver(row.webhook), row.url
-  elseif place.simulated and not sim_webhooks.is_loopback(row.url) then
+  elseif place.simulated and not host.is_loopback(row.url) then
     return failed("secret", "it is not for a simulated gateway", "leave --sim away")
   end
   local names = row.secret_ref:match "^env:(.+)$"

@@ -11,6 +11,7 @@
 -- /__sim/webhooks/{name} is receiver.lua's.
 local errors = require "moongate.sim.errors"
 local faults = require "moongate.sim.faults"
+local host = require "moongate.host"
 local json = require "moongate.json"
 local metrics = require "moongate.sim.metrics"
 local safe = require "moongate.safe_json"
@@ -21,10 +22,6 @@ local M = {}
 function M.is(path)
   if path:sub(1, 16) == "/__sim/webhooks/" then return false end
   return path == "/__sim" or path:sub(1, 7) == "/__sim/" or path == "/metrics"
-end
-
-local function is_loopback(remote)
-  return remote == "::1" or remote:match "^127%." ~= nil or remote:match "^::ffff:127%." ~= nil
 end
 
 function M.state(gw)
@@ -89,7 +86,7 @@ end
 
 function M.handle(gw, req)
   local call = { req = req, correlation_id = "sim-control" }
-  if not is_loopback(req.remote) and req.path ~= "/metrics" then
+  if not host.is_loopback(req.remote) and req.path ~= "/metrics" then
     return errors.response(call, 403, "not.local", "The simulator's control paths are for clients on this machine.")
   end
   local methods = paths[req.path]

@@ -1,6 +1,7 @@
 -- webhooks: delivers the gateway's events, signed after Standard Webhooks, a few times if it must. To the loopback
 -- only, unless told otherwise: a simulator does not call out. What was not delivered, and why, is in the state.
 local hash = require "moongate.hash"
+local host = require "moongate.host"
 local http = require "moongate.http"
 local json = require "moongate.json"
 local task = require "moongate.task"
@@ -23,14 +24,6 @@ end
 
 function M.show(self)
   return json.array(table.move(self.deliveries, 1, #self.deliveries, 1, {}))
-end
-
--- Whether an http(s) URL names this machine.
-function M.is_loopback(url)
-  local authority = url:match "^[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)"
-  if not authority or authority:find "@" then return false end
-  local name = authority:match "^(%[[^%]]*%])" or authority:match "^[^:]*"
-  return name:lower() == "localhost" or name == "[::1]" or name:match "^127%.%d+%.%d+%.%d+$" ~= nil
 end
 
 -- One attempt -> status | nil, err
@@ -69,7 +62,7 @@ function Webhooks:send(url, event)
   local delivery = { id = "msg_" .. self.gw.rng:hex(1), url = url, type = event.type, attempts = 0, status = "pending" }
   if #self.deliveries == kept then table.remove(self.deliveries, 1) end
   self.deliveries[#self.deliveries + 1] = delivery
-  if self.gw.options.webhook_hosts == "loopback" and not M.is_loopback(url) then
+  if self.gw.options.webhook_hosts == "loopback" and not host.is_loopback(url) then
     delivery.status = "not delivered: not loopback"
     self:count "refused"
     return
