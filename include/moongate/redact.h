@@ -1,8 +1,9 @@
 /* redact.h - the list of values that must never be seen, and the filter every sink runs its text through.
  *
- * By value: every registered secret, as it is, in hex, percent-encoded, escaped for JSON or HTML, and in base64 (both
- * alphabets), also as a part of a longer text that was encoded. Not: compressed, hashed, reversed, or cut into pieces.
- * By name: what follows a name such as client_secret, access_token, authorization, password, "bearer " or "basic ".
+ * By value: every registered secret, as it is, in hex, percent-encoded, escaped for JSON or HTML (what needs it, or
+ * each byte), and in base64 (both alphabets), also as a part of a longer text that was encoded. Not: compressed,
+ * hashed, reversed, or cut into pieces. By name: what follows a name such as client_secret, access_token,
+ * authorization, password, "bearer " or "basic ".
  *
  * A value that would blank ordinary text is not matched by value: one of fewer than 8 bytes; a word (letters only,
  * fewer than 20, not more than 3 capitals after the first, or capitals alone); a number of fewer than 16 digits; the

@@ -1,8 +1,8 @@
 /* retry.h - when a failed attempt is tried again, and after how long. A pure function of the policy, the attempt's
  * number and the rng: there is no state to grow or to share. The HTTP client owns the one loop that asks.
  *
- * Rules: 429, 502, 503, 504 and connection failures may be retried. A request that may have taken effect is replayed
- * only when that does no harm: a method that HTTP calls idempotent, a declared idempotent call, or one with an
+ * Rules: 425, 429, 502, 503, 504 and connection failures may be retried. A request that may have taken effect is
+ * replayed only when that does no harm: a method that HTTP calls idempotent, a declared idempotent call, or one with an
  * idempotency key. */
 #ifndef MOONGATE_RETRY_H
 #define MOONGATE_RETRY_H
@@ -31,7 +31,7 @@ enum moon_fail_class {
                           */
     MOON_FAIL_FINAL      /* an answer that another try won't change, or a failure on our side */
 };
-/* < 400: NONE; 429: REFUSED; 408, 502, 503, 504: AMBIGUOUS; any other: FINAL. */
+/* < 400: NONE; 425, 429: REFUSED; 408, 502, 503, 504: AMBIGUOUS; any other: FINAL. */
 enum moon_fail_class moon_retry_class_of_status(int status);
 const char *moon_fail_class_name(enum moon_fail_class cls); /* "none", "not_sent", "refused", "ambiguous", "final" */
 
@@ -43,7 +43,7 @@ struct moon_retry_call {
     int attempt;          /* the attempt that just failed: 1, 2, ... */
     int64_t remaining_ns; /* of the call's total deadline; INT64_MAX: none */
     int64_t deadline_ns;  /* the total, for messages; 0: not known */
-    int status;           /* of the answer to the attempt, for messages; 0: none */
+    int status;           /* of the answer to the attempt; 0: none */
 };
 
 enum moon_retry_verdict {
@@ -72,8 +72,9 @@ bool moon_retry_replayable(const struct moon_retry_call *call);
 /* cls: not MOON_FAIL_NONE. retry_after_ns: from moon_retry_after_parse, or -1. The wait is random(0, min(cap, base *
  * 2^(attempt-1), what the deadline leaves less a little for the attempt itself)), never less than retry_after_ns: so
  * the last attempt comes shortly before the deadline, however long the back-off has grown. Outcomes: "unknown" only for
- * a method that writes; a GET that was lost is "final". Takes nothing from the retry budget: the loop asks
- * moon_retry_budget_take before the attempt goes out. */
+ * a method that writes; a GET that was lost is "final". Where nothing makes a replay harmless, an answer of 500 (and
+ * other failures of the server, but 501, 505, 511) is "unknown", too, as is an answer that could not be used. Takes
+ * nothing from the retry budget: the loop asks moon_retry_budget_take before the attempt goes out. */
 struct moon_retry_decision moon_retry_decide(const struct moon_retry_policy *policy, const struct moon_retry_call *call,
                                              enum moon_fail_class cls, int64_t retry_after_ns, struct moon_rng *rng);
 

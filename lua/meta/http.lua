@@ -81,7 +81,8 @@ function response:close() end
 ---@field gateway_code? string code of the gateway's error body
 ---@field details? {field?: string, code?: string, message?: string, entity?: string}[]
 ---@field body? string         of the answer, its first 64 KiB, as it came
----@field outcome string       what is known of its effect: "not_sent", "refused", "unknown" or "final"
+---@field outcome string       what is known of its effect: "not_sent", "refused", "unknown" (also a POST or PATCH without
+---  a key that was answered 500) or "final"
 ---@field attempts integer     made
 ---@field attempt_list moongate.http.attempt[]
 ---@field after_ambiguous? boolean an earlier attempt may have taken effect: a 409 or 412 may be our own write

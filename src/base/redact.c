@@ -201,6 +201,29 @@ static int put_hex(struct moon_buf *b, const char *s, size_t len, int how) {
     return rc;
 }
 
+/* Each byte escaped, plain ones too: in URLs, JSON, C, and as numeric entities. */
+static int put_all_escaped(struct moon_buf *b, const char *s, size_t len, int how) {
+    static const struct {
+        const char *before, *after;
+        int width;
+        enum { LOWER, UPPER, DECIMAL } digits;
+    } forms[] = {{"%", "", 2, LOWER},    {"%", "", 2, UPPER},    {"\\u", "", 4, LOWER},
+                 {"\\u", "", 4, UPPER},  {"\\x", "", 2, LOWER},  {"\\x", "", 2, UPPER},
+                 {"&#x", ";", 2, LOWER}, {"&#x", ";", 2, UPPER}, {"&#", ";", 1, DECIMAL}};
+    int rc = 0;
+    for (size_t i = 0; i < len && rc == 0; i++) {
+        unsigned char c = (unsigned char)s[i];
+        rc = moon_buf_puts(b, forms[how].before);
+        if (rc == 0)
+            rc = forms[how].digits == UPPER   ? moon_buf_printf(b, "%0*X", forms[how].width, c)
+                 : forms[how].digits == LOWER ? moon_buf_printf(b, "%0*x", forms[how].width, c)
+                                              : moon_buf_printf(b, "%u", c);
+        if (rc == 0)
+            rc = moon_buf_puts(b, forms[how].after);
+    }
+    return rc;
+}
+
 static int put_percent(struct moon_buf *b, const char *s, size_t len, int how) {
     int rc = 0;
     for (size_t i = 0; i < len && rc == 0; i++) {
@@ -247,7 +270,8 @@ static int add(struct moon_redact *r, const char *secret, size_t len, bool scrip
     static const struct {
         form_fn *put;
         int variants;
-    } forms[] = {{put_base64, 6}, {put_hex, 2}, {put_percent, 2}, {put_escaped, 3}, {put_html, 2}};
+    } forms[] = {{put_base64, 6},  {put_hex, 2},  {put_percent, 2},
+                 {put_escaped, 3}, {put_html, 2}, {put_all_escaped, 9}};
     if (moon_redact_weak(secret, len))
         return 0;
     int rc = add_needle(r, secret, len, script);

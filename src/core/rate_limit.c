@@ -162,7 +162,7 @@ static const struct {
     int family;
 } prefixes[] = {
     {"inin-ratelimit-", MOON_RATE_ININ}, {"ratelimit-", MOON_RATE_IETF}, {"rate-limit-", MOON_RATE_IETF},
-    {"x-ratelimit-", MOON_RATE_X},       {"x-rate-limit-", MOON_RATE_X},
+    {"x-ratelimit-", MOON_RATE_X},       {"x-rate-limit-", MOON_RATE_X}, {"anthropic-ratelimit-requests-", MOON_RATE_X},
 };
 
 static void field(struct moon_rate_headers *h, int family, const char *name, size_t nlen, const char *value,
@@ -183,7 +183,7 @@ static void field(struct moon_rate_headers *h, int family, const char *name, siz
 void moon_rate_headers_add(struct moon_rate_headers *h, const char *name, size_t nlen, const char *value, size_t vlen,
                            int64_t wall_ns) {
     char first = nlen > 8 ? (char)(*name | 32) : '\0';
-    if (first != 'i' && first != 'r' && first != 'x') /* nearly every header of nearly every server */
+    if (first != 'i' && first != 'r' && first != 'x' && first != 'a') /* nearly every header of nearly every server */
         return;
     if (is(name, nlen, "ratelimit")) {
         structured(&h->family[MOON_RATE_IETF], value, vlen, wall_ns);

@@ -13,6 +13,7 @@
 
 enum moon_fail_class moon_retry_class_of_status(int status) {
     switch (status) {
+    case 425: /* RFC 8470: the server did not process it, to be safe from a replay */
     case 429:
         return MOON_FAIL_REFUSED;
     case 408: /* the server has not got all of the request, or so it says */
@@ -75,12 +76,20 @@ static int64_t spread_ns(int64_t floor_ns, struct moon_rng *rng) {
     return top > 0 ? (int64_t)moon_rng_below(rng, (uint64_t)top + 1) : 0;
 }
 
+/* An answer that does not say what the request did: the server failed while it worked on it, or its answer was of no
+ * use here. 501, 505 and 511 (a login page on the way) say that it was not processed. */
+static bool says_nothing(int status) {
+    return (status >= 500 && status != 501 && status != 505 && status != 511) || (status > 0 && status < 400);
+}
+
 /* A later attempt's refusal doesn't tell what an earlier one did. A final answer may (a 412 after our own write): that
  * is the caller's to find out. */
 static const char *outcome_of(const struct moon_retry_call *call, enum moon_fail_class cls) {
     bool writes = !moon_retry_safe(call->method);
     if (cls == MOON_FAIL_AMBIGUOUS)
         return writes ? "unknown" : "final";
+    if (cls == MOON_FAIL_FINAL && writes && says_nothing(call->status) && !moon_retry_replayable(call))
+        return "unknown";
     if (cls == MOON_FAIL_FINAL || cls == MOON_FAIL_NONE)
         return "final";
     if (writes && call->maybe_applied)
@@ -143,7 +152,7 @@ static void explain_late(const struct moon_retry_decision *d, const struct moon_
                          size_t size) {
     int64_t deadline = call->deadline_ns > 0 ? call->deadline_ns : call->remaining_ns;
     snprintf(out, size,
-             call->status == 0 || call->status == 429
+             call->status == 0 || call->status == 429 || call->status == 403
                  ? "Rate limited: the next request is allowed in %lld s, past the %.3g s deadline"
                  : "The server asks to retry in %lld s, past the %.3g s deadline",
              seconds(d->wait_ns), (double)(deadline > 0 ? deadline : 0) / (double)MOON_NS_PER_S);

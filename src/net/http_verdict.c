@@ -64,6 +64,21 @@ static int64_t server_wall_ns(const struct moon_http_call *call, int64_t wall_ns
     return v && moon_http_date_parse(v, len, wall_ns, &date) == 0 ? date : wall_ns;
 }
 
+/* Some servers say the wait in milliseconds, instead of Retry-After or beside it: OpenAI and Azure. */
+static void read_retry_after_ms(struct moon_http_verdict *v, const char *name, size_t nlen, const char *value,
+                                size_t vlen) {
+    static const char ms[] = "x-ms-retry-after-ms";
+    int64_t wait_ns;
+    bool named = (nlen == 14 && strncasecmp(name, ms + 5, 14) == 0) || (nlen == 19 && strncasecmp(name, ms, 19) == 0);
+    if (named && moon_retry_after_parse(value, vlen, INT64_MAX, &wait_ns) == 0)
+        v->retry_after_ns = wait_ns / 1000;
+}
+
+/* GitHub's form of a 429: a 403 that names when to come back, or says that nothing is left. */
+static bool is_rate_refusal(int status, const struct moon_http_verdict *v, const struct moon_rate_headers *h) {
+    return status == 403 && (v->retry_after_ns >= 0 || h->family[MOON_RATE_X].left == 0);
+}
+
 /* What the answer says of limits, and how long it asks to wait. Retry-After wins over all else; a reset counts where
  * nothing is left, or nothing is said to be. */
 static void read_limits(struct moon_http_verdict *v, const struct moon_http_call *call, int64_t wall_ns) {
@@ -81,7 +96,12 @@ static void read_limits(struct moon_http_verdict *v, const struct moon_http_call
         if (v->status >= 400 && nlen == 11 && strncasecmp(name, "retry-after", 11) == 0 && v->retry_after_ns < 0)
             moon_retry_after_parse(value, vlen, wall_ns, &v->retry_after_ns);
     }
+    for (pos = 0; v->status >= 400 && v->retry_after_ns < 0 &&
+                  moon_http_result_next(call->result, &pos, &name, &nlen, &value, &vlen);)
+        read_retry_after_ms(v, name, nlen, value, vlen);
     moon_rate_headers_end(&h, &v->limit);
+    if (is_rate_refusal(v->status, v, &h))
+        v->cls = MOON_FAIL_REFUSED;
     if (v->cls == MOON_FAIL_REFUSED && v->retry_after_ns < 0 && v->limit.left <= 0)
         v->retry_after_ns = v->limit.reset_ns;
 }

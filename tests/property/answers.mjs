@@ -81,6 +81,16 @@ function encode(v) {
   return Buffer.from(JSON.stringify(v));
 }
 
+// What the program read from one answer and wrote back may be nested too deeply by now: then the answer stays.
+function encoded(v, otherwise) {
+  try {
+    return encode(v);
+  } catch (e) {
+    if (!(e instanceof RangeError)) throw e;
+    return otherwise;
+  }
+}
+
 // Replaces, removes, adds or doubles one member somewhere in v.
 function mutated(d, v) {
   if (v === null || typeof v !== 'object' || d.chance(0.15)) return value(d);
@@ -114,7 +124,7 @@ function spoil(d, answer) {
   const change = (p) => d.chance(p) && ++changes;
   let value_ = null;
   try { value_ = JSON.parse(body.toString()); } catch { value_ = null; }
-  if (change(0.25)) body = encode(mutated(d, value_));
+  if (change(0.25)) body = encoded(mutated(d, value_), body);
   if (change(0.12)) status = d.pick(STATUSES);
   if (change(0.15)) headers = [...headers.filter(([n]) => d.chance(0.8) || n === 'x'), d.pick(HEADERS), ...(d.chance(0.3) ? [d.pick(HEADERS)] : [])];
   if (change(0.04)) body = body.subarray(0, d.below(body.length + 1));

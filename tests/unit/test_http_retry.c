@@ -189,7 +189,7 @@ static void test_which_statuses_are_retried(void **state) {
         {"GET", 503, true, "final"},      {"GET", 429, true, "refused"},    {"PUT", 502, true, "unknown"},
         {"POST", 503, false, "unknown"},  {"GET", 404, false, "final"},     {"GET", 500, false, "final"},
         {"PUT", 422, false, "final"},     {"DELETE", 504, true, "unknown"}, {"POST", 429, true, "refused"},
-        {"PATCH", 502, false, "unknown"},
+        {"PATCH", 502, false, "unknown"}, {"POST", 500, false, "unknown"},  {"POST", 408, false, "unknown"},
     };
     struct fix f;
     struct ask a;
@@ -401,16 +401,20 @@ static void test_retry_after_by_the_servers_clock(void **state) {
     fix_close(&f);
 }
 
-/* How long after a 429 with these headers the next attempt came, in ms. */
-static int64_t comes_after(const char *headers) {
+/* How long after an answer of this status, with these headers, the next attempt of a POST without a key came, in ms. */
+static int64_t comes_after_status(int status, const char *headers) {
     struct fix f;
     struct ask a;
-    open_in_order(&f, 2, (int[]){429, 200}, headers);
-    assert_int_equal(ask(&f, &a, "GET", "/", NULL)->status, 200);
+    open_in_order(&f, 2, (int[]){status, 200}, headers);
+    assert_int_equal(ask(&f, &a, "POST", "/", "{}")->status, 200);
     int64_t ms = (answered_at[1] - answered_at[0]) / MOON_NS_PER_MS;
     ask_end(&a);
     fix_close(&f);
     return ms;
+}
+
+static int64_t comes_after(const char *headers) {
+    return comes_after_status(429, headers);
 }
 
 static void test_limits_of_a_refusal(void **state) {
@@ -422,6 +426,24 @@ static void test_limits_of_a_refusal(void **state) {
     assert_in_range(comes_after("X-RateLimit-Remaining: 0\r\n"), 0, 600); /* no reset said: the back-off */
     assert_in_range(comes_after("X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 86400\r\n"), 0, 600);
     assert_in_range(comes_after("X-RateLimit-Remaining: 12\r\nX-RateLimit-Reset: 50\r\n"), 0, 600);
+    assert_in_range(comes_after("retry-after-ms: 2750\r\n"), 2750, 3100);
+    assert_in_range(comes_after("x-ms-retry-after-ms: 1500\r\nRetry-After: 3\r\n"), 3000, 3400);
+}
+
+/* 403 in GitHub's way, and 425 (Too Early). */
+static void test_other_refusals_for_now(void **state) {
+    struct fix f;
+    struct ask a;
+    (void)state;
+    assert_in_range(comes_after_status(403, "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1800000004\r\n"), 3900,
+                    4500);
+    assert_in_range(comes_after_status(403, "Retry-After: 2\r\nX-RateLimit-Remaining: 41\r\n"), 2000, 2300);
+    assert_in_range(comes_after_status(425, ""), 0, 600);
+    open_in_order(&f, 1, (int[]){403}, "X-RateLimit-Remaining: 4\r\n");
+    assert_string_equal(ask(&f, &a, "POST", "/", "{}")->outcome, "final"); /* a scope is missing */
+    assert_int_equal(answers, 1);
+    ask_end(&a);
+    fix_close(&f);
 }
 
 /* A 429 is its family's: others are asked all the same, and so is a call that has to fail named the time. */
@@ -682,6 +704,7 @@ int main(void) {
         cmocka_unit_test(test_post_waits_for_breaker),
         cmocka_unit_test(test_retry_after_by_the_servers_clock),
         cmocka_unit_test(test_limits_of_a_refusal),
+        cmocka_unit_test(test_other_refusals_for_now),
         cmocka_unit_test(test_refusal_holds_its_family),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_connect_hangs),

@@ -218,6 +218,9 @@ static void every_form_of_header_is_read(void **state) {
         {"x-ratelimit-remaining-requests: 0\nx-ratelimit-reset-requests: 20ms", 0, -1, 20},
         {"RateLimit-Limit: 100, 100;w=60\nRateLimit-Remaining: 0\nRateLimit-Reset: 50", 0, 100, 50000},
         {"x-ratelimit-remaining: 0\nx-ratelimit-reset: 2026-09-21T14:14:02Z", 0, -1, 42000},
+        {"anthropic-ratelimit-requests-limit: 50\nanthropic-ratelimit-requests-remaining: 0\n"
+         "anthropic-ratelimit-requests-reset: 2026-09-21T14:13:31Z\nanthropic-ratelimit-tokens-remaining: 3",
+         0, 50, 11000},
         {"RateLimit: limit=10, remaining=1, reset=7", 1, 10, 7000},
         {"RateLimit: \"default\";r=0;t=5\nRateLimit-Policy: \"default\";q=100;w=60", 0, -1, 5000},
         {"RateLimit: \"day\";r=900;t=3000, \"burst\";r=0;t=2", 0, -1, 2000},

@@ -32,6 +32,41 @@ static void by_value(void **state) {
     moon_redact_free(r);
 }
 
+/* Appends c in one of nine escapes. */
+static void put_number(char *text, size_t size, int how, unsigned c) {
+    size_t n = strlen(text);
+    char *to = text + n;
+    size -= n;
+    switch (how) {
+    case 0:
+        snprintf(to, size, "%%%02X", c);
+        break;
+    case 1:
+        snprintf(to, size, "%%%02x", c);
+        break;
+    case 2:
+        snprintf(to, size, "\\u%04X", c);
+        break;
+    case 3:
+        snprintf(to, size, "\\u%04x", c);
+        break;
+    case 4:
+        snprintf(to, size, "\\x%02X", c);
+        break;
+    case 5:
+        snprintf(to, size, "\\x%02x", c);
+        break;
+    case 6:
+        snprintf(to, size, "&#x%02X;", c);
+        break;
+    case 7:
+        snprintf(to, size, "&#x%02x;", c);
+        break;
+    default:
+        snprintf(to, size, "&#%u;", c);
+    }
+}
+
 static void by_encoded_value(void **state) {
     (void)state;
     static const char *const forms[] = {"t0k/n<Quartz-7>+\"z",
@@ -49,6 +84,12 @@ static void by_encoded_value(void **state) {
     assert_int_equal(moon_redact_add(r, forms[0], strlen(forms[0])), 0);
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         check(r, forms[i], "***");
+    for (int i = 0; i < 9; i++) { /* plain bytes are escaped, too */
+        char text[160] = "";
+        for (const char *c = forms[0]; *c; c++)
+            put_number(text, sizeof text, i, (unsigned char)*c);
+        check(r, text, "***");
+    }
     for (size_t i = 0; i < 3; i++) { /* base64 of a longer text, at each of its alignments */
         struct moon_buf text = MOON_BUF_INIT, coded = MOON_BUF_INIT, out = MOON_BUF_INIT;
         assert_int_equal(moon_buf_printf(&text, "%s%s, and more", prefix[i], forms[0]), 0);

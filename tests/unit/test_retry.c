@@ -28,6 +28,7 @@ static void statuses_have_classes(void **state) {
     assert_int_equal(moon_retry_class_of_status(304), MOON_FAIL_NONE);
     assert_int_equal(moon_retry_class_of_status(400), MOON_FAIL_FINAL);
     assert_int_equal(moon_retry_class_of_status(412), MOON_FAIL_FINAL);
+    assert_int_equal(moon_retry_class_of_status(425), MOON_FAIL_REFUSED);
     assert_int_equal(moon_retry_class_of_status(429), MOON_FAIL_REFUSED);
     assert_int_equal(moon_retry_class_of_status(500), MOON_FAIL_FINAL);
     assert_int_equal(moon_retry_class_of_status(502), MOON_FAIL_AMBIGUOUS);
@@ -70,6 +71,37 @@ static void who_is_sent_twice(void **state) {
     }
     struct moon_retry_call declared = {.method = "POST", .idempotent = true, .attempt = 1, .remaining_ns = S};
     assert_true(moon_retry_replayable(&declared));
+}
+
+/* A server's failure does not say whether an un-keyed write took effect. */
+static void a_failure_of_the_server_leaves_a_write_unknown(void **state) {
+    (void)state;
+    static const struct {
+        const char *method;
+        bool keyed;
+        int status;
+        const char *outcome;
+    } rows[] = {
+        {"POST", false, 500, "unknown"}, {"POST", false, 507, "unknown"},
+        {"POST", false, 599, "unknown"}, {"POST", false, 501, "final"},
+        {"POST", false, 505, "final"},   {"POST", false, 511, "final"},
+        {"POST", false, 400, "final"},   {"POST", false, 422, "final"},
+        {"POST", true, 500, "final"},    {"PATCH", false, 500, "unknown"},
+        {"PUT", false, 500, "final"},    {"GET", false, 500, "final"},
+        {"POST", false, 201, "unknown"}, /* an answer too large to keep */ {"POST", false, 0, "final"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct moon_retry_call call = {.method = rows[i].method,
+                                       .keyed = rows[i].keyed,
+                                       .attempt = 1,
+                                       .remaining_ns = 30 * S,
+                                       .status = rows[i].status};
+        struct moon_rng rng;
+        moon_rng_init_seed(&rng, 3);
+        struct moon_retry_decision d = moon_retry_decide(&policy, &call, MOON_FAIL_FINAL, -1, &rng);
+        assert_int_equal(d.verdict, MOON_RETRY_FINAL);
+        assert_string_equal(d.outcome, rows[i].outcome);
+    }
 }
 
 static void an_earlier_ambiguity_is_not_forgotten(void **state) {
@@ -377,6 +409,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses_have_classes),
         cmocka_unit_test(who_is_sent_twice),
+        cmocka_unit_test(a_failure_of_the_server_leaves_a_write_unknown),
         cmocka_unit_test(an_earlier_ambiguity_is_not_forgotten),
         cmocka_unit_test(a_number_of_tries_is_the_users),
         cmocka_unit_test(tries_last_until_the_deadline),
