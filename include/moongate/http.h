@@ -127,7 +127,8 @@ struct moon_http_request {
                         an open breaker: the caller has another way */
     enum moon_http_ask ask;
     bool reads_only;  /* refused when it is not a safe method (RFC 9110) and would carry the client's credential */
-    bool test;        /* reads_only does not hold for a gateway on this machine: the call is a test's */
+    bool one_method;  /* refused when it would carry the client's credential and names another method for the server */
+    bool test;        /* the two do not hold for a gateway on this machine: the call is a test's */
     bool secret;      /* its headers and body are wiped when it is given back */
     bool conditional; /* set by moon_http_header on If-Match and If-None-Match */
     uint64_t span;    /* the span that its attempts are children of; 0: the trace's root. See http_trace.h */
@@ -157,6 +158,11 @@ int moon_http_attempts(const struct moon_http_call *call, bool *unsure);
 void moon_http_call_free(struct moon_http_call *call);
 /* The interned form of a method: "GET", ... ; NULL for one that is no token of at most 15 upper-case letters. */
 const char *moon_http_method(const char *method, size_t len);
+/* Whether a header or a query's parameter of this name makes some servers take the request for one of another method.
+ * "-" and "_" are the same: a server that hands headers on as variables can't tell them apart. */
+bool moon_http_names_method(const char *name, size_t len);
+/* The same for the parameters in a URL's query, percent-encoded or not. */
+bool moon_http_url_names_method(const char *url);
 
 /* ---- results ---- */
 struct moon_http_attempt {

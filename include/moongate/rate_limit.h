@@ -1,9 +1,10 @@
 /* rate_limit.h - what an answer's headers say of the server's rate limit. Pure: the pacer (limiter.h) acts on it.
  *
  * Read: inin-ratelimit-count, -allowed and -reset (Genesys Cloud); X-RateLimit-Remaining, -Limit, -Reset and
- * -Reset-After, also spelt X-Rate-Limit- and with the end -Requests; anthropic-ratelimit-requests-*; RateLimit-Remaining, -Limit and -Reset (the IETF
- * draft up to 07) and RateLimit with its parameters (from 08 on: `"default";r=0;t=5`; 07: `limit=10, remaining=0,
- * reset=5`). A reset is seconds, a duration ("6m0s"), seconds or milliseconds since 1970, an HTTP date or one of RFC 3339. */
+ * -Reset-After, also spelt X-Rate-Limit- and with the end -Requests; anthropic-ratelimit-requests-*;
+ * RateLimit-Remaining, -Limit and -Reset (the IETF draft up to 07) and RateLimit with its parameters (from 08 on:
+ * `"default";r=0;t=5`; 07: `limit=10, remaining=0, reset=5`). A reset is seconds, a duration ("6m0s"), seconds or
+ * milliseconds since 1970, an HTTP date or one of RFC 3339. */
 #ifndef MOONGATE_RATE_LIMIT_H
 #define MOONGATE_RATE_LIMIT_H
 

@@ -363,9 +363,10 @@ static int wait_on(lua_State *L, struct l_http_call *c, int base) {
 }
 
 /* Who is asked before it goes out, and what it may not be. */
-static void set_rules(lua_State *L, struct l_http_call *c, bool session) {
+static void set_rules(lua_State *L, struct l_http_call *c, bool session, bool trusted) {
     struct moon_http_request *rq = moon_http_call_request(c->call);
-    rq->reads_only = session;
+    rq->reads_only = session && !trusted;
+    rq->one_method = session;
     rq->test = !moon_host_asks(L);
     c->noted = false;
     if (moon_retry_safe(rq->method))
@@ -399,7 +400,7 @@ static int request(lua_State *L, int client, const char *method, int target, int
     enum moon_task_guard guard = moon_task_current(L)->guard;
     if (guard == MOON_GUARD_OFFLINE || (guard && !moon_http_call_replayable(c->call)))
         return refuse(L, c, guard);
-    set_rules(L, c, lc->session && !trusted);
+    set_rules(L, c, lc->session, trusted);
     lua_toclose(L, base); /* a task that is closed takes its call with it */
     if (moon_http_start(c->call, on_done, c, &err) != 0)
         return fail_before(L, c, &err);

@@ -101,8 +101,7 @@ int moon_http_header(struct moon_http_call *c, const char *name, size_t nlen, co
     c->has_content_type |= named(name, nlen, "content-type", 12);
     c->has_authorization |= named(name, nlen, "authorization", 13);
     c->has_encoding |= named(name, nlen, "accept-encoding", 15);
-    c->has_override |= named(name, nlen, "x-http-method-override", 22) || named(name, nlen, "x-http-method", 13) ||
-                       named(name, nlen, "x-method-override", 17);
+    c->has_override |= moon_http_names_method(name, nlen);
     if (named(name, nlen, "x-correlation-id", 16) && vlen < sizeof c->result->correlation) {
         memcpy(c->result->correlation, value, vlen);
         c->result->correlation[vlen] = '\0';

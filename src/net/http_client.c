@@ -137,8 +137,7 @@ static int add_header(struct moon_http_client *c, const char *name, const char *
     c->has_content_type |= strcasecmp(name, "content-type") == 0;
     c->has_authorization |= strcasecmp(name, "authorization") == 0;
     c->has_encoding |= strcasecmp(name, "accept-encoding") == 0;
-    c->has_override |= strcasecmp(name, "x-http-method-override") == 0 || strcasecmp(name, "x-http-method") == 0 ||
-                       strcasecmp(name, "x-method-override") == 0;
+    c->has_override |= moon_http_names_method(name, strlen(name));
     return moon_http_lines_add(&c->lines, name, strlen(name), value, strlen(value), err);
 }
 

@@ -2,6 +2,7 @@
 #include "http_internal.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -207,6 +208,42 @@ const char *moon_http_method(const char *method, size_t len) {
         if (strlen(moon_http_methods[i]) == len && memcmp(moon_http_methods[i], method, len) == 0)
             return moon_http_methods[i];
     return NULL;
+}
+
+bool moon_http_names_method(const char *name, size_t len) {
+    static const char *const names[] = {"x-http-method-override", "x-http-method", "x-method-override", "-method",
+                                        "-httpmethod"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = 0;
+        while (n < len && names[i][n] && tolower((unsigned char)(name[n] == '_' ? '-' : name[n])) == names[i][n])
+            n++;
+        if (n == len && !names[i][n])
+            return true;
+    }
+    return false;
+}
+
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+bool moon_http_url_names_method(const char *url) {
+    const char *s = strchr(url, '?');
+    while (s && *s && *s != '#') {
+        char name[32];
+        size_t len = 0;
+        for (s++; *s && !strchr("=&;#", *s); s++) {
+            bool coded = *s == '%' && hex_digit(s[1]) >= 0 && hex_digit(s[2]) >= 0;
+            char c = coded ? (char)(hex_digit(s[1]) << 4 | hex_digit(s[2])) : *s;
+            if (len < sizeof name)
+                name[len++] = c;
+            s += coded ? 2 : 0;
+        }
+        if (moon_http_names_method(name, len))
+            return true;
+        s += strcspn(s, "&;#");
+    }
+    return false;
 }
 
 /* ---- results ---- */

@@ -38,12 +38,18 @@ static int set_auth(struct moon_http_call *c, struct moon_err *err) {
     if (c->has_authorization || c->client->has_authorization)
         return moon_err_set(err, MOON_EINVAL, "header Authorization: the client's credential already sets it for %s",
                             c->host->origin);
-    bool override = c->has_override || c->client->has_override;
-    if (c->rq.reads_only && !(c->rq.test && c->host->loopback) && (override || !moon_retry_safe(c->rq.method)))
+    bool checked = !(c->rq.test && c->host->loopback);
+    if (checked && c->rq.reads_only && !moon_retry_safe(c->rq.method))
         return moon_err_set(err, MOON_EDENIED,
-                            "%s%s with the session's credential: a script writes through the gateway "
+                            "%s with the session's credential: a script writes through the gateway "
                             "(run.gateway:write, post_path and the like), which audits it and heeds --dry-run",
-                            c->rq.method, override ? " and another method in a header" : "");
+                            c->rq.method);
+    if (checked && c->rq.one_method &&
+        (c->has_override || c->client->has_override || moon_http_url_names_method(c->result->url.data)))
+        return moon_err_set(err, MOON_EDENIED,
+                            "%s with the session's credential names another method in a header or its query: "
+                            "use that method, so that the audit log and --dry-run know what is sent",
+                            c->rq.method);
     c->auth = a;
     return 0;
 }

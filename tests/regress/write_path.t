@@ -36,6 +36,11 @@ for my $flags ([], ['--dry-run'], ['--allow-all']) {
         qq{c:patch("$path/raw", { json = config "raw" })},
         qq{c:delete("$path/raw")},
         qq{c:get("$path/raw", { headers = { ["X-HTTP-Method-Override"] = "PUT" } })},
+        qq{c:get("$path/raw?_method=DELETE")},
+        qq{c:get("$path/raw", { query = { ["_Method"] = "put" } })},
+        qq{c:get("$path/raw?a=1&%5fmethod=PUT")},
+        qq{c:get("$path/raw?_HttpMethod=PATCH")},
+        qq{c:get("$path/raw", { headers = { X_HTTP_Method_Override = "PUT" } })},
         qq{c:request { method = "PUT", path = "$path/raw", json = config "raw" }},
         qq{c:put(auth.info().api_url .. "$path/raw", { json = config "raw" })},
         qq{require "moongate.task".spawn(function() return c:put("$path/raw", { json = config "raw" }) end):join()},
@@ -77,6 +82,21 @@ subtest 'the gateway of a script' => sub {
     my $r = script([], $workflow->(qq{run.gateway:request { method = "POST", path = "/api/v2/ai/llm-gateway/models", json = {}, read = true }}));
     is($r->{writes}, 1, 'a POST that says it reads is sent');
     is_deeply([ map { "$_->{phase} $_->{action}" } @{ $r->{audit} } ], [ 'intent declared_read', 'outcome declared_read' ], '  and audited');
+    for my $call (
+        qq{get_path("$path/x", { headers = { ["X-HTTP-Method-Override"] = "DELETE" } })},
+        qq{get_path("$path/x", { query = { _method = "DELETE" } })},
+        qq{request { path = "$path/x?_method=PUT" }},
+        qq{request { method = "POST", path = "$path/x", json = {}, read = true, headers = { ["X-HTTP-Method"] = "PUT" } }},
+        qq{post_path("$path/x", {}, { headers = { ["X-Method-Override"] = "DELETE" } })},
+      )
+    {
+        $r = script([], $workflow->(qq{run.gateway:$call}));
+        isnt($r->{status}, 0, "run.gateway:$call");
+        like($r->{err}, qr/names another method/, '  is refused');
+        is($r->{writes}, 0, '  and not sent');
+    }
+    $r = script([], $workflow->(qq{assert(run.gateway:request { path = "$path?method=x&methods=_method&x-http=1" }.status == 200)}));
+    is($r->{status}, 0, 'other names in a query are not taken for a method') or diag($r->{err});
     for my $method (qw(PUT PATCH DELETE)) {
         $r = script([], $workflow->(qq{run.gateway:request { method = "$method", path = "$path/x", read = true }}));
         is($r->{writes}, 0, "$method can't say so");
