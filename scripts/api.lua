@@ -17,7 +17,7 @@ local METHODS = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" }
 local WRITES = { POST = "post_path", PUT = "put_path", PATCH = "patch_path", DELETE = "delete_path" }
 
 local function usage(fmt, ...)
-  error(errors.new { code = "usage", message = fmt:format(...), hint = "See `moongate help api`." }, 0)
+  errors.raise { code = "usage", message = fmt:format(...), hint = "See `moongate help api`." }
 end
 
 -- ---- what is sent ----
@@ -102,7 +102,7 @@ local function at(value, pointer)
     local key = json.is_array(value) and (token:match "^%d+$" and math.tointeger(token) + 1 or nil) or token
     local member = type(value) == "table" and key and value[key]
     if member == nil or member == false and type(value) ~= "table" then
-      error(errors.new { code = "not_found", message = ("the answer has nothing at %s"):format(pointer) }, 0)
+      errors.raise { code = "not_found", message = ("the answer has nothing at %s"):format(pointer) }
     end
     value = member
   end
@@ -165,7 +165,7 @@ local function write(run, args, method, path)
   if method ~= "DELETE" and content == nil then content = {} end
   local question = ("%s %s?"):format(method, path)
   if method == "DELETE" and not args.yes and not run:confirm(question) then
-    error(errors.new { code = "denied", message = "not confirmed; nothing was sent" }, 0)
+    errors.raise { code = "denied", message = "not confirmed; nothing was sent" }
   end
   local options = { headers = headers_of(args), idempotency_key = args.idempotency_key }
   local result = run:step(("%s %s"):format(method, path), function()

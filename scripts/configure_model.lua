@@ -112,7 +112,7 @@ local function apply(run, args, item, entry)
   if args.check then entry.status = result.status == "unchanged" and "in_sync" or "drifted" end
   if not CHANGED[result.status] then return end
   entry.audit_id, entry.compliance_mode = result.audit_id, result.content.compliance_mode
-  if doubt.code then error(errors.new(doubt), 0) end
+  if doubt.code then errors.raise(doubt) end
   entry.confirmed, entry.etag = not doubt.unread, doubt.etag or entry.etag
 end
 
@@ -252,7 +252,7 @@ return workflow.define {
   permissions = { read = { "." } },  -- and the files that the user names, wherever they are
   run = function(run, args)
     if args.check and args.no_read then
-      error(errors.new { code = "usage", message = "--check compares with what is live: --no-read has no meaning" }, 0)
+      errors.raise { code = "usage", message = "--check compares with what is live: --no-read has no meaning" }
     end
     local items = configuration.load_all(args.config, { only = names_in(args.only) })
     if args.rate then run:client { rate = { per_second = args.rate, burst = math.max(1, args.rate) } } end

@@ -15,11 +15,11 @@ local CHANGED = { deleted = true, reconciled = true }
 local ORDER = { "deleted", "reconciled", "planned", "failed" }
 
 local function refuse(kind)
-  error(errors.new {
+  errors.raise {
     code = "usage", message = ("the gateway's contract has no DELETE for a %s"):format(kind.title),
     hint = ("If yours has one: moongate api DELETE PATH, or `removable = true` for the kind %s in moongate.lua.")
       :format(kind.name),
-  }, 0)
+  }
 end
 
 -- Every resource as it is now. All that are missing are in one error.
@@ -33,10 +33,10 @@ local function look(run, kind, args)
     items[i] = item
   end
   if #missing > 0 then
-    error(errors.new {
+    errors.raise {
       code = "not_found", message = ("%d of %d not found; nothing was deleted"):format(#missing, #items),
       details = missing,
-    }, 0)
+    }
   end
   return items
 end
@@ -81,7 +81,7 @@ return workflow.define {
     show(run, items)
     local question = ("Delete %d %s%s?"):format(#items, kind.title, #items == 1 and "" or "s")
     if not args.yes and not run:confirm(question) then
-      error(errors.new { code = "denied", message = "not confirmed; nothing was deleted" }, 0)
+      errors.raise { code = "denied", message = "not confirmed; nothing was deleted" }
     end
     run:hold(holds(kind, items))
     local entries = batch.map(run, items, {

@@ -113,9 +113,9 @@ local function change_lines(entry) return batch.changes(entry, entry.index_id) e
 local function name_store(run)
   if run.flags.vector_store then return end
   if not run.simulated then
-    error(errors.new {
+    errors.raise {
       code = "usage", message = "--vector-store is required (or set GENESYS_CLOUD_VECTOR_STORE_ID)",
-    }, 0)
+    }
   end
   run.flags.vector_store = "sim-store"
 end

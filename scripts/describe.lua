@@ -37,8 +37,8 @@ return workflow.define {
     local address = resources.address(kind, place)
     local resource = run.gateway:get(kind.name, place, { fresh = true })
     if not resource then
-      error(errors.new { code = "not_found", message = address .. " was not found",
-        hint = kind.list and ("List them: moongate get " .. args.kind) or nil }, 0)
+      errors.raise { code = "not_found", message = address .. " was not found",
+        hint = kind.list and ("List them: moongate get " .. args.kind) or nil }
     end
     local rows = { { "address", address }, { "kind", kind.title } }
     if resource.etag then rows[#rows + 1] = { "etag", resource.etag } end

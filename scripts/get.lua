@@ -23,8 +23,8 @@ local function each(run, kind, args)
   end
   if #missing > 1 then
     for i, err in ipairs(missing) do missing[i] = { message = err.message } end
-    error(errors.new { code = "not_found", message = ("%d resources were not found"):format(#missing),
-      details = missing }, 0)
+    errors.raise { code = "not_found", message = ("%d resources were not found"):format(#missing),
+      details = missing }
   end
   return bodies
 end

@@ -21,7 +21,7 @@ local workflow = require "moongate.workflow"
 local CHANGED = { promoted = true, rolled_back = true, reconciled = true, rollback_ended = true }
 
 local function usage(message)
-  error(errors.new { code = "usage", message = message }, 0)
+  errors.raise { code = "usage", message = message }
 end
 
 -- ---- what was asked for ----
@@ -197,11 +197,11 @@ end
 local function render(_, item, entry, values)
   local result, faults = template.render(item.template, values)
   if not result then
-    error(errors.new {
+    errors.raise {
       code = "invalid", details = faults, outcome = "not_sent",
       message = ("the sample variables do not fit %s: %d fault%s"):format(item.template_id, #faults,
         #faults == 1 and "" or "s"),
-    }, 0)
+    }
   end
   entry.status, entry.rendered, entry.characters = "rendered", result.text, result.characters
   entry.estimated_tokens, entry.threshold = result.estimated_tokens, result.threshold

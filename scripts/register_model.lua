@@ -269,9 +269,9 @@ local function check_flags(args)
   if args.synthetic then return end
   for _, flag in ipairs { "expect", "max_latency", "test_model" } do
     if args[flag] ~= nil then
-      error(errors.new {
+      errors.raise {
         code = "usage", message = ("--%s has no meaning with --no-synthetic"):format((flag:gsub("_", "-"))),
-      }, 0)
+      }
     end
   end
 end

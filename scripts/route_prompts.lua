@@ -14,7 +14,7 @@ local stream = require "moongate.router.stream"
 local workflow = require "moongate.workflow"
 
 local function usage(message)
-  error(errors.new { code = "usage", message = message, hint = "`moongate help route-prompts` explains it" }, 0)
+  errors.raise { code = "usage", message = message, hint = "`moongate help route-prompts` explains it" }
 end
 
 -- "a, b" -> {"a", "b"}

@@ -28,7 +28,7 @@ return workflow.define {
     local kind = run.gateway:kind(args.kind)
     local job = kind.job
     if not job then
-      error(errors.new { code = "usage", message = ("a %s is not created by a job"):format(kind.title) }, 0)
+      errors.raise { code = "usage", message = ("a %s is not created by a job"):format(kind.title) }
     end
     local name = job.path:match "{([%w_]+)}"
     local started = time.monotonic()

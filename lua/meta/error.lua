@@ -68,6 +68,10 @@ local errors = {}
 ---@return moongate.error
 function errors.new(fields) end
 
+---Makes an error object as `new` does and raises it.
+---@param fields moongate.error
+function errors.raise(fields) end
+
 ---@param v any
 ---@return boolean
 function errors.is(v) end

@@ -17,7 +17,7 @@ local M = {}
 local FILE_MAX = 64 << 20
 
 local function raise(code, hint, format, ...)
-  error(errors.new { code = code, message = format:format(...), hint = hint }, 0)
+  errors.raise { code = code, message = format:format(...), hint = hint }
 end
 
 -- M.read(path) -> the plan file's document. Raises "parse", or "verify" when its id is not that of its plan.

@@ -17,7 +17,7 @@ local PROOF = "c2sp.org/tlog-proof@v1"
 local TEXT_MAX = 4 << 20 -- a proof holds one line, in base64
 
 local function raise(code, format, ...)
-  error(errors.new { code = code, message = format:format(...) }, 0)
+  errors.raise { code = code, message = format:format(...) }
 end
 
 local function raw(hex) return (hex:gsub("%x%x", function(d) return string.char(tonumber(d, 16)) end)) end
@@ -141,10 +141,10 @@ function M.last(path, vkey)
   if vkey then
     local ok, c = pcall(M.open, text, { vkey })
     if ok then return c end
-    error(errors.new {
+    errors.raise {
       code = "verify", where = file, message = ("%s: %s"):format(file, c.message),
       hint = "Verify the log against checkpoints that are kept elsewhere, then move this file away.",
-    }, 0)
+    }
   end
   local c, why = M.parse(text)
   if not c then raise("verify", "%s: %s", file, why) end
@@ -164,18 +164,18 @@ local REPLACED = "Verify the file that the log was moved to. To sign the new log
 
 local function cut(path, lines, size)
   local why = replaced(path)
-  error(errors.new {
+  errors.raise {
     code = "verify", where = path,
     message = ("%s: the log was cut: %d lines, a checkpoint says %d%s"):format(path, lines, size,
       why and "; " .. why or ""),
     hint = why and REPLACED:format(path)
       or "Keep a copy of the log and the checkpoint; look for the missing lines in backups.",
-  }, 0)
+  }
 end
 
 local function differs(path, size, good)
   local why = replaced(path)
-  error(errors.new {
+  errors.raise {
     code = "verify", where = path,
     message = (good > 0
       and ("%s: a line from %d to %d is not the one that was logged: the checkpoint of %d lines has another root")
@@ -183,7 +183,7 @@ local function differs(path, size, good)
       or ("%s: one of the first %d lines is not the one that was logged: the checkpoint has another root")
         :format(path, size)) .. (why and "; " .. why or ""),
     hint = why and REPLACED:format(path) or "Keep a copy of the log and the checkpoint.",
-  }, 0)
+  }
 end
 
 local function make(opts)
@@ -243,12 +243,12 @@ function M.check(path, checkpoints)
     if root then good = c.size end -- else its lines are not here
   end
   if t.first > good then
-    error(errors.new {
+    errors.raise {
       code = "verify", where = path,
       message = ("%s: lines 1 to %d are not here, and no checkpoint of %d lines or more speaks for them"):format(path,
         t.first, t.first),
       hint = "Put the older segments back beside the log, or give a newer checkpoint.",
-    }, 0)
+    }
   end
   return good, t.first
 end

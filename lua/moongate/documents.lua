@@ -43,11 +43,11 @@ function M.raise(faults)
     files = files + (seen[f.file] and 0 or 1)
     seen[f.file] = true
   end
-  error(errors.new {
+  errors.raise {
     code = "invalid", details = faults, outcome = "not_sent",
     message = ("%d fault%s in %s; nothing was sent"):format(#faults, #faults == 1 and "" or "s",
       files == 1 and faults[1].file or files .. " files"),
-  }, 0)
+  }
 end
 
 -- ---- one document ----

@@ -5,7 +5,7 @@ local M = {}
 
 -- The command line is wrong: exit status 2.
 function M.usage(format, ...)
-  error(errors.new { code = "usage", message = format:format(...), hint = "`moongate help` lists what there is" }, 0)
+  errors.raise { code = "usage", message = format:format(...), hint = "`moongate help` lists what there is" }
 end
 
 -- Several faults of one command line. explain: the command line that shows its help, without "moongate".
@@ -13,10 +13,10 @@ function M.usage_faults(explain, faults)
   local details = {}
   for i, fault in ipairs(faults) do details[i] = { message = fault } end
   local one = #faults == 1
-  error(errors.new {
+  errors.raise {
     code = "usage", message = one and faults[1] or ("%d faults in the command line"):format(#faults),
     details = not one and details or nil, hint = ("`moongate %s` explains it"):format(explain),
-  }, 0)
+  }
 end
 
 -- Faults of files: {file, line, column, path, message} each. Exit status 3.
@@ -26,9 +26,9 @@ function M.file_faults(faults, hint)
   local first = faults[1]
   local message = #faults == 1 and ("%s: %s"):format(M.place(first), first.message)
     or ("%d faults in %s"):format(#faults, first.file)
-  error(errors.new {
+  errors.raise {
     code = "invalid", message = message, details = #faults > 1 and details or nil, hint = hint, where = M.place(first),
-  }, 0)
+  }
 end
 
 -- "moongate.lua:3: gateway.regoin"

@@ -123,12 +123,12 @@ function Gateway:kind(name)
   local other = type(name) == "string" and kinds.named(self._kinds, name)
   if other then return self._kinds[other] end
   local names = kinds.names(self._kinds)
-  error(errors.new {
+  errors.raise {
     code = "invalid", outcome = "not_sent",
     message = ("the dialect has no kind %q%s"):format(tostring(name),
       suggest.hint(tostring(name), kinds.words(self._kinds))),
     hint = "kinds: " .. table.concat(names, ", "),
-  }, 0)
+  }
 end
 
 -- ---- sending ----
@@ -353,10 +353,10 @@ function Gateway:request(opts)
   request.family = request.family or "other"
   if safe then return self:_send(request) end
   if self:_is_dry() then
-    error(errors.new {
+    errors.raise {
       code = "denied", method = method, path = request.path, outcome = "not_sent",
       message = ("%s %s is not sent in a dry run: it may change something"):format(method, tostring(request.path)),
-    }, 0)
+    }
   end
   if not host.restricted() then return self:_send(request) end
   return require("moongate.gateway.declared_read").send(self, request)

@@ -339,7 +339,7 @@ end
 function Journal:needs(what)
   self.stopped_at = self.stopped_at or {}
   self.stopped_at[#self.stopped_at + 1] = { what = what, path = path_of(scope.get()), where = scope.where() }
-  error(errors.new { code = "check_end", message = "not looked at any further: " .. what }, 0)
+  errors.raise { code = "check_end", message = "not looked at any further: " .. what }
 end
 
 -- Whether a path lies inside of a record that was not gone through again, because it was done.

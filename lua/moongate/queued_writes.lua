@@ -138,7 +138,7 @@ function M.mark(db, id, state, err)
 end
 
 local function refuse(code, format, ...)
-  error(errors.new { code = code, message = format:format(...), hint = "`moongate queue list` shows what waits" }, 0)
+  errors.raise { code = code, message = format:format(...), hint = "`moongate queue list` shows what waits" }
 end
 
 -- M.drop(db, ids) -> rows: they are sent no more. All of them or, when one does not wait or another that stays depends

@@ -10,7 +10,7 @@ local plain = require "moongate.plain"
 local M = {}
 
 local function usage(hint, fmt, ...)
-  error(errors.new { code = "usage", message = fmt:format(...), hint = hint }, 0)
+  errors.raise { code = "usage", message = fmt:format(...), hint = hint }
 end
 
 -- ---- kinds and ids ----

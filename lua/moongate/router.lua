@@ -85,11 +85,11 @@ local function check_settings(self, opts)
   end)
   if #faults == 0 then return end
   table.sort(faults, function(a, b) return a.field < b.field end)
-  error(errors.new {
+  errors.raise {
     code = "invalid", details = faults, outcome = "not_sent",
     message = #faults == 1 and ("%s: %s"):format(faults[1].field, faults[1].message)
       or ("%d faults in the settings of the router"):format(#faults),
-  }, 0)
+  }
 end
 
 -- router.open{gateway, model = name or id, fallback = {names}, temperature = number or "low", temperatures = {low =,
@@ -142,17 +142,17 @@ end
 local function refuse(faults)
   local details = {}
   for i, f in ipairs(faults) do details[i] = f end
-  error(errors.new {
+  errors.raise {
     code = "invalid", details = details, outcome = "not_sent",
     message = ("the prompt has %d fault%s; nothing was sent"):format(#faults, #faults == 1 and "" or "s"),
-  }, 0)
+  }
 end
 
 local function too_late(self)
-  error(errors.new {
+  errors.raise {
     code = "timeout", outcome = "not_sent",
     message = ("no place among %d at once came free in %g s"):format(self.concurrency, self.deadline),
-  }, 0)
+  }
 end
 
 -- router:route(prompt [, request id]) -> {status = "ok", model, output, finish_reason, usage, safety, latency_ms,

@@ -92,11 +92,11 @@ function M.find(db, id)
   local rows = assert(db:exec("SELECT " .. COLUMNS .. " FROM runs WHERE substr(id, 1, $1) = $2 ORDER BY id LIMIT 3",
     #id, id))
   if #rows == 1 then return run_of(rows[1]) end
-  error(errors.new {
+  errors.raise {
     code = "invalid", message = #rows == 0 and ("there is no run %s in %s"):format(id, db.url)
       or ("several runs begin with %s: %s, %s"):format(id, rows[1].id, rows[2].id),
     hint = "moongate runs list",
-  }, 0)
+  }
 end
 
 -- -> runs, the newest first. filter: {status, workflow, limit}
@@ -161,7 +161,7 @@ function M.take_up(db, run)
     finished_at = NULL, exit_status = NULL, error_json = NULL WHERE id = $1 AND status <> 'cancelled' RETURNING life]],
     run.id, here()))[1]
   if not row then
-    error(errors.new { code = "conflict", message = ("run %s was cancelled or forgotten just now"):format(run.id) }, 0)
+    errors.raise { code = "conflict", message = ("run %s was cancelled or forgotten just now"):format(run.id) }
   end
   return journal.open(db, run.id, { salt = run.options.salt, life = row.life, resumed = true })
 end
@@ -186,7 +186,7 @@ function M.cancel(db, run)
   local rows = assert(db:exec([[UPDATE runs SET status = 'cancelled', updated_at = {now}, finished_at = {now}
     WHERE id = $1 AND status <> 'done' AND status <> 'cancelled']], run.id))
   if rows.changes == 0 then
-    error(errors.new { code = "conflict", message = ("run %s is %s already"):format(run.id, run.status) }, 0)
+    errors.raise { code = "conflict", message = ("run %s is %s already"):format(run.id, run.status) }
   end
 end
 
@@ -201,10 +201,10 @@ local function seq_of(db, run, step)
       return rec.seq
     end
   end
-  error(errors.new {
+  errors.raise {
     code = "invalid", message = ("run %s has no step '%s'"):format(run.id, step),
     hint = ("moongate runs show %s"):format(run.id),
-  }, 0)
+  }
 end
 
 -- M.before(db, run, step) -> the records that a fork from the step begins with.

@@ -19,7 +19,7 @@ function M.table(schema)
   if not text then
     text = host.embedded("moongate/schemas/" .. schema .. ".json")
     if not text then
-      error(errors.new { code = "not_found", message = ("there is no schema %q"):format(schema) }, 0)
+      errors.raise { code = "not_found", message = ("there is no schema %q"):format(schema) }
     end
     loaded[schema] = text
   end
@@ -32,7 +32,7 @@ local function set(schema, pointer, value)
     if last then at = at[last] end
     last = token
     if type(at) ~= "table" then
-      error(errors.new { code = "invalid", message = "no such place in the schema: " .. pointer }, 0)
+      errors.raise { code = "invalid", message = "no such place in the schema: " .. pointer }
     end
   end
   at[last] = value

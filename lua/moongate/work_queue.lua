@@ -43,11 +43,11 @@ end
 -- A queue's prompts are for one gateway: a worker of another one would send them to the wrong place.
 local function check_gateway(name, settings, gateway)
   if not settings.gateway or not gateway or settings.gateway == gateway then return end
-  error(errors.new {
+  errors.raise {
     code = "conflict", outcome = "not_sent",
     message = ("queue '%s' is for %s, not for %s"):format(name, settings.gateway, gateway),
     hint = "give the --region or --profile that it was made with, or another --queue-name",
-  }, 0)
+  }
 end
 
 local function handle(db, name) return setmetatable({ db = db, name = name }, Queue) end
@@ -55,10 +55,10 @@ local function handle(db, name) return setmetatable({ db = db, name = name }, Qu
 -- work_queue.open(db, name) -> queue. Raises when there is none.
 function M.open(db, name)
   if assert(db:exec("SELECT name FROM queues WHERE name = $1", name))[1] then return handle(db, name) end
-  error(errors.new {
+  errors.raise {
     code = "not_found", message = ("there is no queue '%s' in this store"):format(name),
     hint = "moongate work status lists them; route-prompts --enqueue --queue-name makes one",
-  }, 0)
+  }
 end
 
 -- work_queue.create(db, name, {concurrency =, rate =, …: what is not nil is set, gateway = base URL: another one is
@@ -125,12 +125,12 @@ end
 
 local function check_same(item, payload)
   if item.payload == payload then return end
-  error(errors.new {
+  errors.raise {
     code = "conflict", outcome = "not_sent",
     message = "this run has put another prompt into the queue under the same line number",
     details = { { field = "line", message = ("is not what it was: %s"):format(item.payload:sub(1, 200)) } },
     hint = "a run goes on with the file that it began with; without --run-id it is a new one",
-  }, 0)
+  }
 end
 
 local function insert(tx, name, items, seq)

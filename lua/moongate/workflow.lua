@@ -178,12 +178,12 @@ local function checked_status(definition, status)
   if math.type(status) == "integer" and status >= 0 and status <= STATUS_MAX then return status end
   local got = type(status) == "string" and ("%q"):format(status) or type(status) == "number" and tostring(status)
     or "a " .. type(status)
-  error(errors.new {
+  errors.raise {
     code = "script", where = definition.name, -- no line of the script is at fault, and none of ours
     message = ("workflow %s: the result's exit_status must be a whole number from 0 to %d, not %s")
       :format(definition.name, STATUS_MAX, got),
     hint = "what the workflow has done is done; `moongate help` lists the exit statuses",
-  }, 0)
+  }
 end
 
 -- The parts of what the function returned: data for --json, lines for people, exit status.

@@ -26,6 +26,12 @@ static int l_new(lua_State *L) {
     return 1;
 }
 
+/* error.raise{code=, message=, ...}: what new makes, raised */
+static int l_raise(lua_State *L) {
+    l_new(L);
+    return lua_error(L);
+}
+
 /* error.is(v) -> boolean */
 static int l_is(lua_State *L) {
     luaL_checkany(L, 1);
@@ -33,7 +39,7 @@ static int l_is(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg funcs[] = {{"new", l_new}, {"is", l_is}, {NULL, NULL}};
+static const luaL_Reg funcs[] = {{"new", l_new}, {"raise", l_raise}, {"is", l_is}, {NULL, NULL}};
 
 int luaopen_moongate_error(lua_State *L);
 int luaopen_moongate_error(lua_State *L) {

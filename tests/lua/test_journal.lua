@@ -128,7 +128,7 @@ test("a step that failed is done again when the run is taken up", function(db)
   local definition = define(function(run)
     run:step("first", function() calls = calls + 1 end)
     run:step("second", function()
-      if fail then error(errors.new { code = "connect", message = "no gateway" }, 0) end
+      if fail then errors.raise { code = "connect", message = "no gateway" } end
     end)
   end)
   local _, err = fixture.live(db, definition, { id = "r" })

@@ -24,7 +24,7 @@ function M.run(ctx, args)
   local folder = args.dir or "."
   local stat = host.fs.stat(folder)
   if not stat or stat.type ~= "directory" then
-    error(errors.new { code = "invalid", message = ("%s is not a folder"):format(folder) }, 0)
+    errors.raise { code = "invalid", message = ("%s is not a folder"):format(folder) }
   end
   if args.remove then
     local path = assert(host.allow_folder(folder, "", false))

@@ -19,10 +19,10 @@ local function key_of(args)
     if key and key:vkey() == vkey then return key end
   end
   if not args.name then
-    error(errors.new {
+    errors.raise {
       code = "invalid", message = ("%s is none of the keys in the project file's approvals.keys"):format(args.key_file),
       hint = "Give --name, the name that the key was created with.",
-    }, 0)
+    }
   end
   local key
   key, err = note.key(args.name, secret)
@@ -46,7 +46,7 @@ function M.run(ctx, args)
   local key = key_of(args)
   ctx:tell(summary(document))
   if not args.yes and not confirm.ask(ctx, "approve", "Approve this plan?") then
-    error(errors.new { code = "denied", message = "not approved" }, 0)
+    errors.raise { code = "denied", message = "not approved" }
   end
   local signed = approvals.append(args.plan, key, time.now() + args.expires)
   ctx:result({ plan = document.id, note = signed, vkey = key:vkey() }, (signed:gsub("\n$", "")))

@@ -61,9 +61,9 @@ end
 -- ---- verify ----
 
 local function bad(path, line, reason, hint)
-  error(errors.new {
+  errors.raise {
     code = "verify", where = line and ("%s:%d"):format(path, line) or path, message = reason, hint = hint,
-  }, 0)
+  }
 end
 
 -- Intents of older segments that a later one has the outcome of are not open.
@@ -141,7 +141,7 @@ local function read_checkpoints(from, vkeys)
       if name:find "%.checkpoint$" then files[#files + 1] = from .. "/" .. name end
     end
     if #files == 0 then
-      error(errors.new { code = "not_found", message = ("%s holds no file *.checkpoint"):format(from) }, 0)
+      errors.raise { code = "not_found", message = ("%s holds no file *.checkpoint"):format(from) }
     end
   end
   for i, file in ipairs(files) do
@@ -260,16 +260,16 @@ local function checkpoint_of(path, file)
     local content, err = host.fs.read(file, 1 << 20)
     if not content then error(err, 0) end
     c, why = checkpoint.parse(content)
-    if not c then error(errors.new { code = "parse", where = file, message = ("%s: %s"):format(file, why) }, 0) end
+    if not c then errors.raise { code = "parse", where = file, message = ("%s: %s"):format(file, why) } end
     c.note = content
     return c
   end
   c = checkpoint.last(path)
   if c then return c end
-  error(errors.new {
+  errors.raise {
     code = "not_found", message = ("%s has no checkpoint yet"):format(path),
     hint = "moongate audit checkpoint, or give --checkpoint FILE",
-  }, 0)
+  }
 end
 
 -- The numbers of a run's lines, over all segments.
@@ -281,7 +281,7 @@ local function lines_of_run(path, run)
     for _, entry in ipairs(list) do out[#out + 1] = entry.seq end
   end
   if #out > 0 then return out end
-  error(errors.new { code = "not_found", message = ("%s has no line of run %s"):format(path, run) }, 0)
+  errors.raise { code = "not_found", message = ("%s has no line of run %s"):format(path, run) }
 end
 
 function M.prove(ctx, args)

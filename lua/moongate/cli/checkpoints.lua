@@ -42,7 +42,7 @@ end
 -- M.key(settings) -> the key that signs the log's checkpoints, as a handle. Raises.
 function M.key(settings)
   local function refuse(message, hint)
-    error(errors.new { code = "invalid", message = message, hint = hint }, 0)
+    errors.raise { code = "invalid", message = message, hint = hint }
   end
   if not settings or not settings.origin or not (settings.key or settings.key_file) then
     refuse("checkpoints need a name and a key: the project file's audit.origin and audit.key or audit.key_file",
@@ -65,23 +65,23 @@ local function put(folder, c)
   local made, err = host.fs.write(path, c.note, { new = true })
   if made then return end
   if err.code ~= "exists" then
-    error(errors.new { code = "io", message = err.message, hint = "Check the folder, audit.to in moongate.lua." }, 0)
+    errors.raise { code = "io", message = err.message, hint = "Check the folder, audit.to in moongate.lua." }
   end
   local there = assert(host.fs.read(path, 1 << 20))
   if there == c.note then return end
-  error(errors.new {
+  errors.raise {
     code = "verify", where = path,
     message = ("%s has another content: the audit log that was signed there is not this one"):format(path),
     hint = "Keep both files and a copy of the log; find out which of the logs is the real one.",
-  }, 0)
+  }
 end
 
 local function tell(ctx, settings, name, c)
   local hook = (settings.webhooks or {})[name]
   if not hook then
-    error(errors.new {
+    errors.raise {
       code = "invalid", message = ("audit.to: the project file has no webhook %s"):format(name),
-    }, 0)
+    }
   end
   local one = {}
   for k, v in pairs(hook) do one[k] = v end
@@ -91,7 +91,7 @@ local function tell(ctx, settings, name, c)
   outbox.use(run, assert(require("moongate.store").session()))
   if not outbox.tell(run, "audit_checkpoint", { origin = c.origin, size = c.size, root = c.root, checkpoint = c.note })
   then
-    error(errors.new { code = "store", message = "the checkpoint for webhook " .. name .. " could not be kept" }, 0)
+    errors.raise { code = "store", message = "the checkpoint for webhook " .. name .. " could not be kept" }
   end
 end
 

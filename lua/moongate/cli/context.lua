@@ -72,7 +72,7 @@ function Context:settle()
   local value = with_metrics(self.value == nil and json.null or self.value, self.metrics)
   local document, err = require("moongate.plain").encode(value)
   if not document then -- not "invalid": what was done is done, and no input was at fault
-    error(errors.new { code = "script", message = "the result " .. err.message, where = err.where }, 0)
+    errors.raise { code = "script", message = "the result " .. err.message, where = err.where }
   end
   self.encoded = document
 end

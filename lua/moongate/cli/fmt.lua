@@ -14,11 +14,11 @@ local function run(args)
   local c, err = child.start { args = { PROGRAM, table.unpack(args) } }
   if not c then
     if err.code ~= "not_found" then error(err, 0) end
-    error(errors.new {
+    errors.raise {
       code = "io", message = "moongate fmt calls stylua, which is not installed",
       hint = "https://github.com/JohnnyMorganz/StyLua has it for download; `cargo install stylua`, `npm install -g "
         .. "@johnnymorganz/stylua-bin` and `brew install stylua` install it",
-    }, 0)
+    }
   end
   local parts, closing <close> = {}, c
   for piece in function() return closing:read() end do parts[#parts + 1] = piece end

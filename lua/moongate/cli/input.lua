@@ -63,11 +63,11 @@ function M.check(run)
   if not run.options.bundled then
     return log.warn("run %s: %s changed since the run was started", run.id, names)
   end
-  error(errors.new {
+  errors.raise {
     code = "conflict", outcome = "not_sent",
     message = ("%s changed since run %s was started"):format(names, run.id),
     hint = "To use the file as it is now, start a new run (another --run-id).",
-  }, 0)
+  }
 end
 
 return M

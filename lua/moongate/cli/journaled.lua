@@ -237,7 +237,7 @@ end
 -- Why a run can't be taken up by this command line, raised.
 local function check_same(run, what, record)
   local function refuse(fmt, ...)
-    error(errors.new { code = "usage", message = fmt:format(...), hint = "give another --run-id" }, 0)
+    errors.raise { code = "usage", message = fmt:format(...), hint = "give another --run-id" }
   end
   if run.workflow ~= record.workflow then
     refuse("run %s is one of %s, not of %s", run.id, run.workflow, record.workflow)
@@ -258,13 +258,13 @@ end
 -- A run's journal tells of one gateway; with another it would be lies.
 function M.check_gateway(run, gateway)
   if run.gateway == gateway then return end
-  error(errors.new {
+  errors.raise {
     code = "conflict", outcome = "not_sent",
     message = ("run %s was started against %s, not against %s"):format(run.id, run.gateway or "no gateway",
       gateway or "none"),
     hint = run.gateway == M.SIMULATED and "a private simulated gateway (--sim) ends with its run" or
       "give the --region or --profile that it was begun with",
-  }, 0)
+  }
 end
 
 M.SIMULATED = "sim"
@@ -272,9 +272,9 @@ M.SIMULATED = "sim"
 local function take_up(ctx, db, run, opts)
   if run.options.simulated or run.gateway == M.SIMULATED then M.check_gateway(run, nil) end
   if run.status == "cancelled" then
-    error(errors.new {
+    errors.raise {
       code = "conflict", message = ("run %s was cancelled"):format(run.id), hint = "begin a new one, or fork it",
-    }, 0)
+    }
   end
   local j = runs.take_up(db, run)
   j.redo, j.skip = opts and opts.redo, opts and opts.skip

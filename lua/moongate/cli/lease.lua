@@ -56,12 +56,12 @@ local function find(list, name)
   if #found == 1 then return found[1] end
   local details = {}
   for i, row in ipairs(found) do details[i] = { message = row.name } end
-  error(errors.new {
+  errors.raise {
     code = #found == 0 and "not_found" or "usage", details = #found > 0 and details or nil,
     message = #found == 0 and ("nothing of the name %q is held"):format(name)
       or ("%q could be %d leases"):format(name, #found),
     hint = "`moongate lease list` shows what is held",
-  }, 0)
+  }
 end
 
 function M.break_(ctx, args)

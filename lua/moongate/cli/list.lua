@@ -92,10 +92,10 @@ local function entry_of(name)
       name = definition and definition.name or name, place = name, path = name, definition = definition, fault = fault,
     }
   end
-  error(errors.new {
+  errors.raise {
     code = "not_found", message = ("there is no workflow '%s'%s"):format(name, suggest.hint(name, listed)),
     hint = "`moongate list` names them",
-  }, 0)
+  }
 end
 
 function M.show(ctx, args)
@@ -103,7 +103,7 @@ function M.show(ctx, args)
   local d = entry.definition
   if not d and entry.denied then error(entry.denied, 0) end
   if not d then
-    error(errors.new { code = "invalid", message = ("%s: %s"):format(entry.place, entry.fault) }, 0)
+    errors.raise { code = "invalid", message = ("%s: %s"):format(entry.place, entry.fault) }
   end
   local rows = { { "where", entry.path or "in the program" } }
   if d.author then rows[#rows + 1] = { "author", d.author } end

@@ -32,10 +32,10 @@ local function check_place(folder)
   local stat = fs.stat(folder)
   if not stat then return end
   if stat.type == "directory" and #assert(fs.list(folder)) == 0 then return end
-  error(errors.new {
+  errors.raise {
     code = "conflict", message = ("%s is there already; nothing was written"):format(folder),
     hint = "give another name, or remove it",
-  }, 0)
+  }
 end
 
 function M.run(ctx, args)

@@ -87,10 +87,10 @@ end
 local function get(db, id)
   local row = rows.get(db, id)
   if row then return row end
-  error(errors.new {
+  errors.raise {
     code = "not_found", message = ("there is no message %s in the outbox"):format(id),
     hint = "moongate outbox list --status all",
-  }, 0)
+  }
 end
 
 function M.show(ctx, args)
@@ -130,9 +130,9 @@ end
 local function refuse(row, what)
   local why = "it is being delivered just now"
   if row.state == "delivered" or row.state == "dropped" then why = "it is " .. row.state end
-  error(errors.new {
+  errors.raise {
     code = "conflict", outcome = "not_sent", message = ("message %s can't be %s: %s"):format(row.id, what, why),
-  }, 0)
+  }
 end
 
 local function record(env, action, row)
@@ -146,10 +146,10 @@ local function url_now(env, row)
   if row.secret_ref ~= "project" then return row.url end
   local hook = (env.place.webhooks or {})[row.webhook]
   if not hook then
-    error(errors.new {
+    errors.raise {
       code = "not_found", message = ("message %s: the project file has no webhook %s"):format(row.id, row.webhook),
       hint = "put it back, or give the message up: moongate outbox drop " .. row.id,
-    }, 0)
+    }
   end
   local copy = { name = row.webhook, url = hook.url }
   return target.url(env.place.simulated and target.simulated(copy) or copy)

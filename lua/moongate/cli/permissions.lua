@@ -50,11 +50,11 @@ function M.check(name, declared)
     end
   end
   if #missing > 0 then
-    error(errors.new {
+    errors.raise {
       code = "denied",
       message = ("%s; allow it with %s"):format(told(name, declared), table.concat(missing, " ")),
       hint = "flags stand anywhere on the command line; moongate.lua can allow the same for good: permissions = {...}",
-    }, 0)
+    }
   end
 end
 
@@ -73,11 +73,11 @@ function M.environment()
     if #missing == 0 then return end
     local flags = {}
     for i, name in ipairs(missing) do flags[i] = M.flag("env", name) end
-    error(errors.new {
+    errors.raise {
       code = "denied",
       message = ("a script takes nothing from the environment unasked: %s; allow it with %s%s"):format(
         table.concat(missing, ", "), table.concat(flags, " "), words_say_why),
-    }, 0)
+    }
   end
   return getenv, check
 end

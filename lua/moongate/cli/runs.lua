@@ -142,7 +142,7 @@ local function script_of(run, path)
   end
   local definition = chunk(table.unpack(cli_run.plain_words(run.words)))
   if not require("moongate.workflow").is(definition) then
-    error(errors.new { code = "invalid", message = ("%s is no workflow any more"):format(file) }, 0)
+    errors.raise { code = "invalid", message = ("%s is no workflow any more"):format(file) }
   end
   return definition, cli_run.source(file)
 end
@@ -186,10 +186,10 @@ local function go_on(ctx, db, run, args)
       ("run %s would go on with %s"):format(run.id, text.count(#kept, "record")))
   end
   if run.options.secret then
-    error(errors.new {
+    errors.raise {
       code = "usage", message = ("run %s was begun with a secret among its words, which is not kept"):format(run.id),
       hint = ("give the whole command again, with --run-id %s"):format(run.id),
-    }, 0)
+    }
   end
   go_there(run)
   local definition, source = script_of(run, args.script)

@@ -109,7 +109,7 @@ local function definition_of(script)
   if not chunk then error(err, 0) end
   local definition = chunk()
   if workflow.is(definition) then return definition end
-  error(errors.new { code = "invalid", message = ("%s is no workflow"):format(script) }, 0)
+  errors.raise { code = "invalid", message = ("%s is no workflow"):format(script) }
 end
 
 local function document_of(name, open)
@@ -120,10 +120,10 @@ local function document_of(name, open)
   end
   local document, err = plain.decode(content)
   if type(document) == "table" and document.form == "moongate run 1" then return document end
-  error(errors.new {
+  errors.raise {
     code = "invalid", where = name,
     message = ("%s is no document of `moongate runs export`%s"):format(name, err and ": " .. err.message or ""),
-  }, 0)
+  }
 end
 
 local function verdict_lines(id, verdict)

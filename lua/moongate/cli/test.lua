@@ -203,10 +203,10 @@ local function worker(ctx, args)
 end
 
 local function nothing(what)
-  error(errors.new {
+  errors.raise {
     code = "usage", message = what,
     hint = "tests are in files test_*.lua and *_test.lua, in this folder or in ./tests; `moongate help test` has more",
-  }, 0)
+  }
 end
 
 function M.run(ctx, args)

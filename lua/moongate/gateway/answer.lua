@@ -28,11 +28,11 @@ function M.decoded(response, method, path)
   local body, err = response:json()
   if body == nil then
     local message, hint = not_json(response, err)
-    error(errors.new {
+    errors.raise {
       code = "protocol", method = method, path = path, status = response.status,
       correlation_id = response.correlation_id,
       message = message, hint = hint,
-    }, 0)
+    }
   end
   return body
 end

@@ -40,14 +40,14 @@ function M.read_back(gw, kind, args, content, result, what)
     return { kind = kind.name, args = args, content = content, etag = result.etag, unread = true }
   end
   local moved = now and result.etag and now.etag ~= result.etag
-  error(errors.new {
+  errors.raise {
     code = "verify", details = details, method = "GET",
     path = kinds.locate(kind, kinds.readable(kind), args).path, correlation_id = now and now.correlation_id or nil,
     message = ("%s was written, but %s%s"):format(what,
       now and "reads back otherwise" or "is not there when read back",
       moved and " (its ETag has changed: somebody wrote after us)" or ""),
     hint = "look at what the gateway holds before writing again",
-  }, 0)
+  }
 end
 
 return M

@@ -17,11 +17,11 @@ function M.send(gw, request)
     action = "declared_read", method = request.method, path = request.path, run = run_id(),
   }
   if not entry then
-    error(errors.new {
+    errors.raise {
       code = why and why.code or "io", outcome = "not_sent", method = request.method, path = request.path,
       message = ("not sent, because it can't be audited: %s"):format(why and why.message or "the audit log failed"),
       hint = "Check the audit log (moongate doctor), then run this again.",
-    }, 0)
+    }
   end
   local ok, result = pcall(gw._send, gw, request)
   local err = not ok and errors.is(result) and result or nil
@@ -33,11 +33,11 @@ function M.send(gw, request)
   }
   if not ok then error(result, 0) end
   if not written then
-    error(errors.new {
+    errors.raise {
       code = fault and fault.code or "io", method = request.method, path = request.path, outcome = "final",
       message = ("it was sent, but its outcome could not be written to the audit log: %s"):format(
         fault and fault.message or "?"),
-    }, 0)
+    }
   end
   return result
 end

@@ -68,7 +68,7 @@ local CHOICES = {
 }
 
 local function reject(fmt, ...)
-  error(errors.new { code = "invalid", message = fmt:format(...) }, 0)
+  errors.raise { code = "invalid", message = fmt:format(...) }
 end
 
 local function check_fields(name, fields, known)

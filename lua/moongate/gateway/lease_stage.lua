@@ -35,10 +35,10 @@ local function scope_of(gw)
     scope, err = require("moongate.lease").session()
   end
   if scope then return scope, gw.leases == nil end
-  error(errors.new {
+  errors.raise {
     code = err.code, outcome = "not_sent", hint = err.hint,
     message = "not sent, because what is written can't be held: " .. err.message,
-  }, 0)
+  }
 end
 
 local function take(scope, name)

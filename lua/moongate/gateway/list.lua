@@ -14,7 +14,7 @@ local function next_path(client, uri)
   if uri:sub(1, 1) == "/" and uri:sub(1, 2) ~= "//" then return uri end
   local base = client.base_url
   if base and uri:sub(1, #base) == base and uri:sub(#base + 1, #base + 1) == "/" then return uri:sub(#base + 1) end
-  error(errors.new { code = "protocol", message = ("the listing's nextUri leaves the gateway: %s"):format(uri) }, 0)
+  errors.raise { code = "protocol", message = ("the listing's nextUri leaves the gateway: %s"):format(uri) }
 end
 
 -- An empty page ends it, whatever its total says.
@@ -37,7 +37,7 @@ function M.pages(gw, path, opts, kind)
   return function()
     if done then return nil end
     if number > MAX_PAGES then
-      error(errors.new { code = "protocol", method = "GET", path = path, message = "the listing does not end" }, 0)
+      errors.raise { code = "protocol", method = "GET", path = path, message = "the listing does not end" }
     end
     local where = kinds.locate({ title = "listing" }, request.path, request.params).path
     local body = answer.decoded(gw:_send(request, kind), "GET", where)
@@ -45,9 +45,9 @@ function M.pages(gw, path, opts, kind)
     if type(uri) == "string" and uri ~= "" then
       local place = next_path(gw._client, uri)
       if seen[place] then
-        error(errors.new {
+        errors.raise {
           code = "protocol", method = "GET", path = place, message = "the listing goes in a circle",
-        }, 0)
+        }
       end
       seen[place] = true
       request = { method = "GET", path = place, family = request.family, deadline = opts.deadline }

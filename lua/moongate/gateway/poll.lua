@@ -45,11 +45,11 @@ function M.run(gw, path, opts)
   local policy = { base = opts.interval or 0.25, cap = opts.max_interval or 3, low = 1, high = 1 }
   local looks, warned, state, trouble = 0, {}, nil, nil
   local function too_late()
-    error(errors.new {
+    errors.raise {
       code = "timeout", method = "GET", path = place,
       message = ("still %s after %g s"):format(tostring(state or "not known"), limit)
         .. (trouble and "; the last look failed: " .. trouble.message or ""),
-    }, 0)
+    }
   end
   while true do
     local left = deadline - clock.monotonic()
@@ -68,11 +68,11 @@ function M.run(gw, path, opts)
       if read and state ~= nil and done[state] then return body end
       if read and state ~= nil and failed[state] then
         local reason = why(body, field)
-        error(errors.new {
+        errors.raise {
           code = "failed", method = "GET", path = place, correlation_id = response.correlation_id,
           message = ("%s is %s%s"):format(field, tostring(state), reason.message and ": " .. reason.message or ""),
           details = reason.details, reason = reason.message,
-        }, 0)
+        }
       end
       if state ~= nil and opts.running and not running[state] and not warned[state] then
         warned[state] = true

@@ -65,11 +65,11 @@ local function checked(w, next)
       for i, f in ipairs(faults) do
         details[i] = { pointer = f.pointer, field = diff.path(f.pointer), message = f.message }
       end
-      error(errors.new {
+      errors.raise {
         code = "invalid", details = details,
         message = ("%s %s: %d fault%s in what was to be written"):format(w.kind.title, w.path, #details,
           #details == 1 and "" or "s"),
-      }, 0)
+      }
     end
   end
   return next(w)
@@ -80,11 +80,11 @@ end
 local function compared(w, next)
   local stale = w.base and w.base.stale
   if stale and not w.dry_run and not w.queue then
-    error(errors.new {
+    errors.raise {
       code = "breaker_open", path = w.path, outcome = "not_sent",
       message = w.path .. " was read from the cache while the gateway was unavailable; that is no base to write on",
       hint = "try again when the gateway answers, or keep it for then with --queue",
-    }, 0)
+    }
   end
   if w.base and w.content ~= nil then -- a member that is absent is as good as one at its default
     w.changes = diff.compare(kinds.comparable(w.kind, w.base_content, w.content),
@@ -112,7 +112,7 @@ local function payload_hash(content)
   if content == nil then return nil end
   local hex, err = hash.payload(content)
   if not hex then
-    error(errors.new { code = "invalid", message = "what was to be written is no JSON: " .. err.message }, 0)
+    errors.raise { code = "invalid", message = "what was to be written is no JSON: " .. err.message }
   end
   return hex
 end
@@ -151,12 +151,12 @@ local function recorded(w, next)
   local entry, why = w.open_intent, nil
   if not entry then entry, why = w.gw.audit.intent(audit_fields.intent(w)) end
   if not entry then
-    error(errors.new {
+    errors.raise {
       code = why and why.code ~= "not_found" and why.code or "io", -- it is no input that was not found
       outcome = "not_sent", method = w.method, path = w.path,
       message = ("not sent, because it can't be audited: %s"):format(why and why.message or "the audit log failed"),
       hint = "see to the audit log (moongate doctor), then run this again",
-    }, 0)
+    }
   end
   w.audit_seq = entry.seq
   local started = w.gw.clock.monotonic()
@@ -165,13 +165,13 @@ local function recorded(w, next)
   w.latency_ms = milliseconds(w.seconds)
   local written, fault = entry:outcome(audit_fields.outcome(w, ok, result))
   if not written then
-    error(errors.new {
+    errors.raise {
       code = fault and not NO_INPUT[fault.code] and fault.code or "io", method = w.method, path = w.path,
       outcome = ok and "final" or (errors.is(result) and result.outcome) or "unknown", took_effect = ok or nil,
       message = ("%s, but its outcome could not be written to the audit log: %s"):format(
         ok and "the write took effect" or "the write failed (" .. tostring(result) .. ")",
         fault and fault.message or "?"),
-    }, 0)
+    }
   end
   if not ok then
     if errors.is(result) then result.audit_seq, result.latency_ms = w.audit_seq, w.latency_ms end

@@ -45,10 +45,10 @@ function M.encode(what, results)
   while list[#list] == json.null do list[#list] = nil end
   local text, err = plain.encode(list)
   if text then return text end
-  error(errors.new {
+  errors.raise {
     code = "script", message = ("%s: what it returned can't be kept: %s"):format(what, err.message),
     hint = "return plain data: strings, numbers, booleans, and tables of them",
-  }, 0)
+  }
 end
 
 -- -> the values
@@ -104,7 +104,7 @@ end
 function Record:raise()
   local fields = self.error_json and plain.decode(self.error_json) or {}
   fields.code, fields.message = fields.code or "failed", fields.message or self:what() .. " failed"
-  error(errors.new(fields), 0)
+  errors.raise(fields)
 end
 
 -- ---- keeping ----
@@ -160,8 +160,8 @@ function Record:start(intent)
   if intent ~= nil then
     local text, err = plain.encode(intent)
     if not text then
-      error(errors.new { code = "script", message = ("%s: its intent can't be kept: %s"):format(self:what(),
-        err.message) }, 0)
+      errors.raise { code = "script", message = ("%s: its intent can't be kept: %s"):format(self:what(),
+        err.message) }
     end
     self.intent_json = text
   end

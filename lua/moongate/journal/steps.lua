@@ -165,9 +165,9 @@ local function timed(rec, seconds, left, fn)
   if outcome and not outcome[1] then error(outcome[2], 0) end
   if outcome then return table.pack(table.unpack(outcome, 2, outcome.n)) end
   if err and err.code ~= "timeout" then error(err, 0) end
-  error(errors.new {
+  errors.raise {
     code = "timeout", message = ("run:timeout: not within %g s"):format(seconds), where = rec.place,
-  }, 0)
+  }
 end
 
 -- run:timeout(seconds, fn)

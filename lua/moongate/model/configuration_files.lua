@@ -176,10 +176,10 @@ local function picked(items, only, faults)
   end
   for _, name in ipairs(only) do
     if not found[name] and #faults == 0 then
-      error(errors.new {
+      errors.raise {
         code = "usage", message = ("there is no configuration named '%s'%s"):format(name, suggest.hint(name, names)),
         hint = "there are " .. table.concat(names, ", ", 1, math.min(#names, 20)) .. (#names > 20 and ", …" or ""),
-      }, 0)
+      }
     end
   end
   return out

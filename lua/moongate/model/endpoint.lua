@@ -17,7 +17,7 @@ function M.of(run, url)
 end
 
 local function usage(fmt, ...)
-  error(errors.new { code = "usage", message = fmt:format(...) }, 0)
+  errors.raise { code = "usage", message = fmt:format(...) }
 end
 
 local function origins_of(run, urls)

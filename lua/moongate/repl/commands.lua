@@ -126,10 +126,10 @@ function M.run(repl, line)
     local forced = name == "save!"
     local found = forced and list.save or list[name] or name == "q" and list.quit
     if not found then
-      error(errors.new {
+      errors.raise {
         code = "usage", message = ("unknown command ':%s'%s"):format(name, suggest.hint(name, M.names(), ":")),
         hint = ":help lists the commands",
-      }, 0)
+      }
     end
     found.run(repl, words, forced)
   end)

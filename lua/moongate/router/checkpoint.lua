@@ -18,11 +18,11 @@ Checkpoint.__index = Checkpoint
 
 local function check_input(kept, input)
   if not (kept.input and input) or (kept.input.size == input.size and kept.input.mtime == input.mtime) then return end
-  error(errors.new {
+  errors.raise {
     code = "conflict", outcome = "not_sent",
     message = ("the file of prompts is not what it was when %d of its results were written"):format(kept.out),
     hint = "take the run up again with the file it began with, or begin a new run",
-  }, 0)
+  }
 end
 
 -- M.open(db, run id, state() -> {out = results written, …: what is to be kept}, input = {size, mtime} | nil: no file)

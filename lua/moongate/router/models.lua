@@ -218,12 +218,12 @@ function M.refuse(faults)
     details[i] = { field = fault.index == 0 and "model" or ("fallback[%d]"):format(fault.index - 1),
       message = fault.message }
   end
-  error(errors.new {
+  errors.raise {
     code = "invalid", details = details, outcome = "not_sent",
     message = #details == 1 and ("%s: %s"):format(details[1].field, details[1].message)
       or ("%d faults in the models to route to"):format(#details),
     hint = "GET /api/v2/ai/models lists the models that there are",
-  }, 0)
+  }
 end
 
 -- What a script sees of them.

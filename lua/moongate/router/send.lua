@@ -169,11 +169,11 @@ function M.begin(r)
       concurrency = r.concurrency,
     }
     if not seq then
-      error(errors.new {
+      errors.raise {
         code = why and why.code or "io", outcome = "not_sent",
         message = ("no prompt was sent, because it can't be audited: %s"):format(why and why.message or "?"),
         hint = "Check the audit log with `moongate doctor`.",
-      }, 0)
+      }
     end
     r.begun = true
   end)

@@ -45,10 +45,10 @@ local function check_first(self, line)
     message, hint = "is one JSON document over several lines, not JSON lines", "Convert it: jq -c . %s"
   end
   if not message then return end
-  error(errors.new {
+  errors.raise {
     code = "invalid", outcome = "not_sent", message = ("%s %s: one prompt per line is expected"):format(
       self.shown_name, message), hint = hint:format(self.file == "-" and "FILE" or self.file),
-  }, 0)
+  }
 end
 
 -- The next line that is not blank -> line (false: too long), its number, which one it is; nil at the end.
@@ -224,7 +224,7 @@ function M.open(run, router, opts)
   if not reader then error(err, 0) end
   local info = opts.file ~= "-" and fs.stat(opts.file) or nil
   if info and info.type == "directory" then
-    error(errors.new { code = "invalid", message = opts.file .. " is a folder; prompts are lines of a file" }, 0)
+    errors.raise { code = "invalid", message = opts.file .. " is a folder; prompts are lines of a file" }
   end
   return setmetatable({
     run = run, router = sealed.open(router), reader = reader, file = opts.file,

@@ -64,7 +64,7 @@ function M.look(gateway, template_id, version)
 end
 
 local function conflict(message, hint)
-  error(errors.new { code = "conflict", outcome = "not_sent", message = message, hint = hint }, 0)
+  errors.raise { code = "conflict", outcome = "not_sent", message = message, hint = hint }
 end
 
 local function rolled_back(template_id)
@@ -153,19 +153,19 @@ end
 function M.rollback_document(template_id, version, seen, own)
   local there = seen.version
   if not there then
-    error(errors.new {
+    errors.raise {
       code = "invalid", outcome = "not_sent",
       message = ("there is no version %s of %s to roll back to"):format(version, template_id), hint = versions_of(seen),
-    }, 0)
+    }
   end
   local from = there.content
   if type(from.content) ~= "string" then
     if not (own and own.version == version) then
-      error(errors.new {
+      errors.raise {
         code = "invalid", outcome = "not_sent",
         message = ("the gateway does not tell the content of version %s of %s"):format(version, template_id),
         hint = "give the template file of that version",
-      }, 0)
+      }
     end
     from = own
   end

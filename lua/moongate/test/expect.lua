@@ -15,9 +15,9 @@ M.where = where
 
 -- M.fail(message, lines, level): ends the test. level: as for error().
 function M.fail(message, lines, level)
-  error(errors.new {
+  errors.raise {
     code = "script", message = message, where = where((level or 1) + 1), diff = lines, assertion = true,
-  }, 0)
+  }
 end
 
 -- A check: function(subject, …) -> whether it holds, what is wrong ("expected X to …"), what is wrong when it must not

@@ -86,11 +86,11 @@ function M.check()
     note = first_left(list)
   end
   if not note then return end
-  error(errors.new {
+  errors.raise {
     code = "script", assertion = true, where = note.where,
     message = ("left a %s behind%s"):format(note.kind[1], note.where and
       (", %s at %s"):format(note.kind[2], note.where) or ""),
-  }, 0)
+  }
 end
 
 return M

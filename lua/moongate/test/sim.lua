@@ -111,9 +111,9 @@ local function parse(definition, words)
   local function getenv(name) return host.allows("env", name) and host.getenv(name) or nil end
   local values, faults = flags.parse(definition, words, { getenv = getenv, globals = global_flags })
   if values then return values end
-  error(errors.new {
+  errors.raise {
     code = "usage", message = table.concat(faults, "; "), details = faults[2] and faults or nil,
-  }, 0)
+  }
 end
 
 -- A plain script: what it prints is its text, what it returns its data.

@@ -174,10 +174,10 @@ function M.ended(session, outcome, left)
   for _, line in ipairs(left or {}) do lines[#lines + 1] = "not done again: " .. line end
   if #lines == 0 then return first.outcome end
   local failure = outcome.error
-  error(errors.new {
+  errors.raise {
     code = "script", assertion = true, diff = lines, where = failure and failure.where or nil,
     message = failure and tostring(failure) or "the run does not come to the same",
-  }, 0)
+  }
 end
 
 -- ---- a test ----
