@@ -267,11 +267,18 @@ function Journal:anew(rec)
   if rec.seq and not self.checking then self.turned = math.min(self.turned or rec.seq, rec.seq) end
 end
 
--- What a path has kept from `at` on followed a failure that is none any more: it is left in the table as what was, and
--- the run has it no more. false: it followed no such failure.
+-- A read is made again, since nothing but failures followed it in its path. What it sees now may lead to other records.
+function Journal:looked_again(rec)
+  local state = self:_path(rec.path)
+  state.looked_again = math.min(state.looked_again or rec.at, rec.at)
+end
+
+-- What a path has kept from `at` on followed a failure that is none any more, or a read that was made again: it is left
+-- in the table as what was, and the run has it no more. false: it followed neither.
 function Journal:_leave(path, at)
   local state = self:_path(path)
-  if not self.turned or state.records[at].seq < self.turned then return false end
+  local turned = self.turned and state.records[at].seq >= self.turned
+  if not turned and not (state.looked_again and at > state.looked_again) then return false end
   local inside, left = {}, {}
   for i = #state.records, at, -1 do
     left[#left + 1] = state.records[i]

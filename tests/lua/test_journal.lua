@@ -279,6 +279,28 @@ test("reads are as they were when the run is taken up behind them", function(db)
   t.eq(reads, 1)
 end)
 
+test("a read behind which only failures lie may lead elsewhere when it is made again", function(db)
+  local there, verified = false, 0
+  local definition = define(function(run)
+    local ours = run:read("look", function() return { there = there } end)
+    if not ours.there then
+      run:step("create", function()
+        there = true -- it took effect, and the answer says that it did not
+        error(errors.new { code = "http", status = 501, message = "answered 501", outcome = "final" }, 0)
+      end)
+    end
+    run:step("verify", function() verified = verified + 1 end)
+    return { there = ours.there }
+  end)
+  local _, err = fixture.live(db, definition, { id = "r" })
+  t.eq(err.status, 501)
+  t.eq(assert(fixture.live(db, definition, { id = "r" })).data.there, true)
+  t.eq(verified, 1)
+  there = false
+  t.eq(assert(fixture.live(db, definition, { id = "r" })).data.there, true) -- done behind it: not looked again
+  t.eq(verified, 1)
+end)
+
 test("sleeps and timeouts keep their deadlines", function(db)
   local time = require "moongate.time"
   local definition = define(function(run)

@@ -123,6 +123,7 @@ function M.read(run, name, fn)
   local kept = rec.state == "done" and (j.checking or j:effect_behind(rec.path, rec.at))
   if kept then return unpack_kept(rec.result_json) end
   if j.checking then j:needs(("read '%s'"):format(name)) end
+  if rec.state == "done" then j:looked_again(rec) end
   local results = rec:inside({ open = true }, function() return table.pack(fn()) end)
   rec:remember(results)
   return unpack_kept(rec.result_json)
