@@ -11,4 +11,23 @@ function M.check(n, fn, value, want, level)
     value == nil and "no value" or type(value)), (level or 1) + 2)
 end
 
+-- argument.options(fn, options | nil, known, level) -> options, or {}. known: {name = type}, where "any" or true is any
+-- type. Raises for a name that is not known and for a value of another type. level: as for check.
+function M.options(fn, opts, known, level)
+  for name, value in pairs(opts or {}) do
+    local want = known[name]
+    if not want then
+      local names = {}
+      for one in pairs(known) do names[#names + 1] = one end
+      table.sort(names)
+      local hint = require("moongate.suggest").hint(tostring(name), names)
+      error(("%s: unknown option '%s'%s"):format(fn, tostring(name), hint), (level or 1) + 2)
+    end
+    if type(want) == "string" and want ~= "any" and type(value) ~= want then
+      error(("%s: %s is a %s, expected a %s"):format(fn, name, type(value), want), (level or 1) + 2)
+    end
+  end
+  return opts or {}
+end
+
 return M

@@ -11,6 +11,7 @@ local fs = require "moongate.fs"
 local host = require "moongate.host"
 local json = require "moongate.json"
 local locate = require "moongate.locate"
+local merged = require "moongate.merged"
 local plain_text = require "moongate.plain_text"
 local schemas = require "moongate.schemas"
 local suggest = require "moongate.suggest"
@@ -125,8 +126,7 @@ function M.check(document, opts)
   local function report(pointer, message, at)
     if seen[pointer] and not at then return end
     seen[pointer] = true
-    local fault = { pointer = pointer, message = message }
-    for k, v in pairs(at or {}) do fault[k] = v end
+    local fault = merged({ pointer = pointer, message = message }, at)
     found[#found + 1] = fault
   end
   local valid, faults = schemas.compile(opts.schema, { pointers = opts.pointers, limits = opts.limits }):check(document)

@@ -15,6 +15,7 @@ local host = require "moongate.host"
 local http = require "moongate.http"
 local kinds = require "moongate.gateway.kinds"
 local list = require "moongate.gateway.list"
+local merged = require "moongate.merged"
 local plain = require "moongate.plain"
 local poll = require "moongate.gateway.poll"
 local queue_stage = require "moongate.gateway.queue_stage"
@@ -76,9 +77,7 @@ local POLICIES = { fail = true, rebase = true, overwrite = true }
 -- have the session's for default; tests pass their own.
 function M.open(opts)
   argument.check(1, "gateway.open", opts, "table")
-  for key in pairs(opts) do
-    if not OPTIONS[key] then error(("gateway.open: unknown option '%s'"):format(tostring(key)), 2) end
-  end
+  argument.options("gateway.open", opts, OPTIONS)
   local policy = opts.on_conflict or "fail"
   if not POLICIES[policy] then error(("gateway.open: on_conflict '%s' is not known"):format(tostring(policy)), 2) end
   return seal(setmetatable({
@@ -321,7 +320,7 @@ local READ_OPTIONS = { query = true, headers = true, deadline = true, fresh = tr
 -- there is none (404); nil, true where its listing is not served either. for_write: a write is to build on it; with
 -- --queue, nil also when it can't be told.
 function Gateway:get(name, args, opts)
-  opts = answer.check_options("gateway:get", opts, READ_OPTIONS)
+  opts = argument.options("gateway:get", opts, READ_OPTIONS)
   return self:_read(self:kind(name), args, opts)
 end
 
@@ -332,7 +331,7 @@ end
 
 -- gw:get_path(path [, {params =, …}]) -> resource, or nil. As get, on any path.
 function Gateway:get_path(path, opts)
-  opts = answer.check_options("gateway:get_path", opts, READ_OPTIONS)
+  opts = argument.options("gateway:get_path", opts, READ_OPTIONS)
   return self:_read(kinds.anonymous(path), opts.params, opts)
 end
 
@@ -341,8 +340,7 @@ end
 -- and an outcome in the audit log as a write has. Writes go through write, put_path, post_path, patch_path,
 -- delete_path.
 function Gateway:request(opts)
-  local request = {}
-  for k, v in pairs(opts) do request[k] = v end
+  local request = merged(opts)
   local method, read = request.method or "GET", request.read
   local safe = method == "GET" or method == "HEAD"
   if not safe and not (read and method == "POST") then
@@ -367,13 +365,13 @@ end
 -- gw:pages(path [, {params, query, family, deadline}]) -> iterator over pages (the decoded answers), by nextUri, else
 -- by pageNumber.
 function Gateway:pages(path, opts)
-  opts = answer.check_options("gateway:pages", opts, { params = true, query = true, family = true, deadline = true })
+  opts = argument.options("gateway:pages", opts, { params = true, query = true, family = true, deadline = true })
   return list.pages(self, path, opts)
 end
 
 -- gw:list(kind, args [, {page_size =, query =, deadline =}]) -> iterator over pages.
 function Gateway:list(name, args, opts)
-  opts = answer.check_options("gateway:list", opts, { page_size = true, query = true, deadline = true })
+  opts = argument.options("gateway:list", opts, { page_size = true, query = true, deadline = true })
   return list.of_kind(self, self:kind(name), args, opts)
 end
 
@@ -381,7 +379,7 @@ end
 --   -> matches, listed. The listed resources that have the same `same` members as content: {resource, same_content =
 --   true | false | nil (the listing does not tell)}. For kinds whose resources get their ids from the gateway.
 function Gateway:find(name, args, content, opts)
-  opts = answer.check_options("gateway:find", opts, { among = true })
+  opts = argument.options("gateway:find", opts, { among = true })
   return find.matches(self, self:kind(name), args, content, opts.among)
 end
 
@@ -409,16 +407,14 @@ end
 
 -- gw:remove(kind, args, {base = resource}) -> result.
 function Gateway:remove(name, args, opts)
-  local copy = { method = "DELETE" }
-  for k, v in pairs(opts or {}) do copy[k] = v end
+  local copy = merged({ method = "DELETE" }, opts)
   return write.run(self, self:kind(name), args, copy)
 end
 
 local function on_path(method)
   return function(self, path, content, opts)
     if method == "DELETE" then content, opts = nil, content end
-    local copy = { method = method, content = content }
-    for k, v in pairs(opts or {}) do copy[k] = v end
+    local copy = merged({ method = method, content = content }, opts)
     copy.unconditional = copy.unconditional == nil and copy.base == nil or copy.unconditional
     local params = copy.params
     copy.params = nil

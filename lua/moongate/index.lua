@@ -4,6 +4,7 @@ local answer = require "moongate.gateway.answer"
 local argument = require "moongate.argument"
 local diff = require "moongate.diff"
 local documents = require "moongate.documents"
+local merged = require "moongate.merged"
 
 local M = {}
 
@@ -43,8 +44,7 @@ end
 -- else "standard".
 local function split(document, wanted)
   if not documents.is_object(document) then return document, wanted or "standard" end
-  local config = {}
-  for k, v in pairs(document) do config[k] = v end
+  local config = merged(document)
   config.precision = nil
   return config, wanted or document.precision or "standard"
 end
@@ -91,10 +91,8 @@ local OPTIONS = { precision = true, limits = true }
 
 local function check_options(what, opts)
   argument.check(2, what, opts, "table?", 2)
-  for key in pairs(opts or {}) do
-    if not OPTIONS[key] then error(("%s: unknown option '%s'"):format(what, tostring(key)), 3) end
-  end
-  if opts and opts.precision ~= nil and not PRECISIONS[opts.precision] then
+  opts = argument.options(what, opts, OPTIONS, 2)
+  if opts.precision ~= nil and not PRECISIONS[opts.precision] then
     error(('%s: precision must be "standard" or "high", not %q'):format(what, tostring(opts.precision)), 3)
   end
   return opts or {}

@@ -9,14 +9,17 @@
 -- counted twice by the gateway. A model that is busy (429) or fails (5xx), that refuses the prompt or can't take one of
 -- its length, hands it to the next at once; one that hangs, after its share of the time. The last one is tried again.
 
+local argument = require "moongate.argument"
 local errors = require "moongate.error"
 local json = require "moongate.json"
+local merged = require "moongate.merged"
 local models = require "moongate.router.models"
 local prompt = require "moongate.router.prompt"
 local sealed = require "moongate.sealed"
 local send = require "moongate.router.send"
 local suggest = require "moongate.suggest"
 local task = require "moongate.task"
+local text = require "moongate.text"
 local trusted = require "moongate.trusted"
 local time = require "moongate.time"
 
@@ -40,21 +43,12 @@ local OPTIONS = {
 }
 
 local function check_options(opts)
-  local names = {}
-  for name in pairs(OPTIONS) do names[#names + 1] = name end
-  table.sort(names)
-  for key in pairs(opts) do
-    if not OPTIONS[key] then
-      error(("router.open: unknown option '%s'%s"):format(tostring(key), suggest.hint(tostring(key), names)), 3)
-    end
-  end
+  argument.options("router.open", opts, OPTIONS, 2)
   if not opts.gateway then error("router.open: gateway is missing", 3) end
 end
 
 local function matrix(given)
-  local out = {}
-  for name, value in pairs(M.TEMPERATURES) do out[name] = value end
-  for name, value in pairs(given or {}) do out[name] = value end
+  local out = merged(M.TEMPERATURES, given)
   return out
 end
 
@@ -144,7 +138,7 @@ local function refuse(faults)
   for i, f in ipairs(faults) do details[i] = f end
   errors.raise {
     code = "invalid", details = details, outcome = "not_sent",
-    message = ("the prompt has %d fault%s; nothing was sent"):format(#faults, #faults == 1 and "" or "s"),
+    message = ("the prompt has %s; nothing was sent"):format(text.count(#faults, "fault")),
   }
 end
 

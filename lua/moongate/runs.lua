@@ -12,6 +12,7 @@ local errors = require "moongate.error"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
 local json = require "moongate.json"
+local merged = require "moongate.merged"
 local plain = require "moongate.plain"
 local time = require "moongate.time"
 local uuid = require "moongate.uuid"
@@ -133,8 +134,7 @@ local INSERT = [[INSERT INTO runs (id, workflow, script, script_hash, words_json
   parent_step, host, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, {now}, {now})]]
 
 local function row_of(id, what)
-  local options = {}
-  for k, v in pairs(what.options) do options[k] = v end
+  local options = merged(what.options)
   options.cwd = storable(options.cwd)
   what.options.salt = what.options.salt or uuid.v4()
   options.salt = what.options.salt
@@ -250,8 +250,7 @@ end
 -- M.export(db, run) -> all that is kept of it, as one document.
 function M.export(db, run)
   local salt = run.options.salt
-  local shown = {}
-  for k, v in pairs(run) do shown[k] = v end
+  local shown = merged(run)
   shown.options = {}
   for k, v in pairs(run.options) do shown.options[k] = v end
   shown.options.salt = nil

@@ -10,6 +10,7 @@ local cleaned = require "moongate.cleaned"
 local closing = require "moongate.closing"
 local host = require "moongate.host"
 local log = require "moongate.log"
+local merged = require "moongate.merged"
 local plain = require "moongate.plain"
 local task = require "moongate.task"
 local time = require "moongate.time"
@@ -63,8 +64,7 @@ end
 local function adopt(row)
   local value = plain.decode(row.value_json or "")
   if type(value) ~= "table" then return end
-  local state = { kind = row.kind, key = row.key }
-  for name, v in pairs(value) do state[name] = v end
+  local state = merged({ kind = row.kind, key = row.key }, value)
   state.until_ms = wall_ms() + (math.tointeger(value.in_ms) or 0) - (row.now - row.updated_at)
   if row.kind == "breaker" and host.adopt(state) then
     log.info("%s: another process says that its circuit breaker is %s", row.key, tostring(value.state))

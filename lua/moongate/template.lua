@@ -30,10 +30,7 @@ local CHECK = { limits = true, model_window = true, split = true, variant = true
 
 local function check_options(what, opts)
   argument.check(2, what, opts, "table?", 2)
-  for key in pairs(opts or {}) do
-    if not CHECK[key] then error(("%s: unknown option '%s'"):format(what, tostring(key)), 3) end
-  end
-  return opts or {}
+  return argument.options(what, opts, CHECK, 2)
 end
 
 -- template.check(document [, {limits, model_window = tokens, split = fraction, variant = id}]) -> {document = as it is

@@ -43,8 +43,8 @@ function M.cut(line, width)
   return stop and line:sub(1, stop - 1) or line
 end
 
--- 1, "file" -> "1 file"; 2 -> "2 files".
-function M.count(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" or "s") end
+-- 1, "file" -> "1 file"; 2 -> "2 files". plural: where an "s" does not make it.
+function M.count(n, noun, plural) return ("%d %s"):format(n, n == 1 and noun or plural or noun .. "s") end
 
 -- Seconds, for people: "0.3 s", "12 s", "2 min 5 s".
 function M.seconds(s)

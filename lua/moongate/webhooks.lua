@@ -7,10 +7,10 @@ local http = require "moongate.http"
 local json = require "moongate.json"
 local clock = require "moongate.gateway.clock"
 local attempts = require "moongate.webhooks.attempts"
+local merged = require "moongate.merged"
 local plain = require "moongate.plain"
 local profile = require "moongate.webhooks.profile"
 local secret = require "moongate.secret"
-local suggest = require "moongate.suggest"
 local task = require "moongate.task"
 local time = require "moongate.time"
 
@@ -31,13 +31,7 @@ local tools = {
 
 local function check(opts)
   argument.check(1, "webhooks.send", opts, "table", 2)
-  for key in pairs(opts) do
-    if not OPTIONS[key] then
-      local names = {}
-      for name in pairs(OPTIONS) do names[#names + 1] = name end
-      error(("webhooks.send: unknown option '%s'%s"):format(tostring(key), suggest.hint(tostring(key), names)), 3)
-    end
-  end
+  argument.options("webhooks.send", opts, OPTIONS, 2)
   for _, key in ipairs { "url", "event", "data" } do
     if opts[key] == nil then error(("webhooks.send: %s is missing"):format(key), 3) end
   end
@@ -118,8 +112,7 @@ function M.listening(configured, event)
     local wants = hook.events == nil
     for _, e in ipairs(hook.events or {}) do wants = wants or e == event end
     if wants then
-      local copy = { name = name }
-      for k, v in pairs(hook) do copy[k] = v end
+      local copy = merged({ name = name }, hook)
       list[#list + 1] = copy
     end
   end

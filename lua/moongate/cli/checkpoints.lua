@@ -7,6 +7,7 @@ local errors = require "moongate.error"
 local exit_status = require "moongate.exit_status"
 local host = require "moongate.host"
 local log = require "moongate.log"
+local merged = require "moongate.merged"
 local note = require "moongate.note"
 local raised = require "moongate.raised"
 local report = require "moongate.cli.report"
@@ -83,8 +84,7 @@ local function tell(ctx, settings, name, c)
       code = "invalid", message = ("audit.to: the project file has no webhook %s"):format(name),
     }
   end
-  local one = {}
-  for k, v in pairs(hook) do one[k] = v end
+  local one = merged(hook)
   one.events = nil -- it is named
   local outbox = require "moongate.outbox"
   local run = { project = { webhooks = { [name] = one } }, audit = audit, log = log, simulated = ctx.opts.sim }

@@ -5,6 +5,7 @@
 local exit_status = require "moongate.exit_status"
 local fail = require "moongate.fail"
 local host = require "moongate.host"
+local count = require("moongate.text").count
 local time = require "moongate.time"
 
 local M = {}
@@ -225,7 +226,7 @@ local function state_store(found)
   local rows
   rows, err = db:exec "SELECT count(*) AS runs FROM runs"
   if not rows then return found:fail("state", err, hint) end
-  found:ok("state", "%s, %d run%s", file or s.store, rows[1].runs, rows[1].runs == 1 and "" or "s")
+  found:ok("state", "%s, %s", file or s.store, count(rows[1].runs, "run"))
   local mode = file and host.access(file).mode & 63 -- 077: group and others
   if file and mode ~= 0 then found:warn("state", file .. " is open to other users", "chmod 600 " .. file) end
   return db
@@ -238,7 +239,7 @@ local function outbox(found, db)
     found:warn("outbox", ("%d webhook message%s given up, %d pending"):format(counts.dead,
       counts.dead == 1 and " was" or "s were", counts.pending), "moongate outbox list; then outbox retry, or drop")
   elseif counts.pending > 0 then
-    found:ok("outbox", "%d webhook message%s pending", counts.pending, counts.pending == 1 and "" or "s")
+    found:ok("outbox", "%s pending", count(counts.pending, "webhook message"))
   end
 end
 

@@ -47,7 +47,7 @@ end
 
 local function line(m)
   local parts = { ("%s  %s  %s  %s"):format(m.id, m.state, m.webhook, m.event), m.created_at }
-  if m.tries > 0 then parts[#parts + 1] = text.count(m.tries, "try"):gsub("trys$", "tries") end
+  if m.tries > 0 then parts[#parts + 1] = text.count(m.tries, "try", "tries") end
   if m.next_at then parts[#parts + 1] = "next " .. m.next_at end
   if m.last_error and m.state ~= "delivered" then parts[#parts + 1] = m.last_error end
   return table.concat(parts, "  ")

@@ -17,7 +17,7 @@ local function sum_of(c)
   for _, name in ipairs { "failed", "dead" } do
     if c[name] > 0 then parts[#parts + 1] = ("%d %s"):format(c[name], name) end
   end
-  if c.again > 0 then parts[#parts + 1] = text.count(c.again, "further try"):gsub("trys$", "tries") end
+  if c.again > 0 then parts[#parts + 1] = text.count(c.again, "further try", "further tries") end
   return table.concat(parts, ", ") .. ("; %.1f s, %.1f/s"):format(c.seconds,
     c.seconds > 0 and (c.done + c.failed + c.dead) / c.seconds or 0)
 end
@@ -63,7 +63,7 @@ end
 
 local function limits_of(s)
   return ("at most %d at once%s, %s"):format(s.concurrency,
-    s.rate > 0 and (", %g a second"):format(s.rate) or "", text.count(s.attempts, "try"):gsub("trys$", "tries"))
+    s.rate > 0 and (", %g a second"):format(s.rate) or "", text.count(s.attempts, "try", "tries"))
 end
 
 local function shown(db, name, lines)

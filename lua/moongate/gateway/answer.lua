@@ -100,12 +100,4 @@ function M.entities(page)
   return list
 end
 
--- M.check_options(what, opts, known) -> opts, or {}. An unknown name is the caller's caller's mistake.
-function M.check_options(what, opts, known)
-  for key in pairs(opts or {}) do
-    if not known[key] then error(("%s: unknown option '%s'"):format(what, tostring(key)), 3) end
-  end
-  return opts or {}
-end
-
 return M

@@ -3,6 +3,7 @@
 
 local errors = require "moongate.error"
 local json = require "moongate.json"
+local merged = require "moongate.merged"
 local schemas = require "moongate.schemas"
 
 local M = {}
@@ -123,9 +124,7 @@ local function check(name, kind)
 end
 
 local function override(kind, changes)
-  local out = {}
-  for k, v in pairs(kind or {}) do out[k] = v end
-  for k, v in pairs(changes) do out[k] = v end
+  local out = merged(kind, changes)
   return out
 end
 
@@ -320,9 +319,7 @@ end
 -- M.normal(kind, content) -> content with the schema's defaults filled in: what two states are compared as.
 function M.normal(kind, content)
   if type(content) ~= "table" or not kind.defaults or next(kind.defaults) == nil then return content end
-  local out = {}
-  for k, v in pairs(kind.defaults) do out[k] = v end
-  for k, v in pairs(content) do out[k] = v end
+  local out = merged(kind.defaults, content)
   return out
 end
 

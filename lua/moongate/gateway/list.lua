@@ -4,6 +4,7 @@ local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
+local merged = require "moongate.merged"
 
 local M = {}
 
@@ -52,8 +53,7 @@ function M.pages(gw, path, opts, kind)
       seen[place] = true
       request = { method = "GET", path = place, family = request.family, deadline = opts.deadline }
     elseif type(body) == "table" and (uri == nil or uri == json.null) and more_pages(body, number) then
-      local query = {}
-      for k, v in pairs(opts.query or {}) do query[k] = v end
+      local query = merged(opts.query)
       query.pageNumber = number + 1
       request.query = query
     else
@@ -67,8 +67,7 @@ end
 -- M.of_kind(gw, kind, args, opts) -> iterator over the pages of a kind's listing.
 function M.of_kind(gw, kind, args, opts)
   if not kind.list then error(("gateway:list: kind '%s' has no listing"):format(kind.name), 3) end
-  local query = {}
-  for k, v in pairs(opts.query or {}) do query[k] = v end
+  local query = merged(opts.query)
   query.pageSize = opts.page_size or query.pageSize
   return M.pages(gw, kind.list, {
     params = kinds.locate(kind, kind.list, args).params, query = next(query) and query or nil, family = kind.family,

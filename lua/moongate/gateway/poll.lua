@@ -1,6 +1,7 @@
 -- poll.lua - looks at a path until a member of the answer says that it is over. For gateway.lua only.
 
 local answer = require "moongate.gateway.answer"
+local argument = require "moongate.argument"
 local backoff = require "moongate.backoff"
 local errors = require "moongate.error"
 local http = require "moongate.http"
@@ -36,7 +37,7 @@ end
 
 -- M.run(gw, path, opts): see gateway.lua.
 function M.run(gw, path, opts)
-  opts = answer.check_options("gateway:poll", opts, OPTIONS)
+  opts = argument.options("gateway:poll", opts, OPTIONS)
   local done, failed, running = set_of(opts.done), set_of(opts.failed), set_of(opts.running)
   local field, clock = opts.field or "status", gw.clock
   local place = kinds.locate({ title = "poll" }, path, opts.params).path -- as it is told

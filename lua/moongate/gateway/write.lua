@@ -18,6 +18,7 @@
 -- A stage that comes later (lease, queue) is one more line in STAGES, and serves every kind.
 
 local answer = require "moongate.gateway.answer"
+local argument = require "moongate.argument"
 local audit_fields = require "moongate.gateway.audit_fields"
 local backoff = require "moongate.backoff"
 local conflict = require "moongate.gateway.conflict"
@@ -30,8 +31,10 @@ local journal = require "moongate.journal"
 local journaled = require "moongate.gateway.journaled"
 local kinds = require "moongate.gateway.kinds"
 local lease_stage = require "moongate.gateway.lease_stage"
+local merged = require "moongate.merged"
 local queue_stage = require "moongate.gateway.queue_stage"
 local readback = require "moongate.gateway.readback"
+local rounded = require "moongate.rounded"
 local trace = require "moongate.trace"
 
 local M = {}
@@ -138,12 +141,6 @@ end
 
 -- ---- recorded ----
 
--- With one decimal, an integer where that is 0.
-local function milliseconds(seconds)
-  local ms = math.floor(seconds * 10000 + 0.5) / 10
-  return math.tointeger(ms) or ms
-end
-
 -- What would say that an input was rejected, of a write that may have taken effect.
 local NO_INPUT = { invalid = true, range = true, too_large = true, not_found = true, parse = true }
 
@@ -162,7 +159,7 @@ local function recorded(w, next)
   local started = w.gw.clock.monotonic()
   local ok, result = pcall(next, w)
   w.seconds = w.gw.clock.monotonic() - started
-  w.latency_ms = milliseconds(w.seconds)
+  w.latency_ms = rounded.milliseconds(w.seconds)
   local written, fault = entry:outcome(audit_fields.outcome(w, ok, result))
   if not written then
     errors.raise {
@@ -346,8 +343,7 @@ local function sent(w)
   local there = guard_by_content(w)
   if there then return there end
   lease_stage.check(w)
-  local headers = {}
-  for name, value in pairs(w.headers or {}) do headers[name] = value end
+  local headers = merged(w.headers)
   precondition(w, headers)
   local left = w.deadline - w.gw.clock.monotonic()
   local response = w.gw:_send({
@@ -436,10 +432,7 @@ end
 --   of a create whose id the gateway makes: id, args = args and the parameters that the kind's `made` names;
 --   and of a create that began a job: id, job = {id, status, duration_ms}}
 function M.run(gw, kind, args, opts)
-  opts = opts or {}
-  for key in pairs(opts) do
-    if not OPTIONS[key] then error(("gateway:write: unknown option '%s'"):format(tostring(key)), 3) end
-  end
+  opts = argument.options("gateway:write", opts, OPTIONS, 2)
   local method = method_of(kind, opts)
   local template = method == "POST" and kind.path or kinds.readable(kind)
   local place = kinds.locate(kind, template, args)

@@ -1,5 +1,6 @@
 -- steps.lua - run:step, run:read, run:sleep and run:timeout in a run that has a journal. For workflow.lua only.
 
+local argument = require "moongate.argument"
 local errors = require "moongate.error"
 local journal = require "moongate.journal"
 local record = require "moongate.journal.record"
@@ -30,16 +31,6 @@ local OPTIONS = {
   reconcile = "function", webhook = "function", told = "function", idempotent = "boolean", intent = "any",
   again = "any",
 }
-
-local function check_options(opts)
-  for key, value in pairs(opts) do
-    local want = OPTIONS[key]
-    if not want then error(("run:step: unknown option '%s'"):format(tostring(key)), 4) end
-    if want ~= "any" and type(value) ~= want then
-      error(("run:step: option '%s' is a %s"):format(key, want), 4)
-    end
-  end
-end
 
 local function finish(run, rec, opts, results)
   local outbox = require "moongate.outbox"
@@ -85,7 +76,7 @@ end
 -- run:step
 function M.step(run, name, fn, opts)
   opts = opts or {}
-  check_options(opts)
+  argument.options("run:step", opts, OPTIONS, 2)
   local j = run.journal
   local rec = j:visit("step", name)
   if rec.state == "done" and wants_again(opts, rec) then -- as the next one of its name

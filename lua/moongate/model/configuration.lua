@@ -2,6 +2,7 @@
 -- configuration put, read back and compared. Reached through moongate.model (model.configuration).
 
 local answer = require "moongate.gateway.answer"
+local argument = require "moongate.argument"
 local documents = require "moongate.documents"
 local errors = require "moongate.error"
 local files = require "moongate.model.configuration_files"
@@ -24,10 +25,7 @@ end
 -- *.json files in it, by name; a file may hold a set. Raises all faults of all files as one error, "invalid"; "usage"
 -- for a name in `only` that there is not.
 function M.load_all(paths, opts)
-  for key in pairs(opts or {}) do
-    if key ~= "only" then error(("model.configuration.load_all: unknown option '%s'"):format(tostring(key)), 2) end
-  end
-  return files.load_all(paths, opts and opts.only)
+  return files.load_all(paths, argument.options("model.configuration.load_all", opts, { only = true }).only)
 end
 
 -- ---- what a model can do ----

@@ -8,6 +8,7 @@
 local documents = require "moongate.documents"
 local errors = require "moongate.error"
 local locate = require "moongate.locate"
+local merged = require "moongate.merged"
 local schemas = require "moongate.schemas"
 local suggest = require "moongate.suggest"
 
@@ -35,9 +36,7 @@ end
 
 -- The members that the document leaves open are sent as what they stand for.
 local function complete(document)
-  local config = {}
-  for k, v in pairs(schemas.defaults "model_configuration") do config[k] = v end
-  for k, v in pairs(document) do config[k] = v end
+  local config = merged(schemas.defaults "model_configuration", document)
   return config
 end
 

@@ -8,6 +8,7 @@ local errors = require "moongate.error"
 local http = require "moongate.http"
 local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
+local merged = require "moongate.merged"
 
 local M = {}
 
@@ -75,8 +76,7 @@ end
 
 -- The body that is sent. An empty list of parameters is an object all the same.
 local function body_of(document)
-  local parameters = {}
-  for k, v in pairs(document.parameters or {}) do parameters[k] = v end
+  local parameters = merged(document.parameters)
   return {
     name = document.name, endpointUrl = document.endpoint_url, authCredentialId = document.auth_credential_id,
     modelArchitecture = document.model_architecture, parameters = parameters,
@@ -117,10 +117,7 @@ end
 
 local function check_options(what, opts)
   argument.check(2, what, opts, "table?", 2)
-  for key in pairs(opts or {}) do
-    if key ~= "limits" then error(("%s: unknown option '%s'"):format(what, tostring(key)), 3) end
-  end
-  return opts or {}
+  return argument.options(what, opts, { limits = true }, 2)
 end
 
 -- M.load_all(paths [, {limits}]) -> list of {file, registration, test_model} in the order given; a folder stands for

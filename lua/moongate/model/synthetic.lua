@@ -5,10 +5,12 @@
 -- to its origin only.
 
 local answer = require "moongate.gateway.answer"
+local argument = require "moongate.argument"
 local auth = require "moongate.auth"
 local http = require "moongate.http"
 local json = require "moongate.json"
 local reply = require "moongate.router.reply"
+local rounded = require "moongate.rounded"
 local time = require "moongate.time"
 
 local M = {}
@@ -91,7 +93,7 @@ end
 local function latency_of(attempts, elapsed)
   local last = attempts and attempts[#attempts]
   local ms = last and last.elapsed_ms or elapsed * 1000
-  return math.floor(ms * 10 + 0.5) / 10
+  return rounded.tenths(ms)
 end
 
 local function failed(err, elapsed)
@@ -146,7 +148,7 @@ local function spread(samples)
   table.sort(sorted)
   return {
     p50 = percentile(sorted, 0.5), p95 = percentile(sorted, 0.95), p99 = percentile(sorted, 0.99),
-    min = sorted[1], max = sorted[#sorted], avg = math.floor(sum / #sorted * 10 + 0.5) / 10,
+    min = sorted[1], max = sorted[#sorted], avg = rounded.tenths(sum / #sorted),
   }
 end
 
@@ -179,13 +181,7 @@ local OPTIONS = {
 }
 
 local function check(opts)
-  for key, value in pairs(opts) do
-    local want = OPTIONS[key]
-    if not want then error(("model.test: unknown option '%s'"):format(tostring(key)), 3) end
-    if want ~= "any" and type(value) ~= want then
-      error(("model.test: %s is a %s, expected a %s"):format(key, type(value), want), 3)
-    end
-  end
+  argument.options("model.test", opts, OPTIONS, 2)
   for _, key in ipairs { "endpoint", "model" } do
     if not opts[key] then error(("model.test: %s is missing"):format(key), 3) end
   end

@@ -1,6 +1,7 @@
 -- kind.lua - `:type`: what a value is, in a line or two.
 local host = require "moongate.host"
 local json = require "moongate.json"
+local text = require "moongate.text"
 
 local M = {}
 
@@ -35,7 +36,7 @@ function M.of(session, v)
   local kind = type(v)
   if v == json.null then return "json.null" end
   if kind == "number" then return math.type(v) end
-  if kind == "string" then return ("string of %d byte%s"):format(#v, #v == 1 and "" or "s") end
+  if kind == "string" then return "string of " .. text.count(#v, "byte") end
   if kind == "function" then return of_function(session, v) end
   if kind == "table" then return of_table(session, v) end
   if kind == "userdata" then

@@ -4,6 +4,7 @@
 
 local ids = require "moongate.router.ids"
 local json = require "moongate.json"
+local merged = require "moongate.merged"
 local plain = require "moongate.plain"
 local stream = require "moongate.router.stream"
 local work_queue = require "moongate.work_queue"
@@ -41,8 +42,7 @@ function M.run(run, router, opts)
   local id_of = ids.of_lines(run.id)
   local queue, added, total, chunk = nil, 0, 0, {}
   if not run.dry_run then
-    local settings = { gateway = work_queue.gateway_of(run) }
-    for name, value in pairs(opts.settings or {}) do settings[name] = value end
+    local settings = merged({ gateway = work_queue.gateway_of(run) }, opts.settings)
     queue = work_queue.create(assert(require("moongate.store").session()), opts.queue, settings)
   end
   local function flush()

@@ -4,6 +4,7 @@
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"
 local json = require "moongate.json"
+local rounded = require "moongate.rounded"
 local sealed = require "moongate.sealed"
 local suggest = require "moongate.suggest"
 local task = require "moongate.task"
@@ -157,7 +158,7 @@ local function rows_of(self)
   return list
 end
 
-local function ms(seconds) return seconds and (seconds * 10000 + 0.5) // 1 / 10 or json.null end
+local function ms(seconds) return seconds and rounded.milliseconds(seconds) or json.null end
 
 -- models:data() -> list of {model, name, requests, hits, hit_rate, violations, failures, fallbacks, latency_ms, tokens}
 function Models:data()

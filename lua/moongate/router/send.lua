@@ -10,6 +10,7 @@ local reply = require "moongate.router.reply"
 local gen_ai = require "moongate.trace.gen_ai"
 local json = require "moongate.json"
 local kinds = require "moongate.gateway.kinds"
+local rounded = require "moongate.rounded"
 local time = require "moongate.time"
 local trace = require "moongate.trace"
 local uuid = require "moongate.uuid"
@@ -129,11 +130,6 @@ local function ask_traced(r, w, model, left)
   end)
 end
 
-local function milliseconds(seconds)
-  local ms = floor(seconds * 10000 + 0.5) / 10
-  return ms // 1 == ms and floor(ms) or ms
-end
-
 -- -> nil, or why it could not be written.
 local function write_audit(r, w, result, model)
   local event, safety = w.event, result.safety
@@ -227,7 +223,7 @@ local function finish(r, w, item, model, answer, err, id, correlation, tries, fa
   result.id, result.line, result.model, result.request_id, result.correlation_id =
     item.id, item.line, model.id, id, correlation
   result.status, result.attempts, result.fallbacks = answer and "ok" or "failed", tries, fallbacks
-  result.latency_ms, result.error = milliseconds(seconds), err
+  result.latency_ms, result.error = rounded.milliseconds(seconds), err
   result.output, result.finish_reason, result.usage, result.safety = nil, nil, nil, nil
   result.raw, result.warning = nil, nil
   if answer then

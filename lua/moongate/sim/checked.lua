@@ -11,7 +11,7 @@ function M.schema(name)
 end
 
 -- "/dimensions" -> "dimensions"; a missing member is named after itself.
-local function field_of(fault)
+function M.field_of(fault)
   local name = fault.pointer:sub(2):gsub("/", "."):gsub("~1", "/"):gsub("~0", "~")
   local missing = fault.keyword == "required" and fault.message:match "['\"]([^'\"]+)['\"]"
   if missing and name:match "[^.]*$" ~= missing then name = name == "" and missing or name .. "." .. missing end
@@ -23,7 +23,7 @@ function M.body(call, schema, noun, more)
   local details = {}
   local _, faults = schema:check(call.body)
   for _, fault in ipairs(faults or {}) do
-    details[#details + 1] = errors.field(field_of(fault), fault.keyword, fault.message)
+    details[#details + 1] = errors.field(M.field_of(fault), fault.keyword, fault.message)
   end
   for _, detail in ipairs(more or {}) do details[#details + 1] = detail end
   if #details == 0 then return nil end

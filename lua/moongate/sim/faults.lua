@@ -2,6 +2,7 @@
 -- A rule is a kind, what it matches, and how often it strikes: M.help says how.
 local errors = require "moongate.error"
 local json = require "moongate.json"
+local merged = require "moongate.merged"
 local rng = require "moongate.sim.rng"
 
 local M = {}
@@ -203,8 +204,7 @@ end
 function M:report()
   local list = {}
   for i, r in ipairs(self.rules) do
-    local entry = { id = r.id, matched = r.matched, fired = r.fired }
-    for name, value in pairs(r.rule) do entry[name] = value end
+    local entry = merged({ id = r.id, matched = r.matched, fired = r.fired }, r.rule)
     list[i] = entry
   end
   return list

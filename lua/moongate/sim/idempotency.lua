@@ -3,6 +3,7 @@
 -- Answers that are errors are not kept.
 local errors = require "moongate.sim.errors"
 local hash = require "moongate.hash"
+local merged = require "moongate.merged"
 
 local M = {}
 M.__index = M
@@ -31,8 +32,7 @@ function M:begin(call)
   elseif entry and not entry.response then
     return errors.response(call, 409, "idempotency.in.progress", "A request with this Idempotency-Key is under way.")
   elseif entry then
-    local again = {}
-    for name, value in pairs(entry.response) do again[name] = value end
+    local again = merged(entry.response)
     again.headers = { ["Idempotency-Replayed"] = "true" }
     for name, value in pairs(entry.response.headers or {}) do again.headers[name] = value end
     return again

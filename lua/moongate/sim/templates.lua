@@ -5,6 +5,7 @@
 --   ROLLED_BACK  it was live when a rollback took its place
 -- Posting an existing version with rollbackDirective makes it live again and blocks promotions until the rollback is
 -- deleted.
+local checked = require "moongate.sim.checked"
 local errors = require "moongate.sim.errors"
 local host = require "moongate.host"
 local json = require "moongate.json"
@@ -77,13 +78,6 @@ end
 
 -- ---- writing ----
 
-local function field_of(fault)
-  local name = fault.pointer:sub(2):gsub("/", "."):gsub("~1", "/"):gsub("~0", "~")
-  local missing = fault.keyword == "required" and fault.message:match "['\"]([^'\"]+)['\"]"
-  if missing and name:match "[^.]*$" ~= missing then name = name == "" and missing or name .. "." .. missing end
-  return name
-end
-
 -- Every {{…}} is a declared variable's, and every variable has one.
 local function check_placeholders(body, fault)
   local used = {}
@@ -118,7 +112,7 @@ local function check(call, body)
   local details = {}
   local function fault(...) details[#details + 1] = errors.field(...) end
   local _, faults = schema:check(body)
-  for _, f in ipairs(faults or {}) do fault(field_of(f), f.keyword, f.message) end
+  for _, f in ipairs(faults or {}) do fault(checked.field_of(f), f.keyword, f.message) end
   if type(body.templateId) == "string" and body.templateId ~= call.params.templateId then
     fault("templateId", "mismatch",
       ("is %s in the body and %s in the path"):format(body.templateId, call.params.templateId))

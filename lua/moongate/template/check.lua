@@ -4,6 +4,7 @@
 local diff = require "moongate.diff"
 local documents = require "moongate.documents"
 local json = require "moongate.json"
+local merged = require "moongate.merged"
 local placeholders = require "moongate.template.placeholders"
 local suggest = require "moongate.suggest"
 
@@ -188,8 +189,7 @@ end
 -- The document as it is sent: what may be left out is filled in, and --split and --variant go before what it says.
 local function completed(document, opts)
   if not documents.is_object(document) then return document end
-  local out = {}
-  for k, v in pairs(document) do out[k] = v end
+  local out = merged(document)
   if out.rollbackDirective == nil then out.rollbackDirective = false end
   if out.variables == nil then out.variables = {} end
   if opts.split or opts.variant then

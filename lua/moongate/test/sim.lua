@@ -6,6 +6,7 @@ local exit_status = require "moongate.exit_status"
 local flags = require "moongate.flags"
 local global_flags = require "moongate.global_flags"
 local host = require "moongate.host"
+local merged = require "moongate.merged"
 local raised = require "moongate.raised"
 local runs = require "moongate.runs"
 local sandbox = require "moongate.sandbox"
@@ -54,8 +55,7 @@ end
 local function audit_log(lines)
   local log = {}
   local function append(phase, fields, intent)
-    local line = { phase = phase, seq = #lines + 1, intent = intent }
-    for k, v in pairs(fields) do line[k] = v end
+    local line = merged({ phase = phase, seq = #lines + 1, intent = intent }, fields)
     lines[#lines + 1] = line
     return line
   end

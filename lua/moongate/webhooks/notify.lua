@@ -2,6 +2,7 @@
 -- not arrive; and the telling of a run, side by side. It never fails because of a receiver. For workflow.lua, the
 -- outbox and the command line.
 
+local argument = require "moongate.argument"
 local errors = require "moongate.error"
 local profile = require "moongate.webhooks.profile"
 local state = require "moongate.webhooks.state"
@@ -101,9 +102,7 @@ local OPTIONS = { headers = true, also = true, flat = true, per_prompt = true }
 
 -- The webhooks of a run that want the event, by name: those of the project file, then opts.also.
 function M.hooks(run, event, opts)
-  for key in pairs(opts) do
-    if not OPTIONS[key] then error(("run:webhook: unknown option '%s'"):format(tostring(key)), 4) end
-  end
+  argument.options("run:webhook", opts, OPTIONS, 3)
   local hooks = {}
   for _, hook in ipairs(webhooks.listening(run.project.webhooks, event)) do
     hook.configured = true
