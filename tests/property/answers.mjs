@@ -70,13 +70,21 @@ function value(d, level = 0) {
 const NAMES = ['id', 'name', 'status', 'message', 'code', 'errors', 'details', 'entities', 'version', 'configuration', 'output',
   'choices', 'jobId', 'nextUri', 'capabilities', 'usage', '', 'é', 'a'.repeat(300), '__proto__', 'access_token', 'expires_in', 'etag'];
 
-// JSON text as bytes; raw values as they are.
+// JSON text as bytes; raw values as they are. What is nested too deep for this program's stack becomes a deep array.
 function encode(v) {
+  try {
+    return encodeNested(v);
+  } catch (e) {
+    if (!(e instanceof RangeError)) throw e;
+    return Buffer.from('['.repeat(3000) + ']'.repeat(3000));
+  }
+}
+function encodeNested(v) {
   if (v && v.raw) return v.raw;
-  if (Array.isArray(v)) return Buffer.concat([Buffer.from('['), ...v.flatMap((x, i) => [Buffer.from(i ? ',' : ''), encode(x)]), Buffer.from(']')]);
+  if (Array.isArray(v)) return Buffer.concat([Buffer.from('['), ...v.flatMap((x, i) => [Buffer.from(i ? ',' : ''), encodeNested(x)]), Buffer.from(']')]);
   if (v && typeof v === 'object') {
     return Buffer.concat([Buffer.from('{'), ...Object.entries(v).flatMap(([k, x], i) =>
-      [Buffer.from(`${i ? ',' : ''}${JSON.stringify(k)}:`), encode(x)]), Buffer.from('}')]);
+      [Buffer.from(`${i ? ',' : ''}${JSON.stringify(k)}:`), encodeNested(x)]), Buffer.from('}')]);
   }
   return Buffer.from(JSON.stringify(v));
 }
