@@ -16,7 +16,7 @@ local ORDER = { "deleted", "reconciled", "planned", "failed" }
 
 local function refuse(kind)
   errors.raise {
-    code = "usage", message = ("the gateway's contract has no DELETE for a %s"):format(kind.title),
+    code = "usage", message = "the gateway's contract has no DELETE for the kind " .. kind.name,
     hint = ("If yours has one: moongate api DELETE PATH, or `removable = true` for the kind %s in moongate.lua.")
       :format(kind.name),
   }

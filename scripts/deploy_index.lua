@@ -41,12 +41,12 @@ local function note_confirmed(entry, seen)
 end
 
 local function announcement(entry, config)
-  return "index_update", {
-    indexId = entry.index_id, vectorStoreId = entry.vector_store_id, status = entry.status,
-    dimensions = config.dimensions, similarityMetric = config.similarityMetric,
-    retrievalPrecision = entry.retrieval_precision, updatedAt = entry.last_update, latencyMs = entry.latency_ms,
-    correlationId = entry.correlation_id,
-  }
+  return "index_update", index.announcement({
+    indexId = entry.index_id, vectorStoreId = entry.vector_store_id,
+  }, config, {
+    status = entry.status, retrieval_precision = entry.retrieval_precision, updated_at = entry.last_update,
+    latency_ms = entry.latency_ms, correlation_id = entry.correlation_id,
+  })
 end
 
 local function deploy(run, item, entry)

@@ -78,14 +78,16 @@ end
 
 -- What the prompt registry is told, and whoever else wants to know.
 local function announcement(entry, document)
+  local facts = {
+    audit_id = entry.audit_id, generation_success_rate = entry.generation_success_rate, latency_ms = entry.latency_ms,
+    correlation_id = entry.correlation_id, payload_hash = entry.payload_hash, previous_version = entry.live_version,
+  }
+  if document then return template.announcement(document, facts) end
   return {
-    action = document and "VERSION_PROMOTION" or "ROLLBACK_END",
-    templateId = entry.template_id, version = entry.version, auditId = entry.audit_id,
-    generationSuccessRate = document and (entry.generation_success_rate or json.null) or nil,
-    status = document and "PROMOTED" or "ROLLBACK_ENDED",
-    latencyMs = entry.latency_ms, correlationId = entry.correlation_id, payloadHash = entry.payload_hash,
-    rollbackDirective = document and document.rollbackDirective, previousVersion = entry.live_version,
-    abTestingTrigger = document and document.abTestingTrigger, estimatedContextTokens = entry.estimated_tokens,
+    action = "ROLLBACK_END", templateId = entry.template_id, version = entry.version, auditId = facts.audit_id,
+    status = "ROLLBACK_ENDED", latencyMs = facts.latency_ms, correlationId = facts.correlation_id,
+    payloadHash = facts.payload_hash, previousVersion = facts.previous_version,
+    estimatedContextTokens = entry.estimated_tokens,
   }
 end
 

@@ -160,6 +160,7 @@ function handle:poll(path, options) end
 ---@field content? any what it is to become (default: base.content, changed in place)
 ---@field action? string the audit event's name (default "<kind>_write")
 ---@field details? table|fun(content: any): table the audit event's fields
+---@field stamp? table fields of both audit lines, beside those of details
 ---@field outcome_details? fun(result: table?, err: moongate.error?): table more of them, for the outcome
 ---@field on_conflict? "fail"|"rebase"|"overwrite"
 ---@field dry_run? boolean
@@ -219,6 +220,17 @@ function handle:confirm(kind, args, content, result, what) end
 ---@param options? moongate.gateway.write_options
 ---@return moongate.gateway.result result
 function handle:remove(kind, args, options) end
+
+---What a write of content would change and send. Nothing is sent.
+---@param kind string
+---@param content any nil: it is deleted
+---@param base? any the content that was read; nil: it is created
+---@return {changes: table[], body: any, hash: string?} preview hash: the payload hash of body
+function handle:preview(kind, content, base) end
+
+---The dialect's name, and the SHA-256 of the declarations of all kinds, those of the project file among them.
+---@return {name: string, hash: string} dialect
+function handle:dialect() end
 
 ---PUT to any path; without a base it is unconditional.
 ---@param path string

@@ -51,6 +51,13 @@ function index.get(gateway, args, config, options) end
 ---@return table result of gateway:write, with what the gateway says of the index
 function index.put(gateway, args, config, live, options) end
 
+---The data of the webhook `index_update`.
+---@param place {indexId: string, vectorStoreId: string}
+---@param config table
+---@param facts {status: string, retrieval_precision: number?, updated_at: string?, latency_ms: number?, correlation_id: string?}
+---@return table data
+function index.announcement(place, config, facts) end
+
 ---@param gateway moongate.gateway.handle
 ---@param args table
 ---@param config table

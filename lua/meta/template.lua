@@ -84,12 +84,19 @@ function template.versions(gateway, template_id) end
 ---@return {versions: table[], live: moongate.gateway.resource?, rollback: boolean, version: moongate.gateway.resource?} seen
 function template.look(gateway, template_id, version) end
 
+---The data of the webhook `template_promoted`.
+---@param document table
+---@param facts {audit_id: string?, generation_success_rate: number?, latency_ms: number?, correlation_id: string?, payload_hash: string?, previous_version: string?}
+---@return table data
+function template.announcement(document, facts) end
+
 ---@param document table
 ---@return string? header the value of X-Genesys-AB-Test
 function template.ab_header(document) end
 
 ---@class moongate.template.promote_options
 ---@field audit_id? string
+---@field stamp? table fields of both audit lines
 
 ---Raises `conflict` when the version is there already, or a rollback is active.
 ---@param gateway moongate.gateway.handle

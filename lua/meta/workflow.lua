@@ -46,6 +46,7 @@ local workflow = {}
 ---  "_". What it returns is the result: a table, whose fields `text` and `exit_status` are not part of the document
 ---@field journal? boolean|fun(values: table): boolean whether a run is kept (default true); false without a function is for
 ---  workflows of the category `read`
+---@field run_id? fun(values: table): string? the run's id, so that the same command continues or repeats it
 ---@field offline? fun(values: table): boolean whether these arguments need no gateway, and so no credentials
 
 ---Makes a workflow. A field that does not exist raises, with the script's file and line.

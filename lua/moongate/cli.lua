@@ -38,7 +38,7 @@ local MEANT = {
   ls = "list", dir = "list", workflows = "list", show = "describe", cat = "describe", inspect = "describe",
   deploy = "deploy-index", index = "deploy-index", promote = "promote-template", template = "promote-template",
   register = "register-model", configure = "configure-model", route = "route-prompts", chat = "route-prompts",
-  apply = "deploy-index, promote-template, register-model or configure-model", rm = "delete", remove = "delete",
+  diff = "plan", preview = "plan", sync = "apply", push = "apply", rm = "delete", remove = "delete",
   destroy = "delete", curl = "api", request = "api", wait = "watch job", job = "watch job", whoami = "doctor",
   login = "doctor", auth = "doctor", ping = "doctor", status = "runs list", ps = "runs list",
   history = "runs list", resume = "runs resume", log = "audit show", logs = "audit show", init = "new",
@@ -48,7 +48,7 @@ local MEANT = {
 local function meant(word, names)
   local command = MEANT[word:lower()]
   if not command then return suggest.hint(word, names) end
-  return (command:find "," and " (did you mean one of %s?)" or " (did you mean 'moongate %s'?)"):format(command)
+  return (" (did you mean 'moongate %s'?)"):format(command)
 end
 
 local function unknown(word)

@@ -9,8 +9,10 @@
 local argument = require "moongate.argument"
 local confirm = require "moongate.gateway.confirm"
 local answer = require "moongate.gateway.answer"
+local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local find = require "moongate.gateway.find"
+local hash = require "moongate.hash"
 local host = require "moongate.host"
 local http = require "moongate.http"
 local kinds = require "moongate.gateway.kinds"
@@ -83,6 +85,8 @@ function M.open(opts)
   return seal(setmetatable({
     _client = opts.client or error("gateway.open: client is missing", 2),
     _send_by = trusted.gateway.sender(opts.client),
+    _dialect = type(opts.dialect) == "string" and opts.dialect or type(opts.dialect) == "table" and opts.dialect.name
+      or "genesys",
     _kinds = kinds.load(opts.dialect or "genesys", opts.kinds, opts.limits),
     _journal = opts.journal,
     _cache = opts.cache or memory_cache(),
@@ -405,6 +409,25 @@ function Gateway:confirm(name, args, content, result, what)
   return confirm.read_back(self, kind, args, content, result, what or kind.title)
 end
 
+-- gw:preview(kind, content, base content | nil) -> {changes, body, hash}: what a write of content would change, what it
+-- would send, and the payload hash of that. Sends nothing.
+function Gateway:preview(name, content, base)
+  local kind = self:kind(name)
+  local changes
+  if base ~= nil and content ~= nil then
+    changes = diff.compare(kinds.comparable(kind, base, content), kinds.comparable(kind, content, base))
+  else
+    changes = diff.compare(base, content)
+  end
+  local body = kinds.sendable(kind, content, base)
+  return { changes = changes, body = body, hash = body ~= nil and hash.payload(body) or nil }
+end
+
+-- gw:dialect() -> {name, hash}: the declaration of every kind, with the project file's fields in it, as one hash.
+function Gateway:dialect()
+  return { name = self._dialect, hash = kinds.print(self._kinds) }
+end
+
 -- gw:remove(kind, args, {base = resource}) -> result.
 function Gateway:remove(name, args, opts)
   local copy = merged({ method = "DELETE" }, opts)
@@ -452,6 +475,7 @@ local METHODS = {
 }
 for _, name in ipairs {
   "get", "from_listing", "get_path", "request", "pages", "list", "find", "poll", "write", "confirm", "remove",
+  "preview", "dialect",
   "put_path", "post_path", "patch_path", "delete_path", "breaker",
 } do METHODS[name] = Gateway[name] end
 

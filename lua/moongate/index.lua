@@ -159,6 +159,17 @@ function M.put(gateway, args, config, live, opts)
   return result
 end
 
+-- M.announcement(place, config, {status, retrieval_precision, updated_at, latency_ms, correlation_id}) -> the data of
+-- the webhook index_update.
+function M.announcement(place, config, facts)
+  return {
+    indexId = place.indexId, vectorStoreId = place.vectorStoreId, status = facts.status,
+    dimensions = config.dimensions, similarityMetric = config.similarityMetric,
+    retrievalPrecision = facts.retrieval_precision, updatedAt = facts.updated_at, latencyMs = facts.latency_ms,
+    correlationId = facts.correlation_id,
+  }
+end
+
 -- M.confirm(gateway, args, config, result) -> the index as it is read back; raises as gateway:confirm.
 function M.confirm(gateway, args, config, result)
   return gateway:confirm("index", M.place(args, config), config, result, "index " .. config.indexId)

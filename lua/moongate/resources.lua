@@ -91,11 +91,16 @@ function M.listing(kind, parent)
   return place(kind, kind.list, nil, parent)
 end
 
+-- M.encoded(id) -> the id as a part of an address.
+function M.encoded(id)
+  return (tostring(id):gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
 -- M.address(kind, args) -> "index/vs-1/orders": the kind and the ids, percent-encoded.
 function M.address(kind, args)
   local parts = { kind.name }
   for i, name in ipairs(parameters(kind.item or kind.path)) do
-    parts[i + 1] = tostring(args[name]):gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end)
+    parts[i + 1] = M.encoded(args[name])
   end
   return table.concat(parts, "/")
 end

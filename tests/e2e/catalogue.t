@@ -41,12 +41,12 @@ is($of{"$dir/more/plain.lua"}{fault}, 'a plain script', 'a plain script is not r
 like($of{"$dir/more/broken.lua"}{fault}, qr/unexpected symbol/, 'one that does not load says why');
 unlike($r->{out} . $r->{err}, qr/a plain script ran/, 'nothing is run');
 
-is_deeply([map { $_->{name} } @{ json(here('list', '--json', '--category', 'read')->{out}) }], [qw(describe get my-job watch)], '--category');
+is_deeply([map { $_->{name} } @{ json(here('list', '--json', '--category', 'read')->{out}) }], [qw(describe get my-job plan watch)], '--category');
 is_deeply([map { $_->{name} } @{ json(here('list', '--json', '--category', 'write', '--category', 'destructive')->{out}) }],
     ['other-job'], 'of all that are named');
 like(here('list', '--category', 'raed')->{err}, qr/did you mean 'read'/, 'one that is none');
 like(here('list')->{out}, qr/^my-job +does my-job \[read, index\] \(workflows\/my_job\.lua\)$/m, 'list, for people');
-is(here('list', '--names')->{out}, join('', map { "$_\n" } qw(api broken configure-model delete deploy-index describe get my-job other-job plain
+is(here('list', '--names')->{out}, join('', map { "$_\n" } qw(api apply broken configure-model delete deploy-index describe get my-job other-job plain plan
     promote-template register-model route-prompts watch)), 'names alone');
 
 $r = here('show', 'my-job');

@@ -32,11 +32,20 @@ $model->{endpoint_url} = "$sim->{url}";
 write_file('model.json', JSON::PP->new->encode($model));
 write_file('prompts.jsonl', join '', map { qq({"prompt":"prompt $_"}\n) } 1 .. 12);
 
+# A plan of three kinds, made from the state that each round begins with.
+mkdir $_ for qw(indexes templates configurations);
+write_file("indexes/$_.json", read_file(index_file($_))) for qw(orders items);
+write_file('templates/t.json', read_file("$examples/template.json"));
+write_file('configurations/c.json', read_file("$examples/model_configuration.json"));
+my $planned = moon({ env => \%env }, 'plan', '--out', 'plan.json');
+BAIL_OUT("no plan: $planned->{err}") if $planned->{status};
+
 my @cases = (
     [ 'deploy-index', index_file('orders'), index_file('items') ],
     [ 'promote-template', "$examples/template.json" ],
     [ 'configure-model', "$examples/model_configuration.json" ],
     [ 'register-model', 'model.json' ],
+    [ 'apply', 'plan.json' ],
     [ 'route-prompts', '--model', 'sim-small', 'prompts.jsonl' ],
 );
 
@@ -59,7 +68,7 @@ sub held { my $s = sim_get($sim, 'state'); return steady({ map { $_ => $s->{$_} 
 sub told {
     my $box = sim_get($sim, 'state')->{receiver}{team} or return [];
     my (%seen, @list);
-    for my $d (@{ $box->{deliveries} }) { push @list, $d->{type} if !$seen{ $d->{id} }++ }
+    for my $d (@{ $box->{deliveries} }) { push @list, $d->{type} if !$seen{ $d->{id} }++ && $d->{type} ne 'plan_failed' }
     return [ sort @list ];
 }
 

@@ -48,7 +48,8 @@ function M.environment(run)
   return function(name, ask) return is_credential(name) and ask(name) or env[name] end
 end
 
--- what: {definition, words, source = {script, hash, bundled}, env = variables that gave flags, gateway = URL}
+-- what: {definition, words, source = {script, hash, bundled}, env = variables that gave flags, gateway = URL,
+-- run_id = id | nil}
 local function record_of(ctx, what)
   local words, secret = clean_words(what.words)
   local env = {}
@@ -286,7 +287,7 @@ end
 -- that it has left. what: see record_of.
 function M.begin(ctx, what, execute)
   local db = assert(store.session())
-  local given = ctx.opts.run_id
+  local given = ctx.opts.run_id or what.run_id
   local fault = given and runs.id_fault(given)
   if fault then fail.usage("--run-id %s", fault) end
   local record = record_of(ctx, what)

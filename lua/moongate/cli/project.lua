@@ -42,6 +42,12 @@ local PROJECT = {
         required = { "url" },
       },
     },
+    resources = { -- what `moongate plan` compares with the gateway
+      list = {
+        fields = { kind = STRING, files = STRING, id = STRING, place = { map = STRING } },
+        required = { "kind", "files" },
+      },
+    },
     limits = {
       fields = {
         dimensions = INTEGER, high_precision_dimensions = INTEGER, index_file_bytes = INTEGER, prompt_tokens = INTEGER,

@@ -110,7 +110,10 @@ local function run_workflow(ctx, definition, name, words, source)
   return M.carry_out(ctx, definition, values, function(execute)
     local journaled = require "moongate.cli.journaled"
     if not source or not journaled.wanted(ctx, definition, values) then return execute(nil) end
-    local what = { definition = definition, words = words, source = source(), env = env, gateway = M.gateway(ctx) }
+    local what = {
+      definition = definition, words = words, source = source(), env = env, gateway = M.gateway(ctx),
+      run_id = definition.run_id and definition.run_id(values),
+    }
     return journaled.begin(ctx, what, execute)
   end)
 end

@@ -103,6 +103,7 @@ return {
     model_configuration = {
       title = "model configuration",
       names = { "configuration", "configurations" },
+      after = { "model" },
       path = "/api/v2/ai/models/{modelId}/configuration",
       schema = "model_configuration",
       lock = "etag",

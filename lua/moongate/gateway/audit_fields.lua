@@ -45,7 +45,7 @@ function M.intent(w)
     action = w.action, kind = w.kind.name, method = w.method, path = w.path, payload_hash = w.payload_hash,
     if_match = w.base and w.base.etag or nil, idempotency_key = w.idempotency_key,
     on_conflict = w.round > 1 and w.on_conflict or nil, run = run_of(w), record = w.record and w.record.seq or nil,
-  }, details_of(w))
+  }, details_of(w), w.given.stamp or {})
 end
 
 -- After it: how it ended and how long it took, on success and on failure alike.
@@ -56,13 +56,13 @@ function M.outcome(w, ok, result)
     fields.status = result.status
     fields.etag, fields.http_status = result.etag, result.http_status
     fields.attempts, fields.correlationId = result.attempts, result.correlation_id
-    return with_facts(fields, added(details_of, w), extra)
+    return with_facts(fields, added(details_of, w), w.given.stamp or {}, extra)
   end
   local err = errors.is(result) and result or { code = "bug", outcome = "unknown", message = tostring(result) }
   fields.status = err.outcome == "unknown" and "unknown" or err.code == "conflict" and "conflict" or "failed"
   fields.error_code, fields.error_message = err.code, answer.reason(err)
   fields.http_status, fields.attempts, fields.correlationId = err.status, err.attempts, err.correlation_id
-  return with_facts(fields, added(details_of, w), extra)
+  return with_facts(fields, added(details_of, w), w.given.stamp or {}, extra)
 end
 
 return M

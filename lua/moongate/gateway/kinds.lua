@@ -2,8 +2,10 @@
 -- gateway.lua only.
 
 local errors = require "moongate.error"
+local hash = require "moongate.hash"
 local json = require "moongate.json"
 local merged = require "moongate.merged"
+local plain = require "moongate.plain"
 local schemas = require "moongate.schemas"
 
 local M = {}
@@ -33,6 +35,7 @@ local FIELDS = {
   limits = "table",       -- limit of the project file -> JSON Pointer of the number in the schema it sets
   lock = "string",        -- etag: If-Match; none: read again and compare before writing
   holds = "string",       -- template of what a write has to itself meanwhile; default: the path that is read
+  after = "table",        -- kinds that a plan writes before this one
   create = "string",      -- method that creates: PUT (default) or POST
   update = "string",      -- method that updates: PUT (default) or PATCH
   idempotent = "boolean", -- a POST that may be sent twice
@@ -145,6 +148,7 @@ end
 
 local names_of = setmetatable({}, { __mode = "k" })
 local aliases_of = setmetatable({}, { __mode = "k" })
+local declared_of = setmetatable({}, { __mode = "k" })
 
 -- M.names(kinds that M.load gave) -> their names, sorted.
 function M.names(loaded) return names_of[loaded] end
@@ -162,6 +166,9 @@ function M.words(loaded)
   table.sort(words)
   return words
 end
+
+-- M.print(kinds that M.load gave) -> SHA-256 of their declarations, the project file's part and limits included.
+function M.print(loaded) return hash.sha256(plain.write(declared_of[loaded])) end
 
 -- Every name of every kind, its plural in "s" too -> its own name. A kind's own name wins over other names.
 local function aliases(all, names)
@@ -193,13 +200,14 @@ function M.load(dialect, overrides, limits)
   for name in pairs(all) do names[#names + 1] = name end
   table.sort(names)
   for name, kind in pairs(all) do check(name, kind) end
-  local called = aliases(all, names)
+  local called, declared = aliases(all, names), { limits = limits or {} }
+  for name, kind in pairs(all) do declared[name] = override(kind, {}) end
   for name, kind in pairs(all) do
     -- Schemas are compiled when a kind is first used: a start must not pay for every kind there is.
     all[name] = setmetatable({}, { __call = function() return complete(name, kind, limits) end })
   end
   local kinds = {}
-  names_of[kinds], aliases_of[kinds] = names, called
+  names_of[kinds], aliases_of[kinds], declared_of[kinds] = names, called, declared
   return setmetatable(kinds, { __index = function(t, name)
     local lazy = all[name]
     if lazy then

@@ -405,7 +405,7 @@ end
 local OPTIONS = {
   base = true, content = true, method = true, action = true, details = true, outcome_details = true, on_conflict = true,
   dry_run = true, deadline = true, unconditional = true, idempotent = true, idempotency_key = true, headers = true,
-  query = true, job = true, queue = true, after = true, from_queue = true,
+  query = true, job = true, queue = true, after = true, from_queue = true, stamp = true,
 }
 
 local function method_of(kind, opts)
@@ -418,6 +418,7 @@ end
 --   content          what it is to become; nil with a base: base.content, changed in place
 --   action, details  the audit event's name ("<kind>_write" by default) and its fields; these may be a
 --                    function(content)
+--   stamp            more fields of both audit lines
 --   outcome_details  function(result | nil, err | nil) -> more fields for the outcome's line
 --   on_conflict, dry_run, deadline    instead of the gateway's own
 --   queue            keep it for later when the gateway can't take it now; instead of the gateway's own

@@ -106,6 +106,7 @@ local function write(gateway, document, opts)
   local ok, result = pcall(gateway.write, gateway, "template_version",
     place_of(document.templateId, document.version), {
       base = opts.base, content = document, method = "POST", headers = opts.headers, action = "template_promotion",
+      stamp = opts.stamp,
       details = {
         auditId = opts.audit_id, templateId = document.templateId, version = document.version,
         rollbackDirective = document.rollbackDirective, estimatedContextTokens = check.estimate(document.content),
@@ -130,7 +131,7 @@ function M.ab_header(document)
   return ("variant=%s,traffic=%d"):format(trigger.variantId, check.whole_percent(trigger.trafficPercent))
 end
 
--- template.promote(gateway, template, seen [, {audit_id}]) -> the result of gateway:write, with
+-- template.promote(gateway, template, seen [, {audit_id, stamp}]) -> the result of gateway:write, with
 -- generation_success_rate. seen: what look gave for its version. Raises "conflict" when the version is there already or
 -- a rollback is active.
 function M.promote(gateway, template, seen, opts)
@@ -138,8 +139,21 @@ function M.promote(gateway, template, seen, opts)
   refuse_promotion(seen, document)
   local header = M.ab_header(document)
   return write(gateway, document, {
-    audit_id = opts and opts.audit_id, headers = header and { ["X-Genesys-AB-Test"] = header } or nil,
+    audit_id = opts and opts.audit_id, stamp = opts and opts.stamp,
+    headers = header and { ["X-Genesys-AB-Test"] = header } or nil,
   })
+end
+
+-- template.announcement(document, {audit_id, generation_success_rate, latency_ms, correlation_id, payload_hash,
+-- previous_version}) -> the data of the webhook template_promoted.
+function M.announcement(document, facts)
+  return {
+    action = "VERSION_PROMOTION", templateId = document.templateId, version = document.version,
+    auditId = facts.audit_id, generationSuccessRate = facts.generation_success_rate or json.null, status = "PROMOTED",
+    latencyMs = facts.latency_ms, correlationId = facts.correlation_id, payloadHash = facts.payload_hash,
+    rollbackDirective = document.rollbackDirective, previousVersion = facts.previous_version,
+    abTestingTrigger = document.abTestingTrigger, estimatedContextTokens = check.estimate(document.content),
+  }
 end
 
 local function versions_of(seen)

@@ -9,7 +9,7 @@ local M = {}
 local FIELDS = {
   name = "string", summary = "string", description = "any", author = "string", categories = "table", args = "table",
   flags = "table", examples = "table", run = "function", offline = "function", permissions = "table",
-  journal = "any",
+  journal = "any", run_id = "function",
 }
 
 local PERMISSIONS = { net = true, read = true, write = true, env = true }
@@ -78,6 +78,7 @@ end
 -- permissions{net = {…}, read = {…}, write = {…}, env = {…}}: what it needs besides what every script may do. That
 -- allows nothing; it says which flags the user has to give.
 -- journal = false, or function(values) -> boolean: whether a run is kept; one that only reads needs none.
+-- run_id(values) -> the id of the run, or nil: then the same command again continues that run, as with --run-id.
 -- offline(values) -> whether these arguments need no gateway, and so no credentials.
 function M.define(spec)
   if type(spec) ~= "table" then mistake(2, "expected a table, not a %s", type(spec)) end
