@@ -53,9 +53,9 @@ static int keep(const char *name, const char *note, size_t len, struct moon_err 
         rc = moon_err_set(err, MOON_EINVAL, "not a checkpoint: its second line is not a number of lines");
     else if (rc == 0 && before < 0)
         rc = moon_err_set(err, MOON_EVERIFY, "%s is not a checkpoint", name);
-    else if (rc == 0 && before == size && old.len > 0 && (old.len != len || memcmp(old.data, note, len) != 0))
+    else if (rc == 0 && before == size && old.data && (old.len != len || memcmp(old.data, note, len) != 0))
         rc = moon_err_set(err, MOON_EVERIFY, "%s: another checkpoint of %lld lines was signed", name, (long long)size);
-    else if (rc == 0 && (size > before || old.len == 0))
+    else if (rc == 0 && (size > before || !old.data))
         rc = moon_file_replace(name, note, len, 0600, err);
     moon_buf_release(&old);
     return rc;

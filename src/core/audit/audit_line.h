@@ -7,8 +7,6 @@
 
 #include <stdatomic.h>
 
-extern const char *const audit_phases[3]; /* by enum moon_audit_phase */
-
 /* Where a chain of lines stands. */
 struct audit_chain {
     uint64_t seq;               /* of the last line; 0: none yet */
@@ -16,6 +14,10 @@ struct audit_chain {
     bool open;                  /* the start is not known: the next line is taken as it comes */
 };
 void audit_chain_init(struct audit_chain *c);
+
+/* An event's own members, checked and in canonical form: *text stays, or is what scratch holds. MOON_EINVAL,
+ * MOON_ETOOBIG, MOON_ENOMEM. */
+int audit_fields(const char **text, size_t *len, struct moon_buf *scratch, struct moon_err *err);
 
 /* Appends the line of a record, with "\n", and moves the chain on. MOON_EINVAL (fields), MOON_ETOOBIG, MOON_ENOMEM: out
  * and chain are as before. */

@@ -2,7 +2,7 @@
  * is JSON still. */
 #include "moongate/audit_log.h"
 
-#include "moongate/json_value.h"
+#include "audit_line.h"
 #include "moongate/redact.h"
 
 #include <stdbool.h>
@@ -122,16 +122,11 @@ static bool nothing_to_hide(const struct moon_redact *redact, const char *fields
     return false;
 }
 
-int moon_audit_redact(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out,
-                      struct moon_err *err) {
+static int redact_fields(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out,
+                         struct moon_err *err) {
     struct redaction x = {.redact = redact};
     struct moon_json_doc doc = {.arena = NULL};
-    int rc = moon_audit_check_fields(fields, len, err);
-    if (rc != 0)
-        return rc;
-    if (nothing_to_hide(redact, fields, len, out))
-        return 0;
-    rc = moon_json_parse(&doc, fields, len, err);
+    int rc = moon_json_parse(&doc, fields, len, err);
     if (rc != 0)
         return rc;
     const char *source = moon_json_get_string(&doc.root, "source", NULL);
@@ -150,5 +145,15 @@ int moon_audit_redact(const struct moon_redact *redact, const char *fields, size
     moon_wipe(x.scratch.data, x.scratch.cap);
     moon_buf_release(&x.scratch);
     moon_json_doc_release(&doc);
+    return rc;
+}
+
+int moon_audit_redact(const struct moon_redact *redact, const char *fields, size_t len, struct moon_buf *out,
+                      struct moon_err *err) {
+    struct moon_buf scratch = MOON_BUF_INIT;
+    int rc = audit_fields(&fields, &len, &scratch, err);
+    if (rc == 0 && !nothing_to_hide(redact, fields, len, out))
+        rc = redact_fields(redact, fields, len, out, err);
+    moon_buf_release(&scratch);
     return rc;
 }

@@ -23,16 +23,6 @@ static int no_memory(struct moon_err *err) {
     return moon_err_set(err, MOON_ENOMEM, "out of memory");
 }
 
-bool audit_line_is(const char *line, size_t len, const char *action) {
-    struct moon_json_doc doc;
-    if (!memmem(line, len, action, strlen(action)) || moon_json_parse(&doc, line, len, NULL) != 0)
-        return false;
-    const char *have = moon_json_get_string(&doc.root, "action", NULL);
-    bool same = have && strcmp(have, action) == 0;
-    moon_json_doc_release(&doc);
-    return same;
-}
-
 /* The number of the first line of the file. */
 static int first_seq(const struct moon_audit_log *log, uint64_t *out, struct moon_err *err) {
     struct audit_scan scan;
