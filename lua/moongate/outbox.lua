@@ -20,7 +20,7 @@ local holder = require "moongate.holder"
 local journal = require "moongate.journal"
 local notify = require "moongate.webhooks.notify"
 local profile = require "moongate.webhooks.profile"
-local rows = require "moongate.outbox.rows"
+local messages = require "moongate.queue.kinds.message"
 local sender = require "moongate.outbox.sender"
 local slots = require "moongate.slots"
 local state = require "moongate.webhooks.state"
@@ -80,7 +80,7 @@ local function env_of(run)
   return env
 end
 
--- One webhook's message: its id, and the statement that keeps it. What can't be sent has none, and is told of at once.
+-- One webhook's message: its id, and the statements that keep it. What can't be sent has none, and is reported now.
 local function keep(env, hook, event, data, opts, step)
   local id, headers = profile.new_id(hook.profile or "standard"), opts.headers
   local message, err = webhooks.message {
@@ -97,10 +97,10 @@ local function keep(env, hook, event, data, opts, step)
   end
   local url, ref, kept_headers = target.store(hook, headers)
   env.made[message.id] = { hook = hook, headers = headers }
-  return message.id, rows.insert {
+  return message.id, messages.insert {
     id = message.id, webhook = hook.name, url = url, event = event,
     body = cleaned.json(message.body), profile = message.profile,
-    headers_json = kept_headers, secret_ref = ref, run_id = env.run_id, step = step, state = "pending",
+    headers_json = kept_headers, secret_ref = ref, run_id = env.run_id, step = step,
     lease_holder = env.token,
   }
 end
@@ -116,19 +116,22 @@ function M.rows(run, event, data, opts, step)
   if not env then return nil end
   local statements, ids = {}, {}
   for i, hook in ipairs(hooks) do
-    ids[i], statements[#statements + 1] = keep(env, hook, event, data, opts, step)
+    local kept
+    ids[i], kept = keep(env, hook, event, data, opts, step)
+    table.move(kept or {}, 1, kept and #kept or 0, #statements + 1, statements)
   end
   return statements, ids
 end
 
 -- What is told of a message that is not this process's to deliver now.
 local function note_of(row)
+  local pending = messages.is_pending(row.state)
   local note = {
-    name = row.webhook, id = row.id, delivered = row.state == "delivered", status = row.last_status,
-    attempts = row.attempts, error = row.last_error, kept = row.state == "pending" or nil,
+    name = row.webhook, id = row.id, delivered = row.state == "done", status = row.last_status,
+    attempts = row.attempts, error = row.last_error, kept = pending or nil,
     dead = row.state == "dead" and row.last_error or nil,
   }
-  if row.state == "pending" and not note.error then note.error = "it is being delivered elsewhere" end
+  if pending and not note.error then note.error = "it is being delivered elsewhere" end
   return note
 end
 
@@ -145,9 +148,9 @@ local function deliver(env, id)
   env.made[id] = nil
   if made and made.note then return made.note end
   if made and made.message then return (notify.try(env, made.hook, made.event, made.message, id)) end
-  local row = rows.claim(env.db, id, holder.token(), env.token)
+  local row = messages.claim(env.db, id, holder.token(), env.token)
   if not row then
-    row = assert(rows.get(env.db, id))
+    row = assert(messages.get(env.db, id))
     local note = note_of(row)
     missed(env, row, note)
     return note
@@ -189,10 +192,10 @@ end
 
 -- A message of an earlier life of the run -> note
 local function again(env, id, row)
-  if row.state == "pending" then
+  if messages.is_pending(row.state) then
     local note = delivery.take(env, id, row.lease_holder, row.lease_holder ~= nil, { first = true })
     if note then return note end
-    row = assert(rows.get(env.db, id))
+    row = assert(messages.get(env.db, id))
   end
   local note = note_of(row)
   missed(env, row, note)
@@ -203,7 +206,7 @@ end
 function M.replayed(run, step)
   local env = env_of(run)
   if not env then return {} end
-  local list = rows.of_step(env.db, env.run_id, step)
+  local list = messages.of_step(env.db, env.run_id, step)
   if #list == 0 then return {} end
   return assert(task.map(list, #list, function(row) return harmless(env, row.id, again, row) end))
 end
@@ -291,14 +294,11 @@ end
 -- outbox.leftovers(env, {limit, counts, apart_from = a run}): one go at what earlier runs left and is due, as far as it
 -- can go out from here without more ado. counts is counted up.
 function M.leftovers(env, opts)
-  rows.prune(env.db)
+  messages.prune(env.db)
   return sender.once(env, {
     due = true, limit = opts.limit, counts = opts.counts,
-    known = function(first)
-      local condition, params = target.known(env.place, first)
-      if not opts.apart_from then return condition, params end
-      params[#params + 1] = opts.apart_from
-      return ("%s AND (run_id IS NULL OR run_id <> $%d)"):format(condition, first + #params - 1), params
+    known = function(row)
+      return target.known(env.place, row) and (row.run_id == nil or row.run_id ~= opts.apart_from)
     end,
   })
 end
@@ -307,8 +307,9 @@ end
 function M.measure(db, registry)
   local gauge = registry:gauge("moongate_outbox_messages", "Webhook messages that are kept: to be delivered, given up.",
     { "state" })
-  local counts = rows.counts(db)
-  for _, name in ipairs { "pending", "dead" } do gauge:set(counts[name], name) end
+  local counts, pending = messages.counts(db)
+  gauge:set(pending, "pending")
+  gauge:set(counts.dead, "dead")
 end
 
 return M

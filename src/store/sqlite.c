@@ -136,6 +136,7 @@ const struct store_form sqlite_form = {
     .skip_locked = "",
     .serial = "INTEGER PRIMARY KEY AUTOINCREMENT",
     .clustered = " WITHOUT ROWID",
+    .to_json = "json_quote",
     .close = form_close,
     .apply = apply,
     .begin = form_begin,

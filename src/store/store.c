@@ -75,11 +75,8 @@ int moon_store_now(struct moon_store *s, int64_t now_ms, int64_t *out, struct mo
 int store_expand(const struct store_form *form, const char *sql, struct moon_buf *out) {
     const struct {
         const char *word, *is;
-    } words[] = {{"{now}", form->now},
-                 {"{lock}", form->lock},
-                 {"{skip_locked}", form->skip_locked},
-                 {"{serial}", form->serial},
-                 {"{clustered}", form->clustered}};
+    } words[] = {{"{now}", form->now},       {"{lock}", form->lock},           {"{skip_locked}", form->skip_locked},
+                 {"{serial}", form->serial}, {"{clustered}", form->clustered}, {"{to_json}", form->to_json}};
     const size_t n = sizeof words / sizeof *words;
     int rc = 0;
     while (rc == 0 && *sql) {

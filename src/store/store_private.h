@@ -10,7 +10,7 @@ struct moon_store {
 };
 
 struct store_form {
-    const char *now, *lock, *skip_locked, *serial, *clustered; /* what the words in braces become */
+    const char *now, *lock, *skip_locked, *serial, *clustered, *to_json; /* what the words in braces become */
     void (*close)(struct moon_store *s);
     void (*apply)(struct moon_store *s, struct moon_store_call *const calls[], size_t n, int64_t now_ms);
     int (*begin)(struct moon_store *s, struct moon_err *err);

@@ -52,7 +52,56 @@ static const char *const version_1[] = {
     NULL,
 };
 
-const struct store_migration store_migrations[] = {{1, version_1}, {0, NULL}};
+/* One queue for prompts, webhook messages and writes: moongate.queue. facts_json: what is known of an item beside its
+ * payload; key: the step that a message belongs to, the resource that a write is for. */
+static const char *const version_2[] = {
+    "ALTER TABLE queues ADD COLUMN kind text NOT NULL DEFAULT 'prompt'",
+    "ALTER TABLE queue_items ADD COLUMN key text",
+    "ALTER TABLE queue_items ADD COLUMN depends_on bigint",
+    "ALTER TABLE queue_items ADD COLUMN created_at bigint",
+    "CREATE INDEX queue_items_key ON queue_items (queue, key) WHERE key IS NOT NULL",
+    "UPDATE queue_items SET queue = queue || '-prompts' WHERE queue IN ('messages', 'writes')",
+    "UPDATE queues SET name = name || '-prompts' WHERE name IN ('messages', 'writes')",
+    "INSERT INTO queues (name, kind, settings_json, state, next_seq, created_at) "
+    "SELECT 'messages', 'message', '{}', 'open', count(*) + 1, {now} FROM outbox",
+    "INSERT INTO queues (name, kind, settings_json, state, next_seq, created_at) "
+    "SELECT 'writes', 'write', '{}', 'open', coalesce(max(id), 0) + 1, {now} FROM queued_writes",
+    "INSERT INTO queue_items (queue, seq, request_id, key, payload_json, state, attempts, not_before, holder, "
+    "lease_until, created_at, updated_at, facts_json, result_json) "
+    "SELECT 'messages', row_number() OVER (ORDER BY created_at, id), id, run_id || ' ' || step, body, "
+    "CASE WHEN state = 'delivered' THEN 'done' WHEN state <> 'pending' THEN state "
+    "WHEN lease_holder IS NOT NULL THEN 'running' WHEN tries > 0 THEN 'waiting' ELSE 'queued' END, "
+    "tries, coalesce(next_at, 0), lease_holder, lease_until, created_at, coalesce(finished_at, created_at), "
+    "'{\"webhook\":' || coalesce(CAST({to_json}(webhook) AS text), 'null') || ',\"url\":' || "
+    "coalesce(CAST({to_json}(url) AS text), 'null') || ',\"event\":' || coalesce(CAST({to_json}(event) AS text), "
+    "'null') || ',\"profile\":' || coalesce(CAST({to_json}(profile) AS text), 'null') || ',\"headers_json\":' || "
+    "coalesce(CAST({to_json}(headers_json) AS text), 'null') || ',\"secret_ref\":' || "
+    "coalesce(CAST({to_json}(secret_ref) AS text), 'null') || ',\"run_id\":' || "
+    "coalesce(CAST({to_json}(run_id) AS text), 'null') || ',\"step\":' || coalesce(CAST({to_json}(step) AS text), "
+    "'null') || '}', "
+    "'{\"attempts\":' || CAST(attempts AS text) || ',\"last_status\":' || coalesce(CAST(last_status AS text), 'null') "
+    "|| "
+    "',\"last_error\":' || coalesce(CAST({to_json}(last_error) AS text), 'null') || '}' FROM outbox",
+    "INSERT INTO queue_items (queue, seq, request_id, key, depends_on, payload_json, state, attempts, not_before, "
+    "created_at, updated_at, result_json) "
+    "SELECT 'writes', id, CAST(id AS text), resource, depends_on, "
+    "'{\"gateway\":' || coalesce(CAST({to_json}(gateway) AS text), 'null') || ',\"kind\":' || "
+    "coalesce(CAST({to_json}(kind) AS text), 'null') || ',\"args\":' || coalesce(args_json, 'null') || "
+    "',\"method\":' || coalesce(CAST({to_json}(method) AS text), 'null') || ',\"content\":' || "
+    "coalesce(content_json, 'null') || ',\"base\":' || coalesce(base_json, 'null') || ',\"options\":' || "
+    "coalesce(options_json, 'null') || ',\"idempotency_key\":' || "
+    "coalesce(CAST({to_json}(idempotency_key) AS text), 'null') || ',\"run_id\":' || "
+    "coalesce(CAST({to_json}(run_id) AS text), 'null') || '}', "
+    "CASE WHEN state = 'sent' THEN 'done' WHEN state = 'superseded' THEN 'dropped' ELSE state END, 0, 0, "
+    "created_at, updated_at, "
+    "CASE WHEN state = 'superseded' THEN '{\"superseded\":true}' "
+    "WHEN error_json IS NOT NULL THEN '{\"error\":' || error_json || '}' END FROM queued_writes",
+    "DROP TABLE outbox",
+    "DROP TABLE queued_writes",
+    NULL,
+};
+
+const struct store_migration store_migrations[] = {{1, version_1}, {2, version_2}, {0, NULL}};
 
 int store_schema_version(void) {
     const struct store_migration *m = store_migrations;

@@ -50,6 +50,7 @@ sub expect_got {    # waits until so many messages have come
     return scalar @{ got() };
 }
 sub clear { write_file('got', ''); write_file('answer', $_[0]) }
+sub waiting { my $c = outbox()->{counts}; $c->{queued} + $c->{waiting} + $c->{running} }
 sub outbox { json(moon('--json', 'outbox', 'list', '--status', 'all')->{out}) }
 
 my $sim = start_sim();
@@ -71,7 +72,7 @@ subtest 'killed while the receiver makes up its mind: delivered by the next, und
     kill KILL => $pid;
     waitpid $pid, 0;
     my $list = outbox();
-    is($list->{messages}[0]{state}, 'pending', 'the message is kept');
+    is($list->{messages}[0]{state}, 'running', 'the message is kept, and leased');
     is($list->{messages}[0]{tries}, 0, 'nobody knows what became of it');
     write_file('answer', '204');
     my $r = moon('outbox', 'flush');
@@ -156,7 +157,7 @@ subtest 'two that flush at once: each message once' => sub {
     index_file("many/i$_", indexId => "i$_") for 1 .. 40;
     my $r = moon('deploy-index', 'many', '--concurrency', 16);
     is($r->{status}, 0, '40 indexes') or diag($r->{err});
-    is(outbox()->{counts}{pending}, 40, '40 messages are kept');
+    is(waiting(), 40, '40 messages are kept');
     clear('204');
     my @pids;
     for my $n (1 .. 4) {
@@ -174,7 +175,7 @@ subtest 'two that flush at once: each message once' => sub {
     $times{ $_->[0] }++ for @{ got() };
     is(scalar keys %times, 40, 'all were told');
     ok(!(grep { $_ != 1 } values %times), 'each once');
-    is(outbox()->{counts}{pending}, 0, 'nothing is left');
+    is(waiting(), 0, 'nothing is left');
 };
 
 subtest 'exit statuses, show, retry, drop' => sub {
@@ -228,8 +229,8 @@ subtest 'a watch goes on until it is told to end' => sub {
     moon('deploy-index', 'late.json');
     write_file('answer', '204');
     my $end = time + 30;
-    sleep 0.05 while outbox()->{counts}{pending} && time < $end;
-    is(outbox()->{counts}{pending}, 0, 'delivered in its time');
+    sleep 0.05 while waiting() && time < $end;
+    is(waiting(), 0, 'delivered in its time');
     $end = time + 20;
     sleep 0.05 until read_file('watch.prom') =~ /^moongate_webhook_deliveries_total\{.*status="delivered"\} 1$/m || time > $end;
     like(read_file('watch.prom'), qr/^moongate_outbox_messages\{job="watch",state="pending"\} 0$/m, 'its metrics say so while it goes on');
@@ -242,7 +243,7 @@ subtest 'a watch goes on until it is told to end' => sub {
 # The clock can't be turned from outside: the schedule is.
 sub make_due {
     my $code = qq{local db = assert(require("moongate.store").open("$store"))
-      assert(db:exec("UPDATE outbox SET next_at = 0")) db:close()};
+      assert(db:exec("UPDATE queue_items SET not_before = 0")) db:close()};
     write_file('due.lua', "local t = require 'moongate.test'\nt.test('due', function() $code end)\n");
     my $r = moon('test', 'due.lua');
     is($r->{status}, 0, 'time passes') or diag("$r->{out}$r->{err}");

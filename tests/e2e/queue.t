@@ -49,7 +49,7 @@ subtest 'writes wait' => sub {
     $r = gateway('--queue', 'deploy-index', $files[0]);
     is($r->{status}, 9, 'a newer one waits, too');
     like($r->{out}, qr/queued-1: queued  as 3/, 'in its own name');
-    like(gateway('queue', 'list', '--all')->{out}, qr/^1  superseded /m, 'and the older one does not any more');
+    like(gateway('queue', 'list', '--all')->{out}, qr/^1  dropped .*replaced by a newer one$/m, 'and the older one does not any more');
 };
 
 subtest 'the queue is not sent while the gateway is away' => sub {

@@ -3,7 +3,7 @@
 -- status: 0
 -- says: looked
 for _, name in ipairs { "store", "journal", "lease", "lease.rows", "outbox", "outbox.rows", "shared", "runs", "sealed",
-  "scope", "child", "host", "work_queue", "queued_writes", "workflow.hold", "workflow.session", "gateway.write", "test",
+  "scope", "child", "host", "queue", "queue.kinds.write", "workflow.hold", "workflow.session", "gateway.write", "test",
   "gateway.queue_stage", "router.checkpoint", "webhooks.state", "sim.service", "dialects.genesys", "trace" } do
   if pcall(require, "moongate." .. name) then print("LEAK " .. name) end
   if require "moongate"[name] then print("LEAK field " .. name) end

@@ -6,7 +6,7 @@ local workflow = require "moongate.workflow"
 return workflow.define {
   name = "reach-run", summary = "looks behind its run", args = { { "word", "of the test", repeated = true } },
   run = function(run)
-    local sql = "INSERT INTO outbox (id, webhook, url, event, body) VALUES ('x', 'x', 'http://127.0.0.1/', 'x', 'x')"
+    local sql = "INSERT INTO queue_items (queue, seq, request_id, payload_json, state) VALUES ('messages', 9, 'x', 'x', 'queued')"
     for _, object in ipairs { run, run.gateway, run.metrics } do
       for _, name in ipairs { "journal", "_journal", "store", "db", "_session", "_client", "_cache", "leases",
         "__index" } do

@@ -19,7 +19,7 @@ local URL = host.getenv "MOONGATE_TEST_STATE" or "sqlite::memory:"
 -- A store that fails for good at the nth batch: "before" it is written, or "after". n: nil never.
 function M.store()
   local db = assert(store.open(URL))
-  for _, name in ipairs { "runs", "steps", "run_values", "outbox" } do assert(db:exec("DELETE FROM " .. name)) end
+  for _, name in ipairs { "runs", "steps", "run_values", "queue_items" } do assert(db:exec("DELETE FROM " .. name)) end
   local fake_db = { real = db, kind = db.kind, url = db.url, batches = 0 }
   function fake_db.crash(n, when)
     fake_db.at, fake_db.when, fake_db.batches = n, when or "before", 0

@@ -112,7 +112,7 @@ local function observe(case, crash, when)
   if crashed then
     db.crash(nil)
     -- This process lives, and with it the leases of the one that is played to be gone.
-    assert(db.real:exec "UPDATE outbox SET lease_holder = NULL, lease_until = NULL")
+    assert(db.real:exec "UPDATE queue_items SET lease_until = 0 WHERE state = 'running'")
     outcome, err, j = fixture.live(db, definition, opts)
   end
   journal = j

@@ -6,7 +6,7 @@ local host = require "moongate.host"
 local httpd = require "moongate.httpd"
 local json = require "moongate.json"
 local outbox = require "moongate.outbox"
-local rows = require "moongate.outbox.rows"
+local rows = require "moongate.queue.kinds.message"
 local secret = require "moongate.secret"
 local sealed = require "moongate.sealed"
 local sender = require "moongate.outbox.sender"
@@ -44,11 +44,14 @@ local function env_of(db, hooks, more)
 end
 
 local function make_due(db)
-  assert(db:exec "UPDATE outbox SET next_at = 0 WHERE state = 'pending'")
+  assert(db:exec "UPDATE queue_items SET not_before = 0")
 end
 
 local function all(db)
-  return assert(db:exec "SELECT * FROM outbox ORDER BY created_at, id")
+  local list = rows.list(db, rows.STATES, 1000)
+  table.sort(list, function(a, b) return a.seq < b.seq end)
+  for i, row in ipairs(list) do list[i] = rows.get(db, row.id) end
+  return list
 end
 
 t.test("a store that can't be used is told of, and the message goes out all the same", function()
@@ -88,7 +91,7 @@ local function tests(name, open)
   local function test(what, fn)
     t.test(name .. ": " .. what, function()
       local db = open()
-      assert(db:exec "DELETE FROM outbox")
+      assert(db:exec "DELETE FROM queue_items")
       assert(db:exec "DELETE FROM webhook_state")
       fn(db)
       db:close()
@@ -103,7 +106,7 @@ local function tests(name, open)
     server:stop()
     t.eq(#got, 2)
     for i, row in ipairs(all(db)) do
-      t.eq({ row.state, row.attempts, row.tries, row.last_status, row.event }, { "delivered", 1, 1, 204, "e" })
+      t.eq({ row.state, row.attempts, row.tries, row.last_status, row.event }, { "done", 1, 1, 204, "e" })
       t.eq(row.lease_holder, nil)
       t.ok(row.finished_at >= row.created_at)
       t.eq(data.notes[i].delivered, true)
@@ -139,7 +142,7 @@ local function tests(name, open)
     t.ok(webhook.verify { secret = KEY, headers = got[2].headers, body = got[2].body })
     t.eq({ env.audit.lines[1].action, env.audit.lines[1].status }, { "webhook_delivery", "delivered" })
     local row = all(db)[1]
-    t.eq({ row.state, row.tries, row.attempts, row.last_error }, { "delivered", 2, 2, nil })
+    t.eq({ row.state, row.tries, row.attempts, row.last_error }, { "done", 2, 2, nil })
     t.eq(row.body:find "MfKQ" or row.secret_ref:find "MfKQ", nil)
   end)
 
@@ -149,9 +152,9 @@ local function tests(name, open)
     for i = 1, 30 do
       local statement = rows.insert {
         id = "msg_" .. i, webhook = "a", url = server.url, event = "e", body = "{}", profile = "standard",
-        secret_ref = "project", state = "pending",
+        secret_ref = "project",
       }
-      assert(db:batch { statement })
+      assert(db:batch(statement))
     end
     local counts = assert(task.map({ 1, 2, 3 }, 3, function() return sender.once(env_of(db, hooks), {}) end))
     server:stop()
@@ -162,10 +165,10 @@ local function tests(name, open)
   test("a lease is respected while its holder lives, and taken from one that is gone", function(db)
     local server, got = receiver()
     local function put(id, token)
-      assert(db:batch { (rows.insert {
+      assert(db:batch(rows.insert {
         id = id, webhook = "a", url = server.url, event = "e", body = "{}", profile = "standard", secret_ref = "none",
-        state = "pending", lease_holder = token,
-      }) })
+        lease_holder = token,
+      }))
     end
     local gone = host.process()
     gone.started = gone.started + 1 -- the pid is another one's now
@@ -176,26 +179,25 @@ local function tests(name, open)
     put("away", assert(json.encode(away)))
     local counts = sender.once(env_of(db, {}), {})
     t.eq({ counts.delivered, counts.busy, got[1].id, #got }, { 1, 2, "gone", 1 })
-    assert(db:exec "UPDATE outbox SET lease_until = 1 WHERE id = 'away'")
+    assert(db:exec "UPDATE queue_items SET lease_until = 1 WHERE request_id = 'away'")
     t.eq(sender.once(env_of(db, {}), {}).delivered, 1)
     t.eq(got[2].id, "away")
     server:stop()
   end)
 
   test("who lost the lease does not note its outcome", function(db)
-    assert(db:batch { (rows.insert {
+    assert(db:batch(rows.insert {
       id = "m", webhook = "a", url = "http://x", event = "e", body = "{}", profile = "standard", secret_ref = "none",
-      state = "pending",
-    }) })
+    }))
     local one, two = holder.token(), holder.token()
     t.ok(rows.claim(db, "m", one))
     t.eq(rows.claim(db, "m", two), nil)
-    assert(db:exec "UPDATE outbox SET lease_until = 1")
+    assert(db:exec "UPDATE queue_items SET lease_until = 1 WHERE state = 'running'")
     t.ok(rows.claim(db, "m", two))
     t.eq(rows.settle(db, "m", one, { state = "dead", error = "late" }), false)
-    t.eq(rows.get(db, "m").state, "pending")
-    t.eq(rows.settle(db, "m", two, { state = "delivered", status = 200, attempts = 1, counted = true }), true)
-    t.eq(rows.get(db, "m").state, "delivered")
+    t.eq(rows.get(db, "m").state, "running")
+    t.eq(rows.settle(db, "m", two, { state = "done", status = 200, attempts = 1, counted = true }), true)
+    t.eq(rows.get(db, "m").state, "done")
   end)
 
   test("410 disables the webhook: its messages are dead letters until retry enables it", function(db)
@@ -232,7 +234,7 @@ local function tests(name, open)
     make_due(db)
     local env = env_of(db, { a = { url = server.url .. "/elsewhere" } })
     outbox.leftovers(env, {})
-    t.eq(rows.counts(db).pending, 2, "they may be another project's")
+    t.eq(rows.counts(db).waiting, 2, "they may be another project's")
     t.eq(sender.once(env, {}).dead, 2)
     server:stop()
     t.eq(#got, before)
@@ -282,7 +284,7 @@ local function tests(name, open)
     for _ = 1, 12 do t.eq(sender.once(env_of(db, hooks), {}).pending, 1) end
     server:stop()
     local row = all(db)[1]
-    t.eq({ row.tries, row.next_at, row.state }, { 1, before.next_at, "pending" })
+    t.eq({ row.tries, row.next_at, row.state }, { 1, before.next_at, "waiting" })
     t.ok(row.attempts > before.attempts)
   end)
 
@@ -292,16 +294,16 @@ local function tests(name, open)
       run = sealed.open(run)
       run.id = "run-1"
       local statements, ids = outbox.rows(run, "e", { n = 1 }, nil, "7")
-      t.eq({ #statements, #ids }, { 1, 1 })
+      t.eq({ #statements, #ids }, { 2, 1 })
       local bad = { table.unpack(statements) }
-      bad[2] = { "UPDATE outbox SET state = 'x' WHERE id = 'nobody'", expect = 1 }
+      bad[3] = { "UPDATE queue_items SET state = 'x' WHERE request_id = 'nobody'", expect = 1 }
       t.fails("conflict", db:batch(bad))
       t.eq(#all(db), 0)
       assert(db:batch(statements))
       t.eq(#got, 0)
       local notes = outbox.replayed(run, "7") -- the process died before it delivered
       t.eq({ #notes, notes[1].delivered }, { 1, false })
-      assert(db:exec "UPDATE outbox SET lease_until = 1")
+      assert(db:exec "UPDATE queue_items SET lease_until = 1 WHERE state = 'running'")
       notes = outbox.replayed(run, "7")
       t.eq(run.audit.lines[#run.audit.lines].run, "run-1")
       t.eq({ notes[1].delivered, notes[1].id, got[1].id }, { true, ids[1], ids[1] })
@@ -327,10 +329,10 @@ local function tests(name, open)
   test("a flush tries each once, however many there are", function(db)
     local statements = {}
     for i = 1, 450 do
-      statements[i] = rows.insert {
+      table.move(rows.insert {
         id = ("m%03d"):format(i), webhook = "a", url = "http://127.0.0.1:1/" .. i, event = "e", body = "{}",
-        profile = "standard", secret_ref = "none", state = "pending",
-      }
+        profile = "standard", secret_ref = "none",
+      }, 1, 2, #statements + 1, statements)
     end
     assert(db:batch(statements))
     local env = env_of(db, {})
@@ -348,15 +350,15 @@ local function tests(name, open)
 
   test("what is old and over goes; what lies there is measured", function(db)
     local hooks = { a = { url = "http://127.0.0.1:1" } }
-    for i, state in ipairs { "pending", "dead", "delivered", "dropped" } do
-      assert(db:batch { (rows.insert {
+    for i, state in ipairs { "waiting", "dead", "done", "dropped" } do
+      assert(db:batch(rows.insert {
         id = "m" .. i, webhook = "a", url = "u", event = "e", body = "{}", profile = "standard", secret_ref = "none",
         state = state,
-      }) })
+      }))
     end
-    assert(db:exec "UPDATE outbox SET finished_at = 1000 WHERE state <> 'pending'")
+    assert(db:exec "UPDATE queue_items SET updated_at = 1000")
     rows.prune(env_of(db, hooks).db)
-    t.eq(rows.counts(db), { pending = 1, dead = 1, delivered = 0, dropped = 0 })
+    t.eq(rows.counts(db), { queued = 0, waiting = 1, running = 0, dead = 1, done = 0, dropped = 0 })
     local registry = require("moongate.metrics").new()
     outbox.measure(db, registry)
     t.ok(registry:prometheus():find('moongate_outbox_messages{state="dead"} 1', 1, true), registry:prometheus())
@@ -364,17 +366,17 @@ local function tests(name, open)
 
   test("retry and drop leave alone what is over or in somebody's hands", function(db)
     local function put(id, state, token)
-      assert(db:batch { (rows.insert {
+      assert(db:batch(rows.insert {
         id = id, webhook = "a", url = "u", event = "e", body = "{}", profile = "standard", secret_ref = "none",
         state = state, lease_holder = token,
-      }) })
+      }))
     end
     put("dead", "dead")
-    put("delivered", "delivered")
-    put("held", "pending", holder.token())
+    put("delivered", "done")
+    put("held", "queued", holder.token())
     t.eq({ rows.retry(db, "dead", "v"), rows.retry(db, "delivered", "v"), rows.retry(db, "held", "v") },
       { true, false, false })
-    t.eq({ rows.get(db, "dead").state, rows.get(db, "dead").url }, { "pending", "v" })
+    t.eq({ rows.get(db, "dead").state, rows.get(db, "dead").url }, { "queued", "v" })
     t.eq({ rows.drop(db, "dead"), rows.drop(db, "delivered"), rows.drop(db, "held") }, { true, false, false })
     t.eq(rows.get(db, "dead").state, "dropped")
   end)

@@ -2,6 +2,7 @@
 -- under one id, of what is so.
 local httpd = require "moongate.httpd"
 local fixture = require "run_fixture"
+local messages = require "moongate.queue.kinds.message"
 local json = require "moongate.json"
 local t = require "moongate.test"
 
@@ -44,6 +45,12 @@ local function ids_by_event(got)
   return ids, counts
 end
 
+local function all(db)
+  local list = messages.list(db, messages.STATES, 1000)
+  table.sort(list, function(a, b) return a.seq < b.seq end)
+  return list
+end
+
 local function count(set)
   local n = 0
   for _ in pairs(set or {}) do n = n + 1 end
@@ -63,10 +70,10 @@ t.test("all of a run's ways to tell, undisturbed", function()
     t.eq({ #told[name], told[name][1].delivered, told[name][1].status }, { 1, true, 204 }, name)
   end
   local steps = {}
-  for i, row in ipairs(assert(db:exec "SELECT step, state FROM outbox ORDER BY created_at, id")) do
+  for i, row in ipairs(all(db)) do
     steps[i] = row.step .. " " .. row.state
   end
-  t.eq(table.concat(steps, ", "), "step first delivered, step second delivered, webhook third_done delivered")
+  t.eq(table.concat(steps, ", "), "step first done, step second done, webhook third_done done")
   db.close()
 end)
 
@@ -80,7 +87,7 @@ t.test("cut off at each batch, before it and after it: each event under one id",
       local _, err, j = fixture.live(db, job(world, told), opts)
       local crashed = err ~= nil
       db.crash(nil)
-      assert(db:exec "UPDATE outbox SET lease_until = 1 WHERE lease_until IS NOT NULL") -- its holder is gone
+      assert(db:exec "UPDATE queue_items SET lease_until = 1 WHERE state = 'running'") -- its holder is gone
       local outcome = true
       if crashed then
         opts.id = j.id
@@ -94,7 +101,7 @@ t.test("cut off at each batch, before it and after it: each event under one id",
         t.eq(count(ids[event]), 1, where .. event)
         t.ok(counts[event] <= 2, where .. event)
       end
-      t.eq(assert(db:exec "SELECT count(*) AS n FROM outbox WHERE state = 'delivered'")[1].n, 3, where)
+      t.eq(assert(db:exec "SELECT count(*) AS n FROM queue_items WHERE state = 'done'")[1].n, 3, where)
       t.eq(told.first[1].delivered, true, where .. "what became of the first is known behind it, too")
       db.close()
       if not crashed then return end
@@ -117,7 +124,7 @@ t.test("a step that fails announces nothing; what it had to say is said when it 
   local _, err, j = fixture.live(db, definition, opts)
   t.eq(err.status, 500)
   t.eq(#got, 0)
-  t.eq(assert(db:exec "SELECT count(*) AS n FROM outbox")[1].n, 0)
+  t.eq(assert(db:exec "SELECT count(*) AS n FROM queue_items")[1].n, 0)
   fails, opts.id = false, j.id
   t.ok(fixture.live(db, definition, opts))
   server:stop()

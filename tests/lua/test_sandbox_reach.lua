@@ -8,6 +8,7 @@ local sandbox = require "moongate.sandbox"
 local scope = require "moongate.scope"
 local sealed = require "moongate.sealed"
 local store = require "moongate.store"
+local messages = require "moongate.queue.kinds.message"
 local t = require "moongate.test"
 local task = require "moongate.task"
 local workflow = require "moongate.workflow"
@@ -317,12 +318,12 @@ t.test("a webhook of a script's own can't pass for the project's, nor name varia
       return { notes = run:webhook("e", {}, { also = { a = also } }) }
     end }
     workflow.execute(definition, {}, { store = db, project = {}, audit = require("fake_gateway").audit() })
-    return assert(db:exec "SELECT secret_ref, headers_json, url FROM outbox")
+    return messages.list(db, messages.STATES, 9)
   end
   local url = "http://127.0.0.1:1/"
   t.raises(function() tell { url = url, headers = { ["X-Key"] = { variable = "HOME" } } } end, "secret's handle")
   t.raises(function() tell { url = setmetatable({}, { __index = string }) } end, "string")
-  t.eq(#assert(db:exec "SELECT id FROM outbox"), 0)
+  t.eq(#assert(db:exec "SELECT seq FROM queue_items"), 0)
   local row = tell({ url = url, configured = true, stored_url = "https://hooks.example.com/" })[1]
   t.eq({ row.secret_ref, row.url, row.headers_json }, { "none", url })
 end)
@@ -342,7 +343,7 @@ t.test("only modules that lua/meta describes are for scripts", function()
     local ok = pcall(assert(sandbox.load_chunk("return require(...)", "=script")), name)
     t.eq(ok, public[name] or false, name)
   end
-  for _, name in ipairs { "moongate.test", "moongate.store", "moongate.work_queue", "moongate.workflow.hold",
+  for _, name in ipairs { "moongate.test", "moongate.store", "moongate.queue", "moongate.workflow.hold",
     "moongate.sealed", "moongate.gateway.write", "moongate.dialects.genesys" } do t.ok(not public[name], name) end
   for _, name in ipairs { "execute", "open" } do
     t.eq(assert(sandbox.load_chunk("return require 'moongate.workflow'." .. name, "=script"))(), nil)

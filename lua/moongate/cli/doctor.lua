@@ -234,12 +234,12 @@ end
 
 -- What webhooks were not told, and will not be.
 local function outbox(found, db)
-  local counts = require("moongate.outbox.rows").counts(db)
+  local counts, pending = require("moongate.queue.kinds.message").counts(db)
   if counts.dead > 0 then
     found:warn("outbox", ("%d webhook message%s given up, %d pending"):format(counts.dead,
-      counts.dead == 1 and " was" or "s were", counts.pending), "moongate outbox list; then outbox retry, or drop")
-  elseif counts.pending > 0 then
-    found:ok("outbox", "%s pending", count(counts.pending, "webhook message"))
+      counts.dead == 1 and " was" or "s were", pending), "moongate outbox list; then outbox retry, or drop")
+  elseif pending > 0 then
+    found:ok("outbox", "%s pending", count(pending, "webhook message"))
   end
 end
 

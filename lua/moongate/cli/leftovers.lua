@@ -48,7 +48,9 @@ function M.send(ctx, opts)
       job:cancel()
       job:join()
       if env then
-        require("moongate.outbox.delivery").abandon(env, function(state) counts[state] = counts[state] + 1 end)
+        require("moongate.outbox.delivery").abandon(env, function(state)
+          require("moongate.outbox.sender").count(counts, state)
+        end)
       end
     end
     tell(ctx, counts)

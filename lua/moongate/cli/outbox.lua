@@ -7,7 +7,7 @@ local json = require "moongate.json"
 local log = require "moongate.log"
 local outbox = require "moongate.outbox"
 local plain = require "moongate.plain"
-local rows = require "moongate.outbox.rows"
+local messages = require "moongate.queue.kinds.message"
 local sender = require "moongate.outbox.sender"
 local settings = require "moongate.cli.settings"
 local target = require "moongate.outbox.target"
@@ -40,7 +40,7 @@ local function shown(row)
   for _, key in ipairs { "created_at", "next_at", "finished_at" } do
     if row[key] then out[key] = time.iso(row[key] / 1000) end
   end
-  if row.state ~= "pending" then out.next_at = nil end
+  if not messages.is_pending(row.state) then out.next_at = nil end
   out.url = target.shown_url(row.url)
   return out
 end
@@ -49,13 +49,13 @@ local function line(m)
   local parts = { ("%s  %s  %s  %s"):format(m.id, m.state, m.webhook, m.event), m.created_at }
   if m.tries > 0 then parts[#parts + 1] = text.count(m.tries, "try", "tries") end
   if m.next_at then parts[#parts + 1] = "next " .. m.next_at end
-  if m.last_error and m.state ~= "delivered" then parts[#parts + 1] = m.last_error end
+  if m.last_error and m.state ~= "done" then parts[#parts + 1] = m.last_error end
   return table.concat(parts, "  ")
 end
 
 local function sum(counts)
   local parts = {}
-  for _, state in ipairs(rows.STATES) do
+  for _, state in ipairs(messages.STATES) do
     if counts[state] > 0 then parts[#parts + 1] = ("%d %s"):format(counts[state], state) end
   end
   return #parts > 0 and table.concat(parts, ", ") or "nothing was ever kept here"
@@ -63,7 +63,7 @@ end
 
 -- --state is a global flag, and another thing: silence would open another store than was meant.
 local function check_state(ctx)
-  for _, state in ipairs(rows.STATES) do
+  for _, state in ipairs(messages.STATES) do
     if ctx.opts.state == state then
       fail.usage("--state is where the store lies; messages of one state: --status %s", state)
     end
@@ -72,20 +72,20 @@ end
 
 function M.list(ctx, args)
   check_state(ctx)
-  local db, states = open(), { "pending", "dead" }
-  if args.status == "all" then states = rows.STATES elseif args.status then states = { args.status } end
+  local db, states = open(), { "queued", "waiting", "running", "dead" }
+  if args.status == "all" then states = messages.STATES elseif args.status then states = { args.status } end
   local list, lines = json.array {}, {}
-  for i, row in ipairs(rows.list(db, states, args.limit)) do
+  for i, row in ipairs(messages.list(db, states, args.limit)) do
     list[i] = shown(row)
     lines[i] = line(list[i])
   end
-  local counts = rows.counts(db)
+  local counts = messages.counts(db)
   lines[#lines + 1] = sum(counts)
   ctx:result({ messages = list, counts = counts }, table.concat(lines, "\n"))
 end
 
 local function get(db, id)
-  local row = rows.get(db, id)
+  local row = messages.get(db, id)
   if row then return row end
   errors.raise {
     code = "not_found", message = ("there is no message %s in the outbox"):format(id),
@@ -129,7 +129,7 @@ end
 
 local function refuse(row, what)
   local why = "it is being delivered just now"
-  if row.state == "delivered" or row.state == "dropped" then why = "it is " .. row.state end
+  if row.state == "done" or row.state == "dropped" then why = "it is " .. row.state end
   errors.raise {
     code = "conflict", outcome = "not_sent", message = ("message %s can't be %s: %s"):format(row.id, what, why),
   }
@@ -161,11 +161,11 @@ function M.retry(ctx, args)
   local env = env_of(ctx, db)
   if args.all_dead then
     ids = {}
-    for i, row in ipairs(rows.list(db, { "dead" }, math.maxinteger)) do ids[i] = row.id end
+    for i, row in ipairs(messages.list(db, { "dead" }, math.maxinteger)) do ids[i] = row.id end
   end
   each(ctx, db, ids, "retried", function(row)
     local url = url_now(env, row)
-    if not rows.retry(db, row.id, url) then refuse(row, "retried") end
+    if not messages.retry(db, row.id, url) then refuse(row, "retried") end
     env.state:enable(row.webhook, url)
     record(env, "webhook_retry", row)
   end)
@@ -176,7 +176,7 @@ function M.drop(ctx, args)
   local env = env_of(ctx, db)
   each(ctx, db, args.id, "dropped", function(row)
     local over = row.lease_holder and holder.gone(row.lease_holder) and row.lease_holder or nil
-    if not rows.drop(db, row.id, over) then refuse(row, "dropped") end
+    if not messages.drop(db, row.id, over) then refuse(row, "dropped") end
     record(env, "webhook_drop", row)
   end)
 end
@@ -237,7 +237,7 @@ function M.flush(ctx, args)
     env.log = { warn = function() end, error = log.error }
     env.tell = function(note, state) ctx:note("%s", outcome_line(note, state)) end
     if args.watch then return watch(ctx, env) end
-    rows.prune(db)
+    messages.prune(db)
     local counts = sender.once(env, {})
     if registry then outbox.measure(db, registry) end
     return { counts = counts, exit_status = status_of(counts) }

@@ -4,7 +4,7 @@ local diff = require "moongate.diff"
 local fail = require "moongate.fail"
 local json = require "moongate.json"
 local plain = require "moongate.plain"
-local queued_writes = require "moongate.queued_writes"
+local writes = require "moongate.queue.kinds.write"
 local words = require "moongate.lease.words"
 
 local M = {}
@@ -35,7 +35,7 @@ end
 
 local function data(row)
   local out = {}
-  for _, key in ipairs { "id", "gateway", "kind", "method", "run_id", "depends_on", "state", "error" } do
+  for _, key in ipairs { "id", "gateway", "kind", "method", "run_id", "depends_on", "state", "superseded", "error" } do
     out[key] = row[key]
   end
   out.resource, out.queued_at = name_of(row.resource), words.clock(row.created_at)
@@ -46,12 +46,13 @@ local function line(row)
   local parts = { ("%d  %s  %s %s  queued %s"):format(row.id, row.state, row.method, name_of(row.resource),
     words.clock(row.created_at)) }
   if row.depends_on and row.state == "queued" then parts[#parts + 1] = "after " .. row.depends_on end
+  if row.superseded then parts[#parts + 1] = "replaced by a newer one" end
   if row.error then parts[#parts + 1] = "last try: " .. tostring(row.error.message) end
   return table.concat(parts, "  ")
 end
 
 function M.list(ctx, args)
-  local out, lines, rows = json.array {}, {}, queued_writes.list(session_store(), { all = args.all })
+  local out, lines, rows = json.array {}, {}, writes.list(session_store(), { all = args.all })
   local several = false
   for _, row in ipairs(rows) do several = several or row.gateway ~= rows[1].gateway end
   for i, row in ipairs(rows) do
@@ -75,7 +76,7 @@ end
 
 function M.show(ctx, args)
   local id = ids_of({ args.id })[1]
-  local row = queued_writes.get(session_store(), id)
+  local row = writes.get(session_store(), id)
   if not row then
     error(require("moongate.error").new { code = "not_found", message = ("there is no queued write %d"):format(id),
       hint = "`moongate queue list --all` shows all that were queued" }, 0)
@@ -97,7 +98,7 @@ function M.drop(ctx, args)
     for _, id in ipairs(ids) do lines[#lines + 1] = ("%d would be dropped"):format(id) end
     return ctx:result({ writes = out, dry_run = true }, table.concat(lines, "\n"))
   end
-  for i, row in ipairs(queued_writes.drop(db, ids)) do
+  for i, row in ipairs(writes.drop(db, ids)) do
     row.state = "dropped"
     out[i], lines[i] = data(row), line(row)
     assert(require("moongate.audit").event {
@@ -111,7 +112,7 @@ end
 
 -- The rows to send, of this gateway; a number that does not wait here is a mistake.
 local function wanted(db, base_url, ids)
-  local rows = queued_writes.list(db, { gateway = base_url })
+  local rows = writes.list(db, { gateway = base_url })
   if #ids == 0 then return rows end
   local by_id, out = {}, {}
   for _, row in ipairs(rows) do by_id[row.id] = row end
@@ -177,7 +178,7 @@ local function flush(run, args, retries)
   hold_queue(run)
   local rows = wanted(db, run.gateway.base_url, ids_of(args.id))
   local progress = run:progress(#rows, "queued writes")
-  local entries = require("moongate.queued_writes.flush").run(run.gateway, db, rows, {
+  local entries = require("moongate.queue.flush").run(run.gateway, db, rows, {
     on_conflict = args.on_conflict, dry_run = run.dry_run,
     each = function(entry)
       tell(run, entry)

@@ -3,8 +3,8 @@ local exit_status = require "moongate.exit_status"
 local fail = require "moongate.fail"
 local host = require "moongate.host"
 local json = require "moongate.json"
+local queues = require "moongate.queue"
 local text = require "moongate.text"
-local work_queue = require "moongate.work_queue"
 
 local M = {}
 
@@ -29,12 +29,12 @@ local function definition(args)
       local router = require "moongate.router"
       -- One request a prompt and turn: every try is counted where all workers' are.
       run:client { concurrency = args.concurrency, retry = { max = 1 } }
-      local queue = work_queue.open(open(), args.queue_name)
+      local queue = queues.open(open(), args.queue_name)
       assert(host.audit_run(args.queue_name))
-      queue:check_gateway(work_queue.gateway_of(run))
+      queue:check_gateway(queues.gateway_of(run))
       local r = router.open { gateway = run.gateway, concurrency = args.concurrency, metrics = run.metrics,
         deadline = run.deadline, limits = run.limits }
-      local counts = require("moongate.work_queue.worker").run(run, queue, r, {
+      local counts = require("moongate.queue.worker").run(run, queue, r, {
         concurrency = args.concurrency, drain = args.drain, deadline = run.deadline,
         base_url = run.gateway.base_url,
       })
@@ -67,10 +67,10 @@ local function limits_of(s)
 end
 
 local function shown(db, name, lines)
-  local queue = work_queue.open(db, name)
+  local queue = queues.open(db, name)
   local settings, counts, workers = queue:settings(), queue:status()
   local parts = {}
-  for _, state in ipairs(work_queue.STATES) do
+  for _, state in ipairs(queues.STATES) do
     if counts[state] > 0 then parts[#parts + 1] = ("%d %s"):format(counts[state], state) end
   end
   lines[#lines + 1] = ("%s: %s"):format(name, #parts > 0 and table.concat(parts, ", ") or "empty")
@@ -83,15 +83,15 @@ end
 
 function M.status(ctx, args)
   local db, list, lines = open(), json.array {}, {}
-  local names = args.name and { args.name } or work_queue.list(db)
+  local names = args.name and { args.name } or queues.list(db)
   for i, name in ipairs(names) do list[i] = shown(db, name, lines) end
   if #lines == 0 then lines[1] = "there are no queues" end
   ctx:result({ queues = list }, table.concat(lines, "\n"))
 end
 
 function M.results(ctx, args)
-  local queue = work_queue.open(open(), args.name)
-  local outcome = require("moongate.work_queue.results").write(queue, function(part) return ctx:stream(part) end,
+  local queue = queues.open(open(), args.name)
+  local outcome = require("moongate.queue.results").write(queue, function(part) return ctx:stream(part) end,
     { follow = args.follow, json = ctx.json })
   if outcome.unfinished > 0 then
     ctx:note("%s not finished yet", outcome.unfinished == 1 and "1 prompt is" or outcome.unfinished .. " prompts are")
@@ -106,15 +106,15 @@ end
 
 function M.set(ctx, args)
   local db, changes = open(), {}
-  for name in pairs(work_queue.SETTINGS) do changes[name] = args[name] end
+  for name in pairs(queues.SETTINGS) do changes[name] = args[name] end
   if next(changes) == nil then fail.usage("work set needs a limit to set: moongate help work set") end
-  work_queue.open(db, args.name)
-  local settings = work_queue.create(db, args.name, changes):settings()
+  queues.open(db, args.name)
+  local settings = queues.create(db, args.name, changes):settings()
   ctx:result({ name = args.name, settings = settings }, ("%s: %s"):format(args.name, limits_of(settings)))
 end
 
 function M.retry(ctx, args)
-  local n = work_queue.open(open(), args.name):retry { failed = args.failed }
+  local n = queues.open(open(), args.name):retry { failed = args.failed }
   ctx:result({ name = args.name, retried = n }, ("%s: %s to be sent again"):format(args.name, text.count(n, "prompt")))
 end
 
@@ -127,7 +127,7 @@ function M.drop(ctx, args)
     end
   end
   if not what then fail.usage("work drop needs to know which: --finished, --dead or --all") end
-  local n = work_queue.open(open(), args.name):drop(what)
+  local n = queues.open(open(), args.name):drop(what)
   ctx:result({ name = args.name, dropped = n }, ("%s: %s dropped"):format(args.name, text.count(n, "prompt")))
 end
 

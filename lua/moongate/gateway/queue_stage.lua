@@ -90,7 +90,7 @@ local function enqueue(w, reason)
     reason.hint = ("it can't be queued: %s"):format(why)
     error(reason, 0)
   end
-  local entry = require("moongate.queued_writes").add(store_of(w.gw), {
+  local entry = require("moongate.queue.kinds.write").add(store_of(w.gw), {
     gateway = w.gw._client.base_url, resource = resource_of(w), kind = w.kind.name, args = w.args or {},
     method = w.method, content = w.content, base = base_of(w), options = options_of(w),
     idempotency_key = w.idempotency_key, after = w.after and w.after.queue_id or nil,
@@ -129,7 +129,7 @@ end
 function M.replace(w)
   if w.gw.leases == false and not w.gw.store or w.dry_run then return end
   if w.method ~= "PUT" and w.method ~= "DELETE" or not may_send(w.gw) then return end
-  local ids = require("moongate.queued_writes").supersede(store_of(w.gw), resource_of(w), w.from_queue)
+  local ids = require("moongate.queue.kinds.write").supersede(store_of(w.gw), resource_of(w), w.from_queue)
   if #ids > 0 then
     w.gw.log.warn("%s: replaces what was queued for it (%s)", w.path, table.concat(ids, ", "))
   end

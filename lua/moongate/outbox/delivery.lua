@@ -5,7 +5,7 @@
 local errors = require "moongate.error"
 local holder = require "moongate.holder"
 local notify = require "moongate.webhooks.notify"
-local rows = require "moongate.outbox.rows"
+local messages = require "moongate.queue.kinds.message"
 local schedule = require "moongate.outbox.schedule"
 local target = require "moongate.outbox.target"
 local time = require "moongate.time"
@@ -29,15 +29,15 @@ local function verdict(row, err, mode, random)
     return { state = "dead", counted = true, reason = err.message }
   end
   if err.code == "secret" or err.code == "denied" then
-    return { state = "pending", wait = row.next_at <= mode.now and schedule.ELSEWHERE or nil }
+    return { state = "waiting", wait = row.next_at <= mode.now and schedule.ELSEWHERE or nil }
   end
-  if postponed(err) then return { state = "pending", wait = schedule.postponed(err.retry_after) } end
+  if postponed(err) then return { state = "waiting", wait = schedule.postponed(err.retry_after) } end
   if mode.early and row.next_at > mode.now then -- by hand, before its time: the schedule goes on as it was
     local floor = tonumber(err.retry_after)
-    return { state = "pending", wait = floor and math.max(schedule.postponed(floor), (row.next_at - mode.now) / 1000) }
+    return { state = "waiting", wait = floor and math.max(schedule.postponed(floor), (row.next_at - mode.now) / 1000) }
   end
   local wait = schedule.wait(row.tries + 1, random(), err.retry_after)
-  if wait then return { state = "pending", wait = wait, counted = true } end
+  if wait then return { state = "waiting", wait = wait, counted = true } end
   return { state = "dead", counted = true, reason = ("given up after %d tries"):format(row.tries + 1) }
 end
 
@@ -48,7 +48,7 @@ function M.send(env, row, token, hook, headers, mode)
   local message = hook and {
     url = hook.url, body = row.body, id = row.id, profile = hook.profile or "standard", secret = hook.secret,
     headers = target.merged(hook.headers, headers), deadline = not mode.first and AFTERWARDS or nil,
-    attempts = not mode.first and 1 or nil, ours_until = mode.taken + rows.LEASE,
+    attempts = not mode.first and 1 or nil, ours_until = mode.taken + messages.LEASE,
     kept = mode.first and env.lasting or nil,
   }
   local outcome, started = nil, time.monotonic()
@@ -56,7 +56,7 @@ function M.send(env, row, token, hook, headers, mode)
     run_id = row.run_id,
     judge = function(note, err)
       outcome = verdict(row, err, mode, env.random)
-      note.kept = env.lasting and outcome.state == "pending" or nil
+      note.kept = env.lasting and outcome.state == "waiting" or nil
       note.dead = outcome.reason
       local now = mode.now / 1000 + time.monotonic() - started -- in the store's time
       note.next_try = outcome.wait and time.iso(now + outcome.wait) or nil
@@ -65,9 +65,9 @@ function M.send(env, row, token, hook, headers, mode)
   }, { __index = env })
   local note, err = notify.try(all, hook or { name = row.webhook, profile = row.profile }, row.event, message, row.id,
     not hook and headers or nil)
-  outcome = outcome or { state = "delivered", counted = true }
+  outcome = outcome or { state = "done", counted = true }
   outcome.attempts, outcome.status, outcome.error = note.attempts, note.status, note.error
-  if not rows.settle(env.db, row.id, token, outcome) then
+  if not messages.settle(env.db, row.id, token, outcome) then
     env.log.warn("webhook message %s: its lease ran out while it was sent; somebody else may send it again", row.id)
   end
   return note, err, outcome.state
@@ -78,7 +78,7 @@ function M.take(env, id, lease_holder, leased, mode)
   local token = holder.token()
   mode.taken = time.now()
   local over = leased and lease_holder and holder.gone(lease_holder) and lease_holder or nil
-  local row = rows.claim(env.db, id, token, over)
+  local row = messages.claim(env.db, id, token, over)
   if not row then return nil end
   mode.now = row.now
   env.taken[id] = { row = row, token = token, mode = mode }

@@ -1,4 +1,4 @@
--- enqueue.lua - prompts from a file or standard input into a queue (moongate.work_queue): checked as always, in their
+-- enqueue.lua - prompts from a file or standard input into a queue (moongate.queue): checked as always, in their
 -- order, some hundreds a transaction, in memory that does not grow. A bad line is in the queue with its result.
 -- For scripts/route_prompts.lua.
 
@@ -6,8 +6,8 @@ local ids = require "moongate.router.ids"
 local json = require "moongate.json"
 local merged = require "moongate.merged"
 local plain = require "moongate.plain"
+local queues = require "moongate.queue"
 local stream = require "moongate.router.stream"
-local work_queue = require "moongate.work_queue"
 
 local M = {}
 
@@ -42,8 +42,8 @@ function M.run(run, router, opts)
   local id_of = ids.of_lines(run.id)
   local queue, added, total, chunk = nil, 0, 0, {}
   if not run.dry_run then
-    local settings = merged({ gateway = work_queue.gateway_of(run) }, opts.settings)
-    queue = work_queue.create(assert(require("moongate.store").session()), opts.queue, settings)
+    local settings = merged({ gateway = queues.gateway_of(run) }, opts.settings)
+    queue = queues.create(assert(require("moongate.store").session()), opts.queue, settings)
   end
   local function flush()
     if queue then added = added + queue:add(chunk) end

@@ -182,7 +182,7 @@ local function carry_out(session, definition, values, words, hooks)
   local ok, result = finished_life(j, definition, values, hooks)
   if variants.was_cut() then
     -- This process lives, and with it what the one that is played to be gone had leased.
-    assert(db:exec "UPDATE outbox SET lease_holder = NULL, lease_until = NULL")
+    assert(db:exec "UPDATE queue_items SET lease_until = 0 WHERE state = 'running'")
     j = variants.beginning(runs.take_up, db, runs.get(db, id))
     ok, result = finished_life(j, definition, values, hooks)
   end

@@ -15,7 +15,7 @@ return {
       },
       flags = {
         { "status", "only those in this state; all: delivered and dropped ones, too", value = "STATUS",
-          choices = { "pending", "dead", "delivered", "dropped", "all" } },
+          choices = { "queued", "waiting", "running", "done", "dead", "dropped", "all" } },
         { "limit", "so many at most", type = "integer", min = 1, max = 100000, default = 100, value = "N" },
       },
       examples = { { "moongate outbox list" }, { "moongate outbox list --status dead --json" } },

@@ -5,12 +5,17 @@ local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local kinds = require "moongate.gateway.kinds"
 local queue_stage = require "moongate.gateway.queue_stage"
-local queued_writes = require "moongate.queued_writes"
+local writes = require "moongate.queue.kinds.write"
 local sealed = require "moongate.sealed"
 
 local M = {}
 
-local SETTLED = { sent = "unchanged", superseded = "superseded", dropped = "dropped" } -- since the rows were read
+-- What became of a row since it was read, or nil: it still waits.
+local function settled(row)
+  if not row then return "dropped" end
+  if row.superseded then return "superseded" end
+  return row.state == "done" and "unchanged" or row.state == "dropped" and "dropped" or nil
+end
 
 local DONE = { created = true, updated = true, deleted = true, unchanged = true, reconciled = true }
 
@@ -70,7 +75,7 @@ end
 local function next_of(rows, state)
   for _, row in ipairs(rows) do
     local before = row.depends_on
-    if not state[row.id] and (not before or state[before] == "sent") then return row end
+    if not state[row.id] and (not before or state[before] == "sent" or state[before] == "settled") then return row end
   end
 end
 
@@ -90,29 +95,29 @@ local function entry_of(row)
   }
 end
 
--- -> the entry, "sent" or "kept"
+-- -> the entry, and "sent", "kept" or "settled": it was by others
 local function send(gw, db, row, opts)
-  local entry, now = entry_of(row), queued_writes.get(db, row.id)
-  entry.status = SETTLED[now and now.state or "dropped"]
-  if entry.status then return entry, "sent" end
+  local entry, now = entry_of(row), writes.get(db, row.id)
+  entry.status = settled(now)
+  if entry.status then return entry, "settled" end
   local ok, result = pcall(write, gw, row, opts)
   if not ok and not errors.is(result) then error(result, 0) end
   if not ok then
     entry.status, entry.failure = "failed", result
     if not opts.dry_run then
-      queued_writes.mark(db, row.id, "queued", { code = result.code, message = result.message, status = result.status })
+      writes.mark(db, row.id, "queued", { code = result.code, message = result.message, status = result.status })
     end
     return entry, "kept"
   end
   for _, field in ipairs { "status", "changes", "etag", "latency_ms", "attempts", "correlation_id", "audit_seq" } do
     entry[field] = result[field]
   end
-  if DONE[result.status] and not opts.dry_run then queued_writes.mark(db, row.id, "sent") end
+  if DONE[result.status] and not opts.dry_run then writes.mark(db, row.id, "done") end
   return entry, "sent"
 end
 
 -- flush.run(gw, db, rows, {on_conflict, dry_run, each = function(entry)}) -> entries: {id, resource, kind, method,
--- status, changes, failure, …}. rows: as queued_writes.list gives them. status: as of gateway:write, "failed",
+-- status, changes, failure, …}. rows: as writes.list gives them. status: as of gateway:write, "failed",
 -- "waiting": what it comes after was not sent, or the gateway is away; "superseded", "dropped": meanwhile, by others.
 function M.run(gw, db, rows, opts)
   gw = sealed.open(gw)
@@ -120,7 +125,7 @@ function M.run(gw, db, rows, opts)
   for _, row in ipairs(rows) do here[row.id] = true end
   for _, row in ipairs(rows) do
     if row.depends_on and not here[row.depends_on] then -- it was sent or dropped before
-      local before = queued_writes.get(db, row.depends_on)
+      local before = writes.get(db, row.depends_on)
       if not before or before.state ~= "queued" then row.depends_on = nil end
     end
   end
@@ -130,7 +135,7 @@ function M.run(gw, db, rows, opts)
     local entry
     entry, state[row.id] = send(gw, db, row, opts)
     if entry.failure and queue_stage.is_away(entry.failure) then away = entry.failure end
-    local tried = not SETTLED[entry.status] and not (away and away.outcome ~= "unknown")
+    local tried = state[row.id] ~= "settled" and not (away and away.outcome ~= "unknown")
     if tried and not opts.dry_run then audit(gw, row, entry) end
     entries[#entries + 1] = entry
     if opts.each then opts.each(entry) end

@@ -4,7 +4,7 @@ local bundled = require "moongate.bundled"
 local holder = require "moongate.holder"
 local http = require "moongate.http"
 local json = require "moongate.json"
-local results = require "moongate.work_queue.results"
+local results = require "moongate.queue.results"
 local router = require "moongate.router"
 local session = require "sim_session"
 local stores = require "stores"
@@ -12,8 +12,8 @@ local t = require "moongate.test"
 local task = require "moongate.task"
 local time = require "moongate.time"
 local uuid = require "moongate.uuid"
-local work_queue = require "moongate.work_queue"
-local worker = require "moongate.work_queue.worker"
+local queues = require "moongate.queue"
+local worker = require "moongate.queue.worker"
 
 local QUICK = { backoff = 0.01, grace = 0.05, lease = 5 }
 
@@ -72,13 +72,13 @@ stores.each(function(kind, open)
   local function test(name, fn)
     t.test(kind .. ": " .. name, function()
       local db <close> = open()
-      assert(db:batch { { "DELETE FROM queue_items" }, { "DELETE FROM queues" } })
+      assert(db:batch { { "DELETE FROM queue_items" }, { "DELETE FROM queues WHERE kind = 'prompt'" } })
       fn(db)
     end)
   end
 
   test("what is in the queue is not added again, and a line stays what it was", function(db)
-    local q, list = work_queue.create(db, "q", settings()), items(5)
+    local q, list = queues.create(db, "q", settings()), items(5)
     t.eq(q:add(list), 5)
     t.eq(q:add(list), 0)
     local more = items(2, 5)
@@ -88,18 +88,18 @@ stores.each(function(kind, open)
     t.eq(q:add {}, 0)
     t.eq(counts(q), { queued = 7 })
     t.eq(seqs(q:turn("a", {}, 10)), { 1, 2, 3, 4, 5, 6, 7 })
-    t.eq(raised(work_queue.open, db, "none").code, "not_found")
-    t.eq(work_queue.list(db), { "q" })
+    t.eq(raised(queues.open, db, "none").code, "not_found")
+    t.eq(queues.list(db), { "q" })
   end)
 
   test("a queue is for one gateway", function(db)
-    local q = work_queue.create(db, "q", settings { gateway = "https://a" })
-    work_queue.create(db, "q", { concurrency = 6 })
+    local q = queues.create(db, "q", settings { gateway = "https://a" })
+    queues.create(db, "q", { concurrency = 6 })
     t.eq({ q:settings().gateway, q:settings().concurrency }, { "https://a", 6 })
     q:check_gateway "https://a"
     for _, fn in ipairs {
       function() q:check_gateway "https://b" end,
-      function() work_queue.create(db, "q", { gateway = "https://b" }) end,
+      function() queues.create(db, "q", { gateway = "https://b" }) end,
     } do
       local ok, err = pcall(fn)
       t.eq({ ok, err.code }, { false, "conflict" })
@@ -108,7 +108,7 @@ stores.each(function(kind, open)
   end)
 
   test("no more at once than the queue allows, whoever asks", function(db)
-    local q = work_queue.create(db, "q", settings { concurrency = 4 })
+    local q = queues.create(db, "q", settings { concurrency = 4 })
     q:add(items(10))
     local a = q:turn("a", {}, 3)
     t.eq(seqs(a), { 1, 2, 3 })
@@ -116,13 +116,13 @@ stores.each(function(kind, open)
     t.eq(seqs(b), { 4 })
     t.eq(seqs(q:turn("c", {}, 3)), {})
     t.eq(seqs(q:turn("a", finished(a, "done"), 3)), { 5, 6, 7 })
-    work_queue.create(db, "q", { concurrency = 6 })
+    queues.create(db, "q", { concurrency = 6 })
     t.eq(seqs(q:turn("c", {}, 3)), { 8, 9 })
     t.eq(counts(q), { done = 3, running = 6, queued = 1 })
   end)
 
   test("no more in a second than the queue allows", function(db)
-    local q = work_queue.create(db, "q", settings { concurrency = 1000, rate = 50 })
+    local q = queues.create(db, "q", settings { concurrency = 1000, rate = 50 })
     q:add(items(200))
     local began, starts = time.monotonic(), {}
     while time.monotonic() - began < 2.5 do
@@ -141,7 +141,7 @@ stores.each(function(kind, open)
   end)
 
   test("a lease that runs out, and one that is renewed", function(db)
-    local q = work_queue.create(db, "q", settings { lease = 0.2, attempts = 3 })
+    local q = queues.create(db, "q", settings { lease = 0.2, attempts = 3 })
     q:add(items(2))
     local a = q:turn("a", {}, 2)
     for _ = 1, 4 do
@@ -170,7 +170,7 @@ stores.each(function(kind, open)
   end)
 
   test("a worker of this machine that is gone is noticed", function(db)
-    local q = work_queue.create(db, "q", settings { lease = 60, grace = 0.02 })
+    local q = queues.create(db, "q", settings { lease = 60, grace = 0.02 })
     local gone = json.decode(holder.token())
     gone.pid, gone.started = 1 << 30, 1
     q:add(items(2))
@@ -182,7 +182,7 @@ stores.each(function(kind, open)
   end)
 
   test("what waits comes in its time, before what is new", function(db)
-    local q = work_queue.create(db, "q", settings())
+    local q = queues.create(db, "q", settings())
     q:add(items(3))
     local a = q:turn("a", {}, 1)
     t.eq(seqs(q:turn("a", finished(a, "waiting", { wait = 0.1, facts = '{"at":2}', tries = 1 }), 1)), { 2 })
@@ -193,7 +193,7 @@ stores.each(function(kind, open)
   end)
 
   test("results in order; what is dropped is gone", function(db)
-    local q = work_queue.create(db, "q", settings())
+    local q = queues.create(db, "q", settings())
     q:add(items(4))
     local a = q:turn("a", {}, 4)
     table.sort(a.items, function(x, y) return x.seq > y.seq end)
@@ -220,8 +220,8 @@ stores.each(function(kind, open)
     local original = store.session
     store.session = function() return db end
     local fs = require "moongate.fs"
-    assert(fs.mkdir "build/tmp/test_work_queue")
-    local path = "build/tmp/test_work_queue/prompts.jsonl"
+    assert(fs.mkdir "build/tmp/test_queue")
+    local path = "build/tmp/test_queue/prompts.jsonl"
     assert(fs.write(path, table.concat(lines, "\n")))
     local all = { file = path, model = "sim-small", temperature = "default", max_tokens = 2048, top_p = 0.95,
       enqueue = true, queue_name = "q" }
@@ -240,7 +240,7 @@ stores.each(function(kind, open)
     local all = { concurrency = 8, drain = true, deadline = 5, base_url = server.url }
     for k, v in pairs(opts or {}) do if k ~= "audit" then all[k] = v end end
     return worker.run({ progress = function() return { advance = function() end, done = function() end } end },
-      work_queue.open(db, "q"), r, all)
+      queues.open(db, "q"), r, all)
   end
 
   local function lines_of(q)
@@ -253,7 +253,7 @@ stores.each(function(kind, open)
     local server <close> = session.start { prompts = {
       ["sim-small"] = { failure = 0.1, busy = 0.1, cut = 0.05, policy = 0.05, latency = 0.002 },
     } }
-    local q, list = work_queue.create(db, "q", settings { concurrency = 10 }), {}
+    local q, list = queues.create(db, "q", settings { concurrency = 10 }), {}
     for i = 1, 200 do list[i] = ('{"id":%d,"prompt":"Question %d"}'):format(i, i) end
     list[100] = "no JSON"
     local out = enqueue(db, server, list, { fallback = "sim-large" })
@@ -276,7 +276,7 @@ stores.each(function(kind, open)
 
   test("refused for good, and given up", function(db)
     local server <close> = session.start { prompts = { ["sim-large"] = { failure = 1 } } }
-    local q = work_queue.create(db, "q", settings { attempts = 3 })
+    local q = queues.create(db, "q", settings { attempts = 3 })
     enqueue(db, server, { '"[violate]"', '{"prompt":"x","model":"sim-large"}', '"fine"' })
     local sum = work(db, server)
     t.eq({ sum.done, sum.failed, sum.dead }, { 1, 1, 1 })
@@ -289,7 +289,7 @@ stores.each(function(kind, open)
 
   test("a worker that fails gives its prompts back", function(db)
     local server <close> = session.start {}
-    local q = work_queue.create(db, "q", settings())
+    local q = queues.create(db, "q", settings())
     enqueue(db, server, { '"a"', '"b"' })
     local audit = { event = function(e) -- the first line is written, those of the prompts are not
       if e.action == "prompt_routing" then return 1 end
@@ -306,6 +306,6 @@ stores.each(function(kind, open)
   test("a dry run puts nothing in", function(db)
     local server <close> = session.start {}
     t.eq(raised(enqueue, db, server, { '"a"' }, { model = "none" }).code, "invalid")
-    t.eq(work_queue.list(db), { "q" })
+    t.eq(queues.list(db), { "q" })
   end)
 end)

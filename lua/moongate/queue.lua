@@ -1,29 +1,24 @@
--- work_queue.lua - prompts that many machines work off together: a queue is rows of the store that they share. How many
--- requests may be under way, and how many may begin in a second, is counted for all of them under a lock on the queue's
--- row. For cli/work.lua, `route-prompts --enqueue` and work_queue/worker.lua.
---
---   queued   not sent yet                 done     answered
---   waiting  to be sent (again), later    failed   refused for good: it has a result that says why
---   running  leased by a worker           dead     given up after so many tries: `moongate work retry`
+-- queue.lua - the queues of the store: prompts, webhook messages and writes that wait, see queue/rows.lua. Here is what
+-- queues of prompts have beyond that: many machines work one off, and how many requests may be under way, and how many
+-- may begin in a second, is counted for all of them under a lock on the queue's row. For the command line,
+-- `route-prompts --enqueue` and queue/worker.lua.
 --
 -- A prompt has one request id for all its tries, so the gateway sees one effect however often workers come and go.
--- What a worker writes counts only while the lease is its own. A lease is renewed while the worker lives; that of one
--- that is gone (its machine can tell) is cut to the grace that what it had sent may need to end.
+-- What a worker writes counts only while the lease is its own. A lease is renewed while the worker lives; that of a
+-- dead worker (its machine can tell) is cut to the grace that what it had sent may need to end.
 
-local cleaned = require "moongate.cleaned"
 local errors = require "moongate.error"
 local holder = require "moongate.holder"
 local json = require "moongate.json"
+local rows = require "moongate.queue.rows"
 
 local M = {}
 
-M.STATES = { "queued", "waiting", "running", "done", "failed", "dead" }
+M.STATES = rows.STATES
 
 -- Of a queue, what they are when nothing else is said. rate: requests begun in a second, 0: no limit. attempts: tries
 -- of a prompt until it is dead. backoff, lease, grace: seconds.
 M.SETTINGS = { concurrency = 8, rate = 0, attempts = 10, backoff = 1, lease = 30, grace = 1 }
-
-local PIECE = 150 -- rows of one statement
 
 local IDLE, NOW = 0.5, 0.04 -- seconds until a worker that found nothing, or no place, looks again
 
@@ -52,23 +47,38 @@ end
 
 local function handle(db, name) return setmetatable({ db = db, name = name }, Queue) end
 
--- work_queue.open(db, name) -> queue. Raises when there is none.
-function M.open(db, name)
-  if assert(db:exec("SELECT name FROM queues WHERE name = $1", name))[1] then return handle(db, name) end
+local HOLDS = { message = "webhook messages", write = "writes", prompt = "prompts" }
+
+local function check_kind(name, kind)
+  if kind == "prompt" then return end
   errors.raise {
-    code = "not_found", message = ("there is no queue '%s' in this store"):format(name),
+    code = "conflict", outcome = "not_sent", message = ("queue '%s' holds %s, not prompts"):format(name, HOLDS[kind]),
+    hint = ("Use moongate queue list --kind %s."):format(kind),
+  }
+end
+
+-- queue.open(db, name) -> queue of prompts. Raises when it does not exist.
+function M.open(db, name)
+  local row = assert(db:exec("SELECT kind FROM queues WHERE name = $1", name))[1]
+  if row then
+    check_kind(name, row.kind)
+    return handle(db, name)
+  end
+  errors.raise {
+    code = "not_found", message = ("queue '%s' does not exist in this store"):format(name),
     hint = "moongate work status lists them; route-prompts --enqueue --queue-name makes one",
   }
 end
 
--- work_queue.create(db, name, {concurrency =, rate =, …: what is not nil is set, gateway = base URL: another one is
+-- queue.create(db, name, {concurrency =, rate =, …: what is not nil is set, gateway = base URL: another one is
 -- refused}) -> queue, made if there is none. Raises.
 function M.create(db, name, settings)
   assert(db:transaction(function(tx)
     assert(tx:exec([[INSERT INTO queues (name, settings_json, state, created_at) VALUES ($1, '{}', 'open', {now})
       ON CONFLICT (name) DO NOTHING]], name))
-    local all = settings_of(assert(tx:exec("SELECT settings_json FROM queues WHERE name = $1 {lock}", name))[1]
-      .settings_json)
+    local row = assert(tx:exec("SELECT settings_json, kind FROM queues WHERE name = $1 {lock}", name))[1]
+    check_kind(name, row.kind)
+    local all = settings_of(row.settings_json)
     check_gateway(name, all, settings and settings.gateway)
     for key, value in pairs(settings or {}) do all[key] = value end
     assert(tx:exec("UPDATE queues SET settings_json = $1 WHERE name = $2", assert(json.encode(all)), name))
@@ -77,15 +87,16 @@ function M.create(db, name, settings)
   return handle(db, name)
 end
 
--- work_queue.gateway_of(run) -> what a queue knows the run's gateway by
+-- queue.gateway_of(run) -> what a queue knows the run's gateway by
 function M.gateway_of(run)
   return run.simulated and "sim" or run.gateway.base_url
 end
 
--- work_queue.list(db) -> names, sorted
+-- queue.list(db) -> names, sorted
 function M.list(db)
   local out = {}
-  for i, row in ipairs(assert(db:exec "SELECT name FROM queues ORDER BY name")) do out[i] = row.name end
+  local found = assert(db:exec "SELECT name FROM queues WHERE kind = 'prompt' ORDER BY name")
+  for i, row in ipairs(found) do out[i] = row.name end
   return out
 end
 
@@ -100,17 +111,6 @@ function Queue:check_gateway(gateway)
 end
 
 -- ---- putting in ----
-
--- "($1, $2), ($3, $4)" for n rows of so many values, the first number being `first`.
-local function places(n, width, first, shape)
-  local rows, at = {}, first
-  for i = 1, n do
-    local row = {}
-    for k = 1, width do row[k], at = "$" .. at, at + 1 end
-    rows[i] = shape and shape:format(table.unpack(row)) or "(" .. table.concat(row, ", ") .. ")"
-  end
-  return table.concat(rows, ", ")
-end
 
 local function existing(tx, name, items)
   local ids, marks = {}, {}
@@ -141,7 +141,8 @@ local function insert(tx, name, items, seq)
     values[at + 4], values[at + 5] = item.result and "failed" or "queued", item.result or ""
   end
   assert(tx:exec([[INSERT INTO queue_items (queue, seq, request_id, payload_json, state, result_json, attempts,
-    not_before, updated_at) VALUES ]] .. places(#items, 5, 2, "($1, %s, %s, %s, %s, nullif(%s, ''), 0, 0, {now})"),
+    not_before, created_at, updated_at) VALUES ]]
+    .. rows.places(#items, 5, 2, "($1, %s, %s, %s, %s, nullif(%s, ''), 0, 0, {now}, {now})"),
     name, table.unpack(values)))
 end
 
@@ -161,8 +162,8 @@ function Queue:add(items)
     local row = assert(tx:exec("SELECT next_seq FROM queues WHERE name = $1 {lock}", self.name))[1]
     if not row then M.open(self.db, self.name) end
     local seq = row.next_seq
-    for first = 1, #items, PIECE do
-      local new = new_ones(tx, self.name, table.move(items, first, math.min(first + PIECE - 1, #items), 1, {}))
+    for first = 1, #items, rows.PIECE do
+      local new = new_ones(tx, self.name, table.move(items, first, math.min(first + rows.PIECE - 1, #items), 1, {}))
       if #new > 0 then insert(tx, self.name, new, seq) end
       seq = seq + #new
     end
@@ -173,39 +174,6 @@ end
 
 -- ---- a worker's turn ----
 
--- What came of prompts: {seq, state, result = JSON text | nil, facts = JSON text | nil, wait = seconds | nil,
--- tries = to be added}. -> how many of them were this worker's still
-local function write_piece(tx, name, who, finished)
-  local values = {}
-  for i, f in ipairs(finished) do
-    local at = (i - 1) * 6
-    values[at + 1], values[at + 2], values[at + 3] = f.seq, f.state, f.result and cleaned.json(f.result) or ""
-    values[at + 4], values[at + 5] = f.facts and cleaned.json(f.facts) or "", math.ceil((f.wait or 0) * 1000)
-    values[at + 6] = f.tries or 0
-  end
-  return assert(tx:exec(([[UPDATE queue_items SET state = f.column2, result_json = nullif(f.column3, ''),
-    facts_json = nullif(f.column4, ''), not_before = {now} + CAST(f.column5 AS bigint),
-    attempts = attempts + CAST(f.column6 AS bigint), holder = NULL, lease_until = NULL, updated_at = {now}
-    FROM (VALUES %s) AS f WHERE queue = $1 AND seq = CAST(f.column1 AS bigint) AND holder = $2
-    AND queue_items.state = 'running']]):format(places(#finished, 6, 3)), name, who, table.unpack(values))).changes
-end
-
-local function write_finished(tx, name, who, finished)
-  local kept = 0
-  for first = 1, #finished, PIECE do
-    local piece = table.move(finished, first, math.min(first + PIECE - 1, #finished), 1, {})
-    kept = kept + write_piece(tx, name, who, piece)
-  end
-  return kept
-end
-
--- Leases that have run out: somebody else is to try, but not for ever.
-local function take_back(tx, name, attempts)
-  assert(tx:exec([[UPDATE queue_items SET state = CASE WHEN attempts + 1 >= $2 THEN 'dead' ELSE 'waiting' END,
-    attempts = attempts + 1, not_before = {now}, holder = NULL, lease_until = NULL, updated_at = {now}
-    WHERE queue = $1 AND state = 'running' AND lease_until <= {now}]], name, attempts))
-end
-
 -- How many may begin now by the rate. A tenth of it may be saved up, so that workers which come by some times a second
 -- can use all of it; what comes in is that much less, so that no second sees more.
 local function allowance(row, rate, now)
@@ -214,24 +182,6 @@ local function allowance(row, rate, now)
   local tokens = row.tokens or 1
   if row.tokens_at then tokens = math.min(most, tokens + math.max(0, now - row.tokens_at) * per_ms) end
   return tokens, per_ms
-end
-
--- MATERIALIZED: PostgreSQL would look for the first n again for each row.
-local CLAIM = [[WITH found (picked) AS MATERIALIZED (SELECT seq FROM queue_items WHERE queue = $1 AND state = '%s' %s
-    ORDER BY not_before, seq LIMIT %d {skip_locked})
-  UPDATE queue_items SET state = 'running', holder = $2, lease_until = {now} + %d, updated_at = {now}
-  FROM found WHERE queue = $1 AND seq = picked RETURNING seq, payload_json, request_id, attempts, facts_json]]
-
-local function claim(tx, name, who, n, s, has_due)
-  local lease, out = math.ceil(s.lease * 1000), {}
-  local function some(state, condition)
-    if #out >= n then return end
-    local rows = assert(tx:exec(CLAIM:format(state, condition, n - #out, lease), name, who))
-    for _, row in ipairs(rows) do out[#out + 1] = row end
-  end
-  if has_due then some("waiting", "AND not_before <= {now}") end
-  some("queued", "")
-  return out
 end
 
 local LOOK = [[SELECT {now} AS now,
@@ -253,10 +203,10 @@ function Queue:turn(who, finished, want)
       name))[1]
     if not row then return { items = {}, kept = 0, left = false, gone = true } end
     local s = settings_of(row.settings_json)
-    local kept = write_finished(tx, name, who, finished)
+    local kept = rows.settle(tx, name, who, finished)
     local seen = look(tx, name)
     if seen.lease_until and seen.lease_until <= seen.now then
-      take_back(tx, name, s.attempts)
+      rows.take_back(tx, name, s.attempts)
       seen = look(tx, name)
     end
     local n, tokens, per_ms = math.min(want, s.concurrency - seen.running), nil, nil
@@ -265,7 +215,8 @@ function Queue:turn(who, finished, want)
       n = math.min(n, math.floor(tokens))
     end
     local due = seen.waiting and seen.waiting <= seen.now
-    local items = (n > 0 and (due or seen.queued)) and claim(tx, name, who, n, s, due) or {}
+    local some = n > 0 and (due or seen.queued)
+    local items = some and rows.claim(tx, name, who, n, math.ceil(s.lease * 1000), due) or {}
     if tokens then
       assert(tx:exec("UPDATE queues SET tokens = $2, tokens_at = $3 WHERE name = $1", name, tokens - #items, seen.now))
     end
@@ -284,17 +235,14 @@ function Queue:turn(who, finished, want)
   end))
 end
 
--- queue:renew(who): the worker's leases last from now on again.
+-- queue:renew(who, seconds): the worker's leases last from now on again.
 function Queue:renew(who, lease)
-  assert(self.db:exec(([[UPDATE queue_items SET lease_until = {now} + %d WHERE queue = $1 AND state = 'running'
-    AND holder = $2]]):format(math.ceil(lease * 1000)), self.name, who))
+  rows.renew(self.db, self.name, who, math.ceil(lease * 1000))
 end
 
 -- queue:leave(who, grace): a worker is gone; what it had sent may still be under way.
 function Queue:leave(who, grace)
-  assert(self.db:exec(([[UPDATE queue_items SET lease_until = {now} + %d WHERE queue = $1 AND state = 'running'
-    AND holder = $2 AND lease_until > {now} + %d]]):format(math.ceil(grace * 1000), math.ceil(grace * 1000)),
-    self.name, who))
+  rows.leave(self.db, self.name, who, math.ceil(grace * 1000))
 end
 
 -- queue:sweep(grace): does so for workers of this machine that are no more.
@@ -309,12 +257,7 @@ end
 
 -- -> {queued = n, …}, and the workers that have something: list of {process, running}
 function Queue:status()
-  local counts, workers = {}, json.array {}
-  for _, state in ipairs(M.STATES) do counts[state] = 0 end
-  for _, row in ipairs(assert(self.db:exec(
-    "SELECT state, count(*) AS n FROM queue_items WHERE queue = $1 GROUP BY state", self.name))) do
-    counts[row.state] = row.n
-  end
+  local counts, workers = rows.counts(self.db, self.name), json.array {}
   for i, row in ipairs(assert(self.db:exec([[SELECT holder, count(*) AS n FROM queue_items WHERE queue = $1
     AND state = 'running' GROUP BY holder ORDER BY holder]], self.name))) do
     local process = json.decode(row.holder) or {}

@@ -2,8 +2,8 @@
 local diff = require "moongate.diff"
 local errors = require "moongate.error"
 local fake = require "fake_gateway"
-local flush = require "moongate.queued_writes.flush"
-local queued_writes = require "moongate.queued_writes"
+local flush = require "moongate.queue.flush"
+local writes = require "moongate.queue.kinds.write"
 local sealed = require "moongate.sealed"
 local stores = require "stores"
 local t = require "moongate.test"
@@ -55,19 +55,21 @@ stores.each(function(kind, open)
   local function test(name, fn)
     t.test(("%s: %s"):format(kind, name), function()
       local db <close> = open()
-      assert(db:exec "DELETE FROM queued_writes")
+      assert(db:exec "DELETE FROM queue_items")
       fn(db)
     end)
   end
 
   local function states(db)
     local out = {}
-    for i, row in ipairs(queued_writes.list(db, { all = true })) do out[i] = row.state end
+    for i, row in ipairs(writes.list(db, { all = true })) do
+      out[i] = row.superseded and "superseded" or row.state
+    end
     return out
   end
 
   local function send(gw, db, opts)
-    return flush.run(gw, db, queued_writes.list(db), opts or {})
+    return flush.run(gw, db, writes.list(db), opts or {})
   end
 
   test("a write with a secret in its headers is refused, and not in the queue without it", function(db)
@@ -76,7 +78,7 @@ stores.each(function(kind, open)
     local key = assert(require "moongate.secret".of "kept-by-nobody-0123")
     local err = fails("breaker_open", change, gw, { dimensions = 512 }, { headers = { ["X-Key"] = key } })
     t.ok(err.hint:find("header X-Key", 1, true), err.hint)
-    t.eq(#queued_writes.list(db), 0)
+    t.eq(#writes.list(db), 0)
   end)
 
   test("without --queue a gateway that is away is an error, and stale state no base", function(db)
@@ -84,7 +86,7 @@ stores.each(function(kind, open)
     gw:get("index", place())
     client.away = true
     fails("connect", change, gw, { dimensions = 8 })
-    t.eq(#queued_writes.list(db), 0)
+    t.eq(#writes.list(db), 0)
   end)
 
   test("with it the write waits, with what it was to change, and is sent with the ETag of then", function(db)
@@ -103,7 +105,7 @@ stores.each(function(kind, open)
     local entries = send(gw, db)
     t.eq({ #entries, entries[1].status, entries[1].id }, { 1, "updated", result.queue_id })
     t.eq(gw:get("index", place()).content.dimensions, 1024)
-    t.eq(states(db), { "sent" })
+    t.eq(states(db), { "done" })
     event = audit.lines[#audit.lines]
     t.eq({ event.action, event.status, event.queue_id }, { "write_flushed", "updated", result.queue_id })
     t.eq(audit.lines[#audit.lines - 2].dims, 1024)
@@ -127,9 +129,9 @@ stores.each(function(kind, open)
     change(gw, { dimensions = 1024 })
     local other = change(gw, { indexId = "new" })
     client.away = false
-    local rows = queued_writes.list(db)
+    local rows = writes.list(db)
     change(gw, { dimensions = 2048 })
-    queued_writes.drop(db, { other.queue_id })
+    writes.drop(db, { other.queue_id })
     local entries = flush.run(gw, db, rows, {})
     t.eq({ entries[1].status, entries[2].status }, { "superseded", "dropped" })
     t.eq(gw:get("index", place()).content.dimensions, 2048)
@@ -149,7 +151,7 @@ stores.each(function(kind, open)
     t.eq(change(gw, {}).status, "queued")
     client.away = false
     t.eq(send(gw, db)[1].status, "unchanged")
-    t.eq(states(db), { "sent" })
+    t.eq(states(db), { "done" })
     t.eq(client.writes, 0)
   end)
 
@@ -191,7 +193,7 @@ stores.each(function(kind, open)
     client.away = false
     local c = change(gw, { indexId = "c" }, { after = b }) -- it would get through, but must not overtake
     t.eq(c.status, "queued")
-    t.eq(queued_writes.get(db, c.queue_id).depends_on, b.queue_id)
+    t.eq(writes.get(db, c.queue_id).depends_on, b.queue_id)
     local order = {}
     client.before = function(request)
       if request.method ~= "PUT" then return end
@@ -204,8 +206,8 @@ stores.each(function(kind, open)
     t.eq({ entries[1].status, entries[2].status, entries[3].status, entries[3].after },
       { "created", "failed", "waiting", b.queue_id })
     t.eq(order, { "a", "b" })
-    t.eq(states(db), { "sent", "queued", "queued" })
-    t.eq(queued_writes.get(db, b.queue_id).error.status, 422)
+    t.eq(states(db), { "done", "queued", "queued" })
+    t.eq(writes.get(db, b.queue_id).error.status, 422)
     client.before = nil
     entries = send(gw, db)
     t.eq({ entries[1].status, entries[2].status }, { "created", "created" })
@@ -218,7 +220,7 @@ stores.each(function(kind, open)
     local b = change(gw, { indexId = "b" }, { after = a })
     local newer = change(gw, { indexId = "a", dimensions = 8 })
     t.eq(newer.superseded, { a.queue_id })
-    t.eq(queued_writes.get(db, b.queue_id).depends_on, newer.queue_id)
+    t.eq(writes.get(db, b.queue_id).depends_on, newer.queue_id)
     -- A newer one that has to come after b must not take the place of the one that b comes after.
     local last = change(gw, { indexId = "a", dimensions = 16 }, { after = b })
     t.eq(last.superseded, {})
@@ -241,7 +243,7 @@ stores.each(function(kind, open)
     t.ok(entries[1].failure.lines, "it shows both sides")
     t.eq(audit.lines[#audit.lines].error_code, "conflict")
     t.eq(states(db), { "queued" })
-    t.eq(queued_writes.get(db, w.queue_id).error.code, "conflict")
+    t.eq(writes.get(db, w.queue_id).error.code, "conflict")
     entries = send(gw, db, { on_conflict = "rebase" })
     t.eq(entries[1].status, "updated")
     local now = gw:get("index", place()).content
@@ -349,7 +351,7 @@ stores.each(function(kind, open)
       end
     end
     fails("http", change, gw, { dimensions = 8 })
-    t.eq(#queued_writes.list(db), 0)
+    t.eq(#writes.list(db), 0)
   end)
 
   test("refused, and then the look at it: queued, and compared before it is sent", function(db)
@@ -378,7 +380,7 @@ stores.each(function(kind, open)
     end
     local ok, err = pcall(change, gw, { dimensions = 8 })
     t.ok(not ok and err.outcome == "unknown", tostring(err))
-    t.eq(#queued_writes.list(db), 0)
+    t.eq(#writes.list(db), 0)
   end)
 
   test("dropping", function(db)
@@ -386,11 +388,11 @@ stores.each(function(kind, open)
     client.away = true
     local a = change(gw, { indexId = "a" })
     local b = change(gw, { indexId = "b" }, { after = a })
-    fails("not_found", queued_writes.drop, db, { 1 << 40 })
-    local err = fails("conflict", queued_writes.drop, db, { a.queue_id })
+    fails("not_found", writes.drop, db, { 1 << 40 })
+    local err = fails("conflict", writes.drop, db, { a.queue_id })
     t.ok(err.message:find("comes after", 1, true))
-    t.eq(#queued_writes.drop(db, { a.queue_id, b.queue_id }), 2)
-    fails("conflict", queued_writes.drop, db, { a.queue_id })
+    t.eq(#writes.drop(db, { a.queue_id, b.queue_id }), 2)
+    fails("conflict", writes.drop, db, { a.queue_id })
     t.eq(states(db), { "dropped", "dropped" })
   end)
 end)
