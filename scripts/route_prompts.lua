@@ -196,7 +196,7 @@ return workflow.define {
     { "max-errors", "stop taking prompts after more failures than this", type = "integer", min = 0, value = "N" },
     { "ordered", "results in the order of the input; --no-ordered: as they come", type = "boolean", default = true },
     { "unordered", "the same as --no-ordered", type = "boolean" },
-    { "enqueue", "send nothing: put the prompts into a queue, for `moongate work` on any number of machines",
+    { "enqueue", "send nothing: put the prompts into a queue, for `moongate queue work` on any number of machines",
       type = "boolean" },
     { "queue-name", "which queue", value = "NAME", default = "prompts" },
   },
@@ -204,7 +204,7 @@ return workflow.define {
     { "moongate --sim route-prompts --model sim-small --prompt 'Say hello'" },
     { "moongate route-prompts prompts.jsonl --model gpt --fallback claude,mistral -c 64 > results.jsonl" },
     { "generate | moongate route-prompts - --model gpt --unordered --max-errors 100" },
-    { "moongate route-prompts prompts.jsonl --model gpt --enqueue -c 64 --rate 20 && moongate work --drain" },
+    { "moongate route-prompts prompts.jsonl --model gpt --enqueue -c 64 --rate 20 && moongate queue work --drain" },
   },
   permissions = { read = { "." } },  -- and the files that the user names, wherever they are
   run = function(run, args)

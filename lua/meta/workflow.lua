@@ -235,7 +235,7 @@ function run:stream() end
 ---@field status? integer the receiver's answer
 ---@field attempts integer requests made
 ---@field error? string why it was not delivered
----@field kept? boolean it is tried again: `moongate outbox list`
+---@field kept? boolean it is tried again: `moongate queue list`
 ---@field dead? string why it is not
 ---@field disabled? boolean the webhook answered 410 Gone
 

@@ -1,7 +1,7 @@
--- outbox.lua - webhooks that outlive the process: a message is a row in the store, written in the transaction of the
--- state that it announces, and delivered at least once under one id. What the run's own attempts don't bring out is
--- tried again on a schedule, by later runs or by `moongate outbox flush`. For workflow.lua, the journal and the command
--- line.
+-- outbox.lua - webhooks that outlive the process: a message is a row of the queue `messages`, written in the
+-- transaction of the state that it announces, and delivered at least once under one id. What the run's own attempts
+-- don't deliver is tried again on a schedule, by later runs or by `moongate queue flush --kind message`. For
+-- workflow.lua, the journal and the command line.
 --
 -- A run: outbox.rows(run, event, data, opts, step) gives the statements for the transaction and the messages' ids;
 -- after the commit outbox.deliver(run, ids) tries them. A step that was done in an earlier life of the run:

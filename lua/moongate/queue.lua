@@ -57,6 +57,11 @@ local function check_kind(name, kind)
   }
 end
 
+-- queue.exists(db, name) -> whether there is a queue of prompts of that name
+function M.exists(db, name)
+  return assert(db:exec("SELECT name FROM queues WHERE name = $1 AND kind = 'prompt'", name))[1] ~= nil
+end
+
 -- queue.open(db, name) -> queue of prompts. Raises when it does not exist.
 function M.open(db, name)
   local row = assert(db:exec("SELECT kind FROM queues WHERE name = $1", name))[1]
@@ -66,7 +71,7 @@ function M.open(db, name)
   end
   errors.raise {
     code = "not_found", message = ("queue '%s' does not exist in this store"):format(name),
-    hint = "moongate work status lists them; route-prompts --enqueue --queue-name makes one",
+    hint = "moongate queue list --kind prompt lists them; route-prompts --enqueue --queue-name makes one",
   }
 end
 

@@ -115,7 +115,7 @@ subtest 'what is left goes out beside the next run' => sub {
     my $r = moon('deploy-index', 'two.json');
     is($r->{status}, 0, 'a webhook never fails the job');
     like($r->{out}, qr{webhook board was NOT told of index_update: \Q$url\E: answered 400}, 'but is told of');
-    like($r->{out}, qr{kept and tried again: moongate outbox list}, 'and how to look at it');
+    like($r->{out}, qr{kept and tried again: moongate queue list}, 'and how to look at it');
     my $document = json(moon('--json', 'deploy-index', 'two.json')->{out});
     ok(!$document->{undelivered_webhooks}, 'nothing changed: nobody is told');
     clear('204');
@@ -130,7 +130,7 @@ subtest 'what is left goes out beside the next run' => sub {
     clear('204');
     $r = moon('deploy-index', 'two.json');
     is($r->{status}, 0, 'the run is done');
-    like($r->{err}, qr/^webhooks of earlier runs: 1 delivered \(moongate outbox list\)$/m, 'one line says so');
+    like($r->{err}, qr/^webhooks of earlier runs: 1 delivered \(moongate queue list\)$/m, 'one line says so');
     is(scalar @{ got() }, 1, 'delivered');
 };
 

@@ -76,9 +76,40 @@ subtest 'it is sent when the gateway is back' => sub {
     is(gateway('audit', 'verify')->{status}, 0, 'and verifies');
 };
 
+subtest 'one group for all that waits' => sub {
+    down();
+    index_file('queued-1', dimensions => 256);
+    is(gateway('--queue', 'deploy-index', $files[0])->{status}, 9, 'a write waits');
+    write_file('few.jsonl', qq({"id":1,"prompt":"A question?"}\n{"id":2,"prompt":"Another one?"}\n));
+    is(gateway('route-prompts', 'few.jsonl', '--model', 'sim-small', '--enqueue', '--queue-name', 'night')->{status}, 0, 'prompts wait');
+    my $list = gateway('queue', 'list')->{out};
+    like($list, qr/^night: 2 queued$/m, 'the list has the prompts');
+    like($list, qr/^4  queued  PUT /m, 'and the write');
+    my $doc = json(gateway('--json', 'queue', 'list')->{out});
+    is_deeply([ map { scalar @{ $doc->{$_} } } qw(messages queues writes) ], [ 0, 1, 1 ], 'and --json all kinds');
+    unlike(gateway('queue', 'list', '--kind', 'write')->{out}, qr/night/, 'or one of them');
+    is(gateway('queue', 'list', '--kind', 'message')->{out}, "nothing is queued\n", 'of which there is none');
+    like(gateway('queue', 'show', 'night')->{out}, qr/^night: 2 queued$/m, 'the name of a queue shows that');
+    like(gateway('queue', 'show', 4)->{out}, qr/dimensions: .*256/, 'a number shows a write');
+    is(gateway('queue', 'drop', 4, 'night')->{status}, 2, 'one kind at a time');
+    is(gateway('queue', 'retry', 4)->{status}, 2, 'a write has no schedule');
+    is(gateway('queue', 'set', 'night', '--attempts', 3)->{out}, "night: at most 8 at once, 3 tries\n", 'the limits of a queue');
+    is(gateway('work', 'status', 'night')->{out}, gateway('queue', 'list', '--kind', 'prompt')->{out}, 'work is another name');
+    is(gateway('queue', 'set', 'writes', '--attempts', 3)->{status}, 5, 'the queue of writes is not one of prompts');
+    up();
+    my $r = gateway('--json', 'queue', 'work', '--queue-name', 'night', '--drain');
+    is($r->{status}, 0, 'a worker') or diag($r->{err});
+    is(scalar(split /\n/, gateway('queue', 'results', 'night')->{out}), 2, 'sends them');
+    is(gateway('queue', 'drop', 'night', '--all')->{out}, "night: 2 prompts dropped\n", 'prompts are dropped by the queue');
+    is(gateway('queue', 'drop', 4)->{status}, 0, 'a write by its number');
+    is(gateway('queue', 'list')->{out}, "nothing is queued\n", 'and nothing is left');
+    is(gateway('queue', 'drop', 'nothing', '--all')->{status}, 3, 'no such queue');
+};
+
 subtest 'dropping' => sub {
     is(gateway('queue', 'drop', 99)->{status}, 3, 'there is no 99');
-    is(gateway('queue', 'drop', 'x')->{status}, 2, 'x is no number');
+    is(gateway('queue', 'drop', 'x')->{status}, 3, 'nor is x an id');
+    is(gateway('queue', 'drop', '--kind', 'write', 'x')->{status}, 2, 'nor the number of a write');
     is(gateway('queue', 'show', 99)->{status}, 3, 'nothing to show');
 };
 

@@ -29,7 +29,7 @@ local function begin(db, hooks)
   workflow.execute(definition, {}, { project = { webhooks = hooks }, audit = fake.audit(), store = db })
 end
 
--- `moongate outbox flush --watch`, until nothing is left to do.
+-- `moongate queue flush --watch`, until nothing is left to do.
 local function watch(db, hooks)
   local env = outbox.env { db = db, audit = fake.audit(), log = quiet, webhooks = hooks }
   return sender.watch(env, { poll = 3600, idle = function(ms) return ms == nil end }), env

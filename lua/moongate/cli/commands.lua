@@ -231,7 +231,7 @@ return {
     require "moongate.cli.commands.outbox",
     require "moongate.cli.commands.runs",
     require "moongate.cli.commands.work",
-    require "moongate.cli.commands.queue",
+    require("moongate.cli.commands.queue").group,
     doctor, help, version,
   },
   secrets_note = {

@@ -237,7 +237,7 @@ local function outbox(found, db)
   local counts, pending = require("moongate.queue.kinds.message").counts(db)
   if counts.dead > 0 then
     found:warn("outbox", ("%d webhook message%s given up, %d pending"):format(counts.dead,
-      counts.dead == 1 and " was" or "s were", pending), "moongate outbox list; then outbox retry, or drop")
+      counts.dead == 1 and " was" or "s were", pending), "moongate queue list; then queue retry, or drop")
   elseif pending > 0 then
     found:ok("outbox", "%s pending", count(pending, "webhook message"))
   end

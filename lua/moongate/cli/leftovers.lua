@@ -21,7 +21,7 @@ end
 local function tell(ctx, counts)
   local parts = parts_of(counts)
   if #parts == 0 then return end
-  ctx:note("webhooks of earlier runs: %s (moongate outbox list)", table.concat(parts, ", "))
+  ctx:note("webhooks of earlier runs: %s (moongate queue list)", table.concat(parts, ", "))
 end
 
 -- They go out until the program ends. opts: metrics, apart_from = id of a run that looks after its own. Not in a dry

@@ -144,7 +144,7 @@ local function of_project(row, place)
   if place.simulated then M.simulated(copy) end
   if M.url(copy) ~= row.url then
     return failed("not_found", ("the webhook %s has another URL in %s than when the message was made"):format(
-      row.webhook, file), "moongate outbox retry sends it to the new one")
+      row.webhook, file), "moongate queue retry sends it to the new one")
   end
   return copy
 end
@@ -165,7 +165,7 @@ local function of_environment(row, place)
   hook.secret = {}
   for name in names:gmatch "[^,]+" do
     local handle, err = secret.env(name)
-    if not handle then return failed("secret", err.message, "set it, then moongate outbox flush") end
+    if not handle then return failed("secret", err.message, "set it, then moongate queue flush --kind message") end
     hook.secret[#hook.secret + 1] = handle
   end
   return hook
@@ -183,7 +183,7 @@ function M.find(row, place)
   if not hook then return nil, err end
   M.hide_path(hook.url)
   local headers, why = stored_headers(row.headers_json)
-  if not headers then return failed("secret", why.message, "set it, then moongate outbox flush") end
+  if not headers then return failed("secret", why.message, "set it, then moongate queue flush --kind message") end
   return hook, headers
 end
 

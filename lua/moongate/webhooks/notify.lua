@@ -149,7 +149,7 @@ function M.undelivered(run)
   if counts.total > #lines then
     lines[#lines + 1] = ("and %d more messages were not delivered"):format(counts.total - #lines)
   end
-  local look = (counts.kept > 0 or counts.dead > 0) and "moongate outbox list" or nil
+  local look = (counts.kept > 0 or counts.dead > 0) and "moongate queue list" or nil
   if counts.kept > 0 then
     lines[#lines + 1] = ("%s kept and tried again: %s"):format(counts.kept == 1 and "one is" or counts.kept .. " are",
       look)

@@ -1,6 +1,6 @@
 -- state.lua - what is remembered of webhooks from one delivery to the next: which are disabled, and what was not
 -- delivered in this run. In memory it lives as long as the run; with a store, what is disabled stays so until
--- `moongate outbox retry`.
+-- `moongate queue retry`.
 
 local stored_url = require "moongate.webhooks.stored_url"
 local time = require "moongate.time"
@@ -63,7 +63,7 @@ function Stored:disabled(hook)
   local rows = assert(self.db:exec("SELECT disabled, at FROM webhook_state WHERE webhook = $1 AND url = $2", hook.name,
     url_of(hook)))
   local row = rows[1]
-  return row and row.disabled and ("%s (%s); moongate outbox retry enables it again"):format(row.disabled,
+  return row and row.disabled and ("%s (%s); moongate queue retry enables it again"):format(row.disabled,
     time.iso(row.at / 1000))
 end
 
