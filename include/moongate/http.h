@@ -125,6 +125,7 @@ struct moon_http_request {
                         are so by themselves; a call  with the header Idempotency-Key is, too */
     bool no_wait;    /* an answer that says busy or unavailable (429, 502, 503, 504) ends the call at once, and so does
                         an open breaker: the caller has another way */
+    bool connect_only; /* nothing is sent: a success, with status 0, when the connection is there, TLS included */
     enum moon_http_ask ask;
     bool reads_only;  /* refused when it is not a safe method (RFC 9110) and would carry the client's credential */
     bool one_method;  /* refused when it would carry the client's credential and names another method for the server */

@@ -44,6 +44,7 @@ local http = {}
 ---@field max_body? integer    bytes, at most the client's
 ---@field no_wait? boolean    a 429, 502, 503 or 504 is not tried again, and an open breaker not waited for: the caller has
 ---  another way
+---@field connect_only? boolean nothing is sent: a success, with status 0, once the connection is made, TLS included
 ---@field ok_status? integer[] statuses from 400 on that are answers, not errors
 
 ---@class moongate.http.attempt

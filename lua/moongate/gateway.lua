@@ -138,8 +138,9 @@ end
 
 -- A hint for what the gateway has refused: the dialect's for its words, else the scope where it may be that.
 local function add_hint(err, kind, access)
-  if tostring(err.message):lower():find "resolve host" then
-    err.hint = require("moongate.hosts").hint() or err.hint
+  local hosts = require "moongate.hosts"
+  if hosts.is_unresolved(err) then
+    err.hint = hosts.hint() or err.hint
     return err
   end
   local special = kinds.hint(kind, err)

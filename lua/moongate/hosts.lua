@@ -16,6 +16,9 @@ function M.origin()
   return ("%s, made of the region %s(from %s)"):format(names, value, info.source.region or "default")
 end
 
+-- hosts.is_unresolved(err) -> whether that is what is wrong (src/net/http_verdict.c has the words)
+function M.is_unresolved(err) return tostring(err.message):find "the host name does not resolve" ~= nil end
+
 -- hosts.hint() -> what to do about a host that does not resolve, or nil
 function M.hint()
   local origin = M.origin()

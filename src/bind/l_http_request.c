@@ -28,11 +28,13 @@ enum option {
     OPT_MAX_BODY,
     OPT_OK_STATUS,
     OPT_NO_WAIT,
+    OPT_CONNECT_ONLY,
     OPT_COUNT
 };
 static const char *const option_names[OPT_COUNT] = {
-    NULL,   "method",          "path",       "url",      "params", "query",    "headers",   "json",
-    "body", "idempotency_key", "idempotent", "deadline", "family", "max_body", "ok_status", "no_wait",
+    NULL,           "method",          "path",       "url",      "params", "query",    "headers",   "json",
+    "body",         "idempotency_key", "idempotent", "deadline", "family", "max_body", "ok_status", "no_wait",
+    "connect_only",
 };
 static const char options_key = 0;               /* registry: name -> number */
 static const char before_key = 0, after_key = 0; /* registry: see l_http_hooks_set */
@@ -124,6 +126,9 @@ static int read_option(lua_State *L, struct moon_http_call *call, enum option o,
         return 0;
     case OPT_NO_WAIT:
         rq->no_wait = lua_toboolean(L, -1);
+        return 0;
+    case OPT_CONNECT_ONLY:
+        rq->connect_only = lua_toboolean(L, -1);
         return 0;
     case OPT_DEADLINE:
         rq->deadline_ns = l_http_seconds(L, "deadline");

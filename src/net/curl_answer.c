@@ -162,7 +162,7 @@ void moon_curl_answer_clear(struct moon_curl_transfer *t) {
 
 /* libcurl takes an answer for whole whose headers or whose packed body have no end. */
 CURLcode moon_curl_answer_end(struct moon_curl_transfer *t, CURLcode result) {
-    if (result != CURLE_OK)
+    if (result != CURLE_OK || t->connect_only)
         return result;
     if (t->head_state != MOON_CURL_HEAD_DONE)
         return CURLE_GOT_NOTHING;

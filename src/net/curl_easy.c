@@ -102,7 +102,7 @@ static int renew(const struct moon_curl_env *env, struct moon_curl_transfer *t) 
     moon_buf_clear(&t->url);
     t->method = NULL;
     t->proxy = NULL;
-    t->has_body = t->https = t->identified = t->http2 = t->fresh = false;
+    t->has_body = t->https = t->identified = t->http2 = t->fresh = t->connect_only = false;
     return 0;
 }
 
@@ -193,6 +193,10 @@ int moon_curl_easy_set(const struct moon_curl_env *env, struct moon_curl_transfe
     if (t->fresh != rq->fresh) {
         SET(CURLOPT_FRESH_CONNECT, rq->fresh ? 1L : 0L);
         t->fresh = rq->fresh;
+    }
+    if (t->connect_only != rq->connect_only) { /* libcurl uses a connection of its own for it, and closes that */
+        SET(CURLOPT_CONNECT_ONLY, rq->connect_only ? 1L : 0L);
+        t->connect_only = rq->connect_only;
     }
     if (has_body && set_body(e, rq->body) != 0)
         return -1;

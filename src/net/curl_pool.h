@@ -96,7 +96,7 @@ struct moon_curl_transfer {
     CURLU *parsed; /* of url */
     const char *method;
     const struct moon_proxy *proxy;
-    bool has_body, https, identified, http2, fresh;
+    bool has_body, https, identified, http2, fresh, connect_only;
     char error[CURL_ERROR_SIZE]; /* libcurl's words for its last failure */
 };
 
@@ -112,6 +112,7 @@ struct moon_curl_request {
     bool careful;                   /* it may not be sent twice */
     bool fresh;                     /* over a connection that is not there yet */
     bool identified;                /* show the client certificate */
+    bool connect_only;              /* send nothing: it is over when the connection is there, TLS included */
     const struct moon_proxy *proxy; /* NULL: a direct connection */
 };
 

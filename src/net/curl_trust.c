@@ -4,6 +4,7 @@
 
 #include "moongate/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX ((size_t)16 << 20)
@@ -20,9 +22,9 @@ static int no_memory(struct moon_err *err) {
     return moon_err_set(err, MOON_ENOMEM, "out of memory");
 }
 
-/* Every certificate in it can be read, and there is one: else libcurl would refuse the file as a whole, and say less.
+/* Every certificate in it can be read: else libcurl would refuse the file as a whole, and say less. *found: how many.
  */
-static int check_certificates(const char *path, const struct moon_buf *text, struct moon_err *err) {
+static int check_certificates(const char *path, const struct moon_buf *text, int *found, struct moon_err *err) {
     BIO *in = text->len ? BIO_new_mem_buf(text->data, (int)text->len) : NULL;
     int n = 0;
     X509 *x;
@@ -33,12 +35,69 @@ static int check_certificates(const char *path, const struct moon_buf *text, str
         n++;
     }
     unsigned long why = ERR_peek_last_error();
-    bool at_end = n > 0 && ERR_GET_LIB(why) == ERR_LIB_PEM && ERR_GET_REASON(why) == PEM_R_NO_START_LINE;
+    bool at_end = why == 0 || (ERR_GET_LIB(why) == ERR_LIB_PEM && ERR_GET_REASON(why) == PEM_R_NO_START_LINE);
     ERR_clear_error();
     BIO_free(in);
-    if (n == 0)
-        return moon_err_set(err, MOON_ETLS, "--cacert %s: not a file of certificates (PEM)", path);
+    *found = n;
     return at_end ? 0 : moon_err_set(err, MOON_ETLS, "--cacert %s: certificate %d can't be read", path, n + 1);
+}
+
+/* The certificates of one file, if it has any, appended to text. */
+static int read_file(struct moon_buf *text, const char *path, int *found, struct moon_err *err) {
+    struct moon_buf one = MOON_BUF_INIT;
+    struct moon_err why;
+    *found = 0;
+    int rc = moon_file_read(path, FILE_MAX, NULL, &one, &why);
+    if (rc != 0)
+        moon_err_set(err, rc == MOON_ENOMEM ? rc : MOON_ETLS, "--cacert: %s", why.message);
+    if (rc == 0)
+        rc = check_certificates(path, &one, found, err);
+    if (rc == 0 && *found > 0 && text->len + one.len > FILE_MAX)
+        rc = moon_err_set(err, MOON_ETLS, "--cacert %s: the certificates together have more than 16 MiB", path);
+    if (rc == 0 && *found > 0 && (moon_buf_append(text, one.data, one.len) != 0 || moon_buf_putc(text, '\n') != 0))
+        rc = no_memory(err);
+    moon_buf_release(&one);
+    return rc;
+}
+
+static int is_visible(const struct dirent *e) {
+    return e->d_name[0] != '.'; /* a mounted ConfigMap has its files twice, once below "..data" */
+}
+
+/* Every file of the folder that has certificates; the others are passed over. */
+static int read_folder(struct moon_buf *text, const char *folder, int *found, struct moon_err *err) {
+    struct dirent **list;
+    int n = scandir(folder, &list, is_visible, alphasort), rc = 0;
+    if (n < 0)
+        return moon_err_set(err, MOON_ETLS, "--cacert: %s: %s", folder, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        struct moon_buf path = MOON_BUF_INIT;
+        struct stat st;
+        int some = 0;
+        if (rc == 0 && moon_buf_printf(&path, "%s/%s", folder, list[i]->d_name) != 0)
+            rc = no_memory(err);
+        if (rc == 0 && stat(path.data, &st) == 0 && S_ISREG(st.st_mode))
+            rc = read_file(text, path.data, &some, err);
+        *found += some;
+        moon_buf_release(&path);
+        free(list[i]);
+    }
+    free(list);
+    return rc;
+}
+
+/* What --cacert names: a file, or a folder of them. */
+static int read_own(struct moon_buf *text, const char *path, struct moon_err *err) {
+    struct stat st;
+    int found = 0;
+    bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    int rc = folder ? read_folder(text, path, &found, err) : read_file(text, path, &found, err);
+    if (rc == 0 && found == 0)
+        rc = moon_err_set(err, MOON_ETLS,
+                          folder ? "--cacert %s: the folder has no file of certificates (PEM)"
+                                 : "--cacert %s: not a file of certificates (PEM)",
+                          path);
+    return rc;
 }
 
 static int write_all(int fd, const struct moon_buf *text) {
@@ -94,7 +153,6 @@ static int show(struct moon_curl_env *env, const struct moon_curl_opts *o, struc
 
 int moon_curl_trust_open(struct moon_curl_env *env, const struct moon_curl_opts *o, struct moon_err *err) {
     struct moon_buf text = MOON_BUF_INIT, own = MOON_BUF_INIT;
-    struct moon_err why;
     int rc = show(env, o, err);
     if (rc == 0)
         rc = copy(&env->ca_path, o->cert_dir, err);
@@ -104,11 +162,7 @@ int moon_curl_trust_open(struct moon_curl_env *env, const struct moon_curl_opts 
         return moon_err_set(err, MOON_ETLS, "SSL_CERT_FILE: %s: %s", o->cert_file, strerror(errno));
     if (!o->cacert)
         return copy(&env->ca_file, o->cert_file, err);
-    rc = moon_file_read(o->cacert, FILE_MAX, NULL, &own, &why);
-    if (rc != 0)
-        moon_err_set(err, rc == MOON_ENOMEM ? rc : MOON_ETLS, "--cacert: %s", why.message);
-    if (rc == 0)
-        rc = check_certificates(o->cacert, &own, err);
+    rc = read_own(&own, o->cacert, err);
     if (rc == 0)
         rc = read_base(&text, o->cert_file, err);
     if (rc == 0 && moon_buf_append(&text, own.data, own.len) != 0)

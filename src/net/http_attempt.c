@@ -275,6 +275,7 @@ static int attempt(struct moon_http_call *c, int64_t now, struct moon_err *err) 
         .peer = &c->host->peer,
         .careful = !moon_http_call_replayable(c),
         .fresh = c->fresh,
+        .connect_only = c->rq.connect_only,
         .connect_ns = left < c->client->connect_timeout_ns ? left : c->client->connect_timeout_ns,
     };
     int rc = moon_curl_start(t, &rq, err);

@@ -2,6 +2,7 @@
 # What `moongate doctor` finds, each with its verdict, its hint and the exit status.
 use strict;
 use warnings;
+use Cwd qw(abs_path);
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Moon;
@@ -40,6 +41,43 @@ subtest 'simulated' => sub {
     like($r->{out}, qr/\Aok    project file /, 'for people');
     unlike($r->{out}, qr/\e/);
     like(moon('--sim', '--color', 'always', 'doctor')->{out}, qr/\e\[32mok  /, 'in colour when asked');
+};
+
+subtest 'the folder and the hosts of webhooks' => sub {
+    require IO::Socket::INET;
+    my $receiver = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', LocalPort => 0) or die $!;
+    my $url = 'http://127.0.0.1:' . $receiver->sockport;
+    mkdir 'project';
+    mkdir 'project/home';
+    my %o = (dir => 'project', env => { HOME => abs_path('project/home'), MOONGATE_TRUST => '' });
+    write_file('project/moongate.lua', qq(return { webhooks = { a = { url = "$url/hook/7" } }, permissions = { write = { "." } } }\n));
+    my @login = ('--deadline', '1s', '--region', 'http://127.0.0.1:1');
+    my ($found) = doctor(\%o, @login);
+    finding($found, 'folder', 'warn', qr/was never allowed on this machine/, 'a cloned folder');
+    like($found->{folder}{hint}, qr/moongate allow/, 'and how to');
+    finding($found, 'webhook host', 'ok', qr/^\Q$url\E can be connected to \(no TLS\)/, 'a receiver');
+    $receiver->timeout(10);
+    my $c = $receiver->accept or return fail('it was not connected to');
+    is(do { local $/; scalar <$c> } // '', '', 'it is sent nothing');
+    moon(\%o, 'allow');
+    ($found) = doctor(\%o, @login);
+    finding($found, 'folder', 'ok', qr/is allowed on this machine/, 'allowed');
+    write_file('project/moongate.lua', read_file('project/moongate.lua') . "-- and more\n");
+    ($found) = doctor(\%o, @login);
+    finding($found, 'folder', 'warn', qr/has changed since/, 'changed');
+    mkdir 'project/workflows';
+    unlink 'project/moongate.lua';
+    ($found) = doctor(\%o, @login);
+    finding($found, 'folder', 'warn', qr/was never allowed/, 'workflows alone');
+    close $receiver;
+};
+
+subtest 'a host that does not resolve' => sub {
+    my ($found) = doctor({}, '--deadline', '1s', '--region', 'nowhere.invalid');
+    finding($found, 'API host', 'FAIL', qr/the host name does not resolve/, 'no such name');
+    like($found->{'API host'}{hint}, qr/api\.nowhere\.invalid.*made of the region "nowhere\.invalid" \(from/, 'what the host was made of');
+    my $r = moon({ env => { GENESYSCLOUD_ACCESS_TOKEN => 'given-token-77' } }, '--deadline', '1s', '--region', 'nowhere.invalid', 'get', 'index', 'a/b');
+    like($r->{err}, qr/made of the region "nowhere\.invalid"/, 'and in the first error of a command') or diag($r->{err});
 };
 
 subtest 'credentials' => sub {

@@ -98,6 +98,15 @@ sub said {
 my $at = sub { "https://localhost:$port{$_[0]}/" };
 
 is(ask($at->('good'), {}, '--cacert', 'ca.pem'), 200, 'a certificate of a CA that is given');
+mkdir 'cas';
+mkdir 'cas/..2026';
+write_file('cas/README', "what lies here\n");
+write_file('cas/..2026/bad.pem', "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n");
+like(ask($at->('good'), {}, '--cacert', 'cas'), qr/the folder has no file of certificates/, 'a folder without');
+write_file('cas/own.crt', read_file('ca.pem'));
+is(ask($at->('good'), {}, '--cacert', 'cas'), 200, 'a folder of certificates, with others beside them');
+write_file('cas/zz.pem', "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n");
+like(ask($at->('good'), {}, '--cacert', 'cas'), qr{cas/zz\.pem: certificate 1 can't be read}, 'a damaged one');
 said('expired',          $at->('expired'),   'tls', 'has expired',                   'clock \(it says 20');
 said('not yet valid',    $at->('early'),     'tls', 'is not yet valid',              'clock');
 said('another host',     $at->('elsewhere'), 'tls', "another host name than 'localhost'", 'host name that the certificate has');

@@ -36,6 +36,20 @@ local function project(found)
   if #p.faults == 0 then found:ok("project file", "%s", p.path) end
 end
 
+-- Whether the folder's permissions and workflows count: its user has to have allowed it on this machine.
+local function folder(found)
+  local p = host.project()
+  local workflows = host.access "workflows" ~= nil
+  if p.error or not (p.path or workflows) then return end
+  local dir = p.dir or "."
+  if (not p.path or p.allowed) and (not workflows or host.folder_allowed()) then
+    return found:ok("folder", "%s is allowed on this machine", dir)
+  end
+  found:warn("folder", p.changed and ("%s has changed since its folder was allowed: its permissions and ./workflows "
+    .. "are not used"):format(p.path) or ("%s was never allowed on this machine: its permissions and ./workflows are "
+    .. "not used"):format(dir), ("Read what is in it, then run: moongate allow %s"):format(dir))
+end
+
 local NAMES = {
   region = "region", login_url = "login URL", client_id = "client id", client_secret = "client secret",
   access_token = "access token",
@@ -114,7 +128,8 @@ local function probe(found, what, url)
   if not response and err.status == 400 and not err.message:find "certificate" and not err.message:find "TLS" then
     return found:ok(what, "%s answers (status 400 for /)", url)
   elseif not response then
-    if err.message:find "resolve host" then err.hint = require("moongate.hosts").hint() end
+    local hosts_of = require "moongate.hosts"
+    if hosts_of.is_unresolved(err) then err.hint = hosts_of.hint() end
     return found:fail(what, err, "Check the host name, the port and the proxy.")
   end
   local tls = (", TLS 1.2 or later, certificate verified by %s"):format(trusted())
@@ -124,6 +139,20 @@ local function probe(found, what, url)
   found:ok(what, "%s answers in %.0f ms%s%s", url, response.elapsed * 1000,
     url:find("^https:") and tls or " (no TLS)", left)
   return response.headers["Date"], (sent + time.now()) / 2
+end
+
+-- That a receiver of messages can be reached, over TLS where it says https. Nothing is sent: a request that it does not
+-- expect may be an alarm there.
+local function connects(found, what, url)
+  local http = require "moongate.http"
+  local client = http.client { base_url = url, retry = false, deadline = PROBE_DEADLINE }
+  local response, err = client:get("/", { connect_only = true })
+  if not response then
+    err.hint = "Check the webhook's URL in the project file, and the proxy."
+    return found:fail(what, err)
+  end
+  found:ok(what, "%s can be connected to%s", url,
+    url:find("^https:") and (", TLS 1.2 or later, certificate verified by %s"):format(trusted()) or " (no TLS)")
 end
 
 local MONTHS = {
@@ -179,7 +208,7 @@ local function hosts(found)
   if date or at then clock(found, date, at) end
   if not host.options().sim then
     for _, url in ipairs(receivers {}) do
-      if not host.plain_http(url) then probe(found, "webhook host", url) end
+      if not host.plain_http(url) then connects(found, "webhook host", url) end
     end
   end
   return reached
@@ -378,6 +407,7 @@ end
 function M.check()
   local found = setmetatable({}, Findings)
   project(found)
+  folder(found)
   local can_enter = credentials(found)
   if not host.credentials().error then
     local reached = hosts(found)
