@@ -1,4 +1,5 @@
-/* schema_check.h - shared by the files that check a value: schema_check*.c, schema_fault.c. Private to core. */
+/* schema_check.h - shared by the files that check a value: schema_check.c, schema_check_value.c, schema_fault.c.
+ * Private to core. */
 #ifndef MOONGATE_CORE_SCHEMA_CHECK_H
 #define MOONGATE_CORE_SCHEMA_CHECK_H
 
@@ -33,50 +34,20 @@ struct schema_instance {
     bool is_name; /* not the member but its name (propertyNames) */
 };
 
-/* What in-place subschemas have looked at, for unevaluatedItems and unevaluatedProperties. */
-struct schema_evaluated {
-    bool all;
-    size_t first; /* so many items from the first */
-    uint64_t *bits, inline_bits[2];
-    size_t words;
-};
-
-/* ---- schema_check.c ---- */
-/* Whether in meets n. ev collects what was evaluated; NULL: nobody asks. */
-bool schema_check_node(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
-                       struct schema_evaluated *ev);
-/* The child that walk w is at. */
-void schema_step(struct schema_checker *c, struct schema_instance *child, const struct schema_instance *parent,
-                 const struct moon_schema_walk *w);
-/* The check can't go on: rc is returned from moon_schema_check. Returns false. */
-bool schema_give_up(struct schema_checker *c, int rc, const struct schema_node *n);
 /* Whether to stop: after a fault that nobody will read, or a failure. */
 static inline bool schema_enough(const struct schema_checker *c) {
     return c->quiet > 0 || c->rc != 0;
 }
 
-/* ---- schema_check_value.c, _object.c, _array.c, _apply.c: the keywords about one kind of value ---- */
+/* ---- schema_check_value.c: the keywords that look at the value alone ---- */
 bool schema_check_type(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in);
 bool schema_check_constants(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in);
 bool schema_check_number(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in);
 bool schema_check_string(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in);
-bool schema_check_array(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
-                        struct schema_evaluated *ev);
-bool schema_check_object(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
-                         struct schema_evaluated *ev);
-bool schema_check_in_place(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
-                           struct schema_evaluated *ev);
-bool schema_check_unevaluated(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
-                              struct schema_evaluated *ev);
-
-/* ---- schema_evaluated.c ---- */
-void schema_evaluated_init(struct schema_evaluated *ev);
-void schema_evaluated_mark(struct schema_checker *c, struct schema_evaluated *ev, size_t at);
-bool schema_evaluated_has(const struct schema_evaluated *ev, size_t at);
-void schema_evaluated_merge(struct schema_checker *c, struct schema_evaluated *into,
-                            const struct schema_evaluated *from);
 
 /* ---- schema_fault.c ---- */
+/* The check can't go on: rc is returned from moon_schema_check. Returns false. */
+bool schema_give_up(struct schema_checker *c, int rc, const struct schema_node *n);
 /* Records a fault, unless quiet. Returns false. */
 bool schema_fault(struct schema_checker *c, const struct schema_node *n, const char *keyword,
                   const struct schema_instance *in, const char *fmt, ...) __attribute__((format(printf, 5, 6)));

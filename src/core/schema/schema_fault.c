@@ -92,6 +92,14 @@ void schema_faults_sort(struct moon_schema_report *report) {
 
 /* ---- faults ---- */
 
+bool schema_give_up(struct schema_checker *c, int rc, const struct schema_node *n) {
+    if (c->rc == 0) {
+        c->rc = rc;
+        c->failed_at = n != NULL ? n->where : NULL;
+    }
+    return false;
+}
+
 static bool grow(struct moon_schema_report *report) {
     if (report->count < report->cap)
         return true;

@@ -1,4 +1,4 @@
-/* schema_internal.h - a compiled schema, as schema_compile*.c makes it and schema_check*.c reads it. Private to core.
+/* schema_internal.h - a compiled schema, as schema_compile.c makes it and schema_check.c reads it. Private to core.
  *
  * A schema is a graph of nodes, one for each subschema that can be reached. All of it lies in one arena but the regular
  * expressions. */

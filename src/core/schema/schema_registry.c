@@ -78,6 +78,96 @@ static int add_place(struct schema_registry *r, const struct moon_json_value *va
     return 0;
 }
 
+/* ---- keywords that hold schemas ---- */
+
+enum holds { HOLDS_NOTHING, HOLDS_SCHEMA, HOLDS_LIST, HOLDS_MAP };
+
+static enum holds what_holds(const char *keyword) {
+    static const struct {
+        const char *name;
+        enum holds holds;
+    } keywords[] = {
+        {"$defs", HOLDS_MAP},
+        {"additionalProperties", HOLDS_SCHEMA},
+        {"allOf", HOLDS_LIST},
+        {"anyOf", HOLDS_LIST},
+        {"contains", HOLDS_SCHEMA},
+        {"contentSchema", HOLDS_SCHEMA},
+        {"definitions", HOLDS_MAP},
+        {"dependentSchemas", HOLDS_MAP},
+        {"else", HOLDS_SCHEMA},
+        {"if", HOLDS_SCHEMA},
+        {"items", HOLDS_SCHEMA},
+        {"not", HOLDS_SCHEMA},
+        {"oneOf", HOLDS_LIST},
+        {"patternProperties", HOLDS_MAP},
+        {"prefixItems", HOLDS_LIST},
+        {"properties", HOLDS_MAP},
+        {"propertyNames", HOLDS_SCHEMA},
+        {"then", HOLDS_SCHEMA},
+        {"unevaluatedItems", HOLDS_SCHEMA},
+        {"unevaluatedProperties", HOLDS_SCHEMA},
+    };
+    for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
+        if (strcmp(keyword, keywords[i].name) == 0)
+            return keywords[i].holds;
+    return HOLDS_NOTHING;
+}
+
+/* ---- vocabularies: $schema names a meta-schema, whose $vocabulary lists them ---- */
+
+#define VOCAB "https://json-schema.org/draft/2020-12/vocab/"
+
+static bool same_uri(const char *a, const char *b, size_t n) { /* an empty fragment does not count */
+    return strncmp(a, b, n) == 0 && (a[n] == '\0' || strcmp(a + n, "#") == 0);
+}
+
+static int read_vocabulary(struct schema_registry *r, struct schema_resource *res,
+                           const struct moon_json_value *vocabulary, const char *meta) {
+    static const char *const known[] = {"core",      "applicator",        "unevaluated",      "validation",
+                                        "meta-data", "format-annotation", "format-assertion", "content",
+                                        NULL};
+    res->validation = false;
+    for (size_t i = 0; i < vocabulary->u.object.len; i++) {
+        const struct moon_json_member *m = &vocabulary->u.object.members[i];
+        const char *name = NULL;
+        for (int k = 0; known[k] != NULL && name == NULL; k++) {
+            if (strncmp(m->key, VOCAB, strlen(VOCAB)) == 0 && strcmp(m->key + strlen(VOCAB), known[k]) == 0)
+                name = known[k];
+        }
+        if (name == NULL && m->value.type == MOON_JSON_TRUE)
+            return moon_err_set(r->err, MOON_EINVAL, "%s/$schema: %s requires the vocabulary %s, which is not known",
+                                res->where, meta, m->key);
+        if (name != NULL && strcmp(name, "validation") == 0)
+            res->validation = true;
+        if (name != NULL && strcmp(name, "format-assertion") == 0)
+            res->formats = true;
+    }
+    return 0;
+}
+
+static int read_schema_keyword(struct schema_registry *r, struct schema_resource *res) {
+    int rc;
+    const char *meta = moon_json_get_string(res->root, "$schema", NULL);
+    if (meta == NULL)
+        return 0;
+    if (same_uri(meta, SCHEMA_META_URI, strlen(SCHEMA_META_URI))) {
+        res->validation = true;
+        return 0;
+    }
+    static const char *const drafts[] = {"http://json-schema.org/draft-0", "https://json-schema.org/draft/2019-09/"};
+    for (size_t i = 0; i < 2; i++) {
+        if (strncmp(meta, drafts[i], strlen(drafts[i])) == 0)
+            return moon_err_set(r->err, MOON_EINVAL,
+                                "%s/$schema: only JSON Schema 2020-12 (" SCHEMA_META_URI ") is understood", res->where);
+    }
+    const struct moon_json_value *document = schema_registry_document(r, meta, &rc);
+    const struct moon_json_value *vocabulary = moon_json_get(document, "$vocabulary");
+    if (vocabulary == NULL || vocabulary->type != MOON_JSON_OBJECT)
+        return rc; /* not at hand, or silent: the standard vocabularies */
+    return read_vocabulary(r, res, vocabulary, meta);
+}
+
 /* ---- scanning a document ---- */
 
 static int scan(struct schema_registry *r, const struct moon_json_value *v, size_t resource, const char *where);
@@ -114,7 +204,7 @@ static int scan_step(struct schema_registry *r, const struct moon_json_value *v,
 static int scan_keyword(struct schema_registry *r, const struct moon_json_member *m, size_t resource,
                         const char *where) {
     const struct moon_json_value *v = &m->value;
-    enum schema_holds holds = schema_keyword_holds(m->key);
+    enum holds holds = what_holds(m->key);
     int rc = 0;
     if (holds == HOLDS_SCHEMA)
         return scan_step(r, v, resource, where, m->key, m->key_len);
@@ -173,7 +263,7 @@ static int add_resource(struct schema_registry *r, const struct moon_json_value 
         return no_memory(r);
     if (id != NULL && parent == NULL && strcmp(base, res.uri) != 0)
         res.alias = base;
-    int rc = schema_vocabulary(r, &res);
+    int rc = read_schema_keyword(r, &res);
     if (rc != 0)
         return rc;
     if (schema_grow(&r->resources, r->resource_count, &r->resource_cap, sizeof *r->resources) != 0)

@@ -62,15 +62,8 @@ const struct moon_json_value *schema_registry_document(struct schema_registry *r
 /* Makes room for one more element. 0 or MOON_ENOMEM. */
 int schema_grow(void *array, size_t count, size_t *cap, size_t size);
 
-/* ---- schema_vocabulary.c: what $schema says about a resource ---- */
-int schema_vocabulary(struct schema_registry *r, struct schema_resource *res);
-
 /* ---- schema_meta.c: the text of a 2020-12 meta-schema, or NULL ---- */
 const char *schema_meta_text(const char *uri);
 #define SCHEMA_META_URI "https://json-schema.org/draft/2020-12/schema"
-
-/* ---- schema_keywords.c: where subschemas are ---- */
-enum schema_holds { HOLDS_NOTHING, HOLDS_SCHEMA, HOLDS_LIST, HOLDS_MAP };
-enum schema_holds schema_keyword_holds(const char *keyword);
 
 #endif
