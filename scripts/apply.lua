@@ -52,13 +52,12 @@ end
 
 return workflow.define {
   name = "apply",
-  summary = "carry out a saved plan, or plan and carry out",
+  summary = "apply a saved plan, or plan and apply",
   description = {
-    "apply PLAN writes what a plan of `moongate plan --out` says, and nothing else: each change goes out from the base",
-    "that the plan was made from. A resource that was changed since is a conflict and stays as it is. The same command",
-    "again continues an interrupted apply. apply [PATH...] plans and writes in one go: it shows the plan and asks, and",
-    "needs --yes where there is no terminal. Every change ends as applied, already, reconciled, conflict, failed,",
-    "unknown or not_tried.",
+    "apply PLAN writes exactly the changes saved by `moongate plan --out`. A resource that was modified since the plan",
+    "was made is a conflict and is not written. Run the same command again to resume an interrupted apply.",
+    "apply [PATH...] makes a plan, shows it, asks and writes; without a terminal, --yes is required. Every change ends",
+    "as applied, already, reconciled, conflict, failed, unknown or not_tried.",
   },
   author = "moongate",
   categories = { "write" },

@@ -56,11 +56,11 @@ end
 
 return workflow.define {
   name = "delete",
-  summary = "delete resources, after showing them and asking",
+  summary = "delete resources after confirmation",
   description = {
-    "Reads each resource, shows what will be gone and asks; where there is no terminal, --yes is needed. A resource",
-    "that has an ETag is deleted only as it was shown. KIND and ID are as for `moongate get`. Kinds without a DELETE",
-    "in the gateway's contract are refused.",
+    "Reads each resource, shows it and asks; without a terminal, --yes is required. A resource with an ETag is deleted",
+    "only if it is unchanged since it was shown. KIND and ID are as for `moongate get`. Kinds without a DELETE in the",
+    "gateway's contract are refused.",
   },
   author = "moongate",
   categories = { "destructive" },

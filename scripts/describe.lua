@@ -19,7 +19,7 @@ return workflow.define {
   name = "describe",
   summary = "show one resource in full",
   description = {
-    "Shows the resource's address, its ETag and every member of what the gateway answers. KIND and ID are as for",
+    "Shows the address, the ETag and all members of the resource. KIND and ID are as for",
     "`moongate get`.",
   },
   author = "moongate",

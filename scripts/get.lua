@@ -54,9 +54,9 @@ return workflow.define {
   name = "get",
   summary = "show resources: one, several or a listing",
   description = {
-    "KIND is index, model, template, configuration or any other kind of the dialect and the project file; its plural",
-    "will do. ID names a resource by the ids of its path (STORE/INDEX, TEMPLATE/VERSION); --in gives the first part.",
-    "Without an ID, all are listed. Nothing is taken from the cache.",
+    "KIND is index, model, template, configuration or another kind of the dialect or the project file, singular or",
+    "plural. ID consists of the ids in the path (STORE/INDEX, TEMPLATE/VERSION); --in gives the first part. Without an",
+    "ID, all resources are listed. The cache is not used.",
   },
   author = "moongate",
   categories = { "read" },
@@ -67,7 +67,7 @@ return workflow.define {
   },
   flags = {
     resources.FLAGS[1], resources.FLAGS[2],
-    { "output", "form of the output", choices = { "table", "json", "jsonl" }, default = "table" },
+    { "output", "set the format of the output", choices = { "table", "json", "jsonl" }, default = "table" },
   },
   examples = {
     { "moongate --sim get models" },

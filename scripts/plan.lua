@@ -8,12 +8,12 @@ local CHANGES = workflow.exit_status { code = "verify" }
 
 return workflow.define {
   name = "plan",
-  summary = "compare files with the gateway, and save what to write",
+  summary = "compare files with the gateway and save a plan",
   description = {
-    "Reads the resources that the project's files declare and the gateway's state, and shows every change as a diff:",
-    "indexes/, templates/, models/ and configurations/ beside moongate.lua, or what its field `resources` names. --out",
-    "saves the plan for `moongate apply`: nothing but what is in it is then written, and only where the gateway still",
-    "holds what the plan was made from.",
+    "Compares the resources declared in the project's files with the gateway and shows every change as a diff. Files",
+    "are read from indexes/, templates/, models/ and configurations/ beside moongate.lua, or from its field",
+    "`resources`. --out saves the plan for `moongate apply`, which writes exactly these changes to unmodified",
+    "resources.",
   },
   author = "moongate",
   categories = { "read" },
@@ -28,7 +28,7 @@ return workflow.define {
     { "concurrency", "resources read in parallel", type = "integer", min = 1, max = 256, default = 16, value = "N" },
   },
   examples = {
-    { "moongate plan", "what would be written" },
+    { "moongate plan", "show what would be written" },
     { "moongate plan --out plan.json && moongate apply plan.json" },
     { "moongate plan indexes/ --only 'index/vs-1/*' --check", "in a cron job" },
   },

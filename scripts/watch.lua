@@ -9,8 +9,8 @@ return workflow.define {
   name = "watch",
   summary = "wait for a job and show its states",
   description = {
-    "Asks for the job until it has ended, and prints each new state. The exit status is 0 when it has succeeded, 1",
-    "when it has failed, 6 when it is still running after --for.",
+    "Polls the job until it has ended and prints each new state. Exit status 0: succeeded; 1: failed; 6: still running",
+    "after --for.",
   },
   author = "moongate",
   categories = { "read" },
@@ -20,8 +20,8 @@ return workflow.define {
     { "id", "the job's id" },
   },
   flags = {
-    { "kind", "kind of resource whose job it is", value = "KIND", default = "model" },
-    { "for", "longest time to wait", type = "duration", value = "DURATION", default = "2m" },
+    { "kind", "set the kind of the job's resource", value = "KIND", default = "model" },
+    { "for", "limit the time to wait", type = "duration", value = "DURATION", default = "2m" },
   },
   examples = { { "moongate watch job 7c0e4f5a" }, { "moongate watch job 7c0e4f5a --for 10m --json" } },
   run = function(run, args)

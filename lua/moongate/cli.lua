@@ -101,7 +101,7 @@ local function dispatch(ctx, argv)
     if (ctx.opts.verbose or 0) > 0 and not ctx.json then
       host.write_err "moongate: no command is given: -v only makes a command say more; -V prints the version\n"
     end
-    if not ctx.json then host.write_err(require("moongate.cli.help").usage()) end
+    if not ctx.json then host.write_err(require("moongate.cli.help").program()) end
     return ctx.json and fail.usage("no command is given") or exit_status.USAGE
   end
   local command, name, first = find_command(argv)

@@ -66,8 +66,8 @@ end
 
 -- The flags that M.parent reads.
 M.FLAGS = {
-  { "in", "ids that come first: a vector store, a template", value = "ID" },
-  { "vector-store", "vector store of indexes, in place of --in", value = "ID", env = "GENESYS_CLOUD_VECTOR_STORE_ID" },
+  { "in", "set the leading ids: a vector store, a template", value = "ID" },
+  { "vector-store", "set the vector store of indexes, like --in", value = "ID", env = "GENESYS_CLOUD_VECTOR_STORE_ID" },
 }
 
 -- M.place(kind, id [, parent]) -> the arguments of the resource's path. parent: ids that come before the resource's

@@ -1,7 +1,13 @@
 -- text.lua - plain text for people: wrapping, columns, plurals.
+local host = require "moongate.host"
+
 local M = {}
 
-M.WIDTH = 100
+-- Columns that help is laid out for: COLUMNS, else the terminal's, else 80; from 40 to 100.
+function M.width()
+  local width = math.tointeger(tonumber(host.getenv "COLUMNS" or "")) or host.width(1) or 80
+  return math.max(40, math.min(width, 100))
+end
 
 -- One paragraph -> array of lines of at most `width` characters.
 function M.wrap(text, width)
@@ -19,14 +25,15 @@ function M.wrap(text, width)
   return lines
 end
 
--- {left, right} pairs -> text in two columns, the right one wrapped; a left part too long for its column has a line
--- of its own.
-function M.columns(rows, indent)
-  local column = 0
-  for _, row in ipairs(rows) do column = math.max(column, #row[1] <= 26 and #row[1] or 0) end
+-- {left, right} pairs -> text in two columns, the right one wrapped; a left part that is too long for its column is
+-- a line by itself. least: columns that the left one has at least.
+function M.columns(rows, indent, least)
+  local width = M.width()
+  local widest, column = width // 4 + 2, least or 0
+  for _, row in ipairs(rows) do column = math.max(column, #row[1] <= widest and #row[1] or 0) end
   local out, pad = {}, (" "):rep(indent)
   for _, row in ipairs(rows) do
-    local lines = M.wrap(row[2] or "", M.WIDTH - indent - column - 2)
+    local lines = M.wrap(row[2] or "", width - indent - column - 2)
     if #row[1] > column or #lines == 0 then
       out[#out + 1] = pad .. row[1]
     else

@@ -144,7 +144,7 @@ t.test("a failure as JSON", function()
     '{"error":{"code":"invalid","details":[{"field":"/a","message":"b"}],"exit_status":3,"message":"no"}}')
 end)
 
-t.test("every command has its help, and the page of the whole names them all", function()
+t.test("every command has help and is in a group of the first page", function()
   local page = help.program()
   for _, command in ipairs(commands.commands) do
     t.ok(page:find(command.name, 1, true))
@@ -154,13 +154,34 @@ t.test("every command has its help, and the page of the whole names them all", f
       t.ok(help.find({ command.name, sub.name }):find(sub.summary, 1, true))
     end
   end
-  for _, flag in ipairs(commands.globals) do t.ok(page:find("--" .. flag[1], 1, true)) end
+  t.eq(page:find("Other", 1, true), nil)
+  local flags = help.find { "flags" }
+  for _, flag in ipairs(commands.globals) do t.ok(flags:find("--" .. flag[1], 1, true)) end
   t.raises(function() help.find { "doktor" } end, "did you mean 'doctor'")
   t.raises(function() help.find { "audit", "verifi" } end, "did you mean 'verify'")
 end)
 
-t.test("no line of help is too wide", function()
-  for line in (help.program() .. help.usage()):gmatch("[^\n]+") do
-    t.ok(utf8.len(line) <= text.WIDTH, line)
+t.test("help lines are short and help is laid out for the terminal", function()
+  local function check(name, spec)
+    t.ok(#(spec.summary or "") <= 60, name)
+    for _, flag in ipairs(spec.flags or {}) do
+      t.ok(flag[1] == "safety" or #flag[2] <= 60, name .. " --" .. flag[1] .. ": " .. flag[2])
+    end
   end
+  check("moongate", { flags = commands.globals })
+  for _, command in ipairs(commands.commands) do
+    check(command.name, command)
+    for _, sub in ipairs(command.commands or {}) do check(command.name .. " " .. sub.name, sub) end
+  end
+  local bundled = require "moongate.bundled"
+  for _, name in ipairs(bundled.names()) do check(name, bundled.load(name)) end
+  local real = text.width
+  for _, width in ipairs { 60, 80 } do
+    text.width = function() return width end
+    for line in (help.program() .. help.find { "flags" } .. help.find { "runs" }):gmatch("[^\n]+") do
+      t.ok(utf8.len(line) <= width or line:find "^  moongate" or line:find "^Global", line)
+    end
+  end
+  t.ok(select(2, help.program():gsub("\n", "\n")) <= 60, "fits 60 lines")
+  text.width = real
 end)

@@ -16,18 +16,18 @@ local run = {
   description = {
     "Runs a Lua file, or a bundled workflow by its name. A workflow states its arguments and flags; `moongate",
     "help NAME` and `moongate run FILE --help` show them. A plain script gets the arguments as `...` and in",
-    "`arg`. `moongate NAME [args]` is the same as `moongate run NAME [args]` for the bundled ones. Global",
-    "flags may stand anywhere; what comes after `--` is the script's alone.",
+    "`arg`. `moongate NAME [args]` is short for `moongate run NAME [args]` with a bundled workflow. Global",
+    "flags may appear in any position; everything after `--` is passed to the script.",
   },
   args = {
     { "script", "a Lua file, the name of a bundled workflow, or - for standard input" },
-    { "args", "what the script takes", optional = true, repeated = true },
+    { "args", "arguments of the script", optional = true, repeated = true },
   },
-  passthrough = 1, -- after so many arguments, the rest is the script's
+  passthrough = 1, -- arguments after this number are the script's
   examples = {
     { "moongate run my_workflow.lua --env prod", "your own" },
     { "moongate --sim deploy-index index.json", "a bundled one, against the simulated gateway" },
-    { "moongate run report.lua -- --json", "a flag for the script that moongate would have taken" },
+    { "moongate run report.lua -- --json", "pass --json to the script" },
   },
 }
 
@@ -35,13 +35,13 @@ local eval = {
   name = "-e",
   exits = "workflow",
   module = "eval",
-  summary = "run a chunk of Lua given on the command line",
+  summary = "run Lua given on the command line",
   description = {
-    "Runs CHUNK as a plain script would be run. What it returns is the result and is printed.",
+    "Runs CHUNK like a plain script and prints what it returns.",
   },
   args = {
     { "chunk", "Lua source" },
-    { "args", "what the chunk gets as `...`", optional = true, repeated = true },
+    { "args", "arguments of the chunk, its `...`", optional = true, repeated = true },
   },
   passthrough = 1,
   literal = function(word) return word ~= "--help" and word ~= "-h" end, -- a chunk may begin with a comment
@@ -51,11 +51,11 @@ local eval = {
   },
 }
 
--- What strangers may cost a server.
+-- Limits on what clients can make a server store.
 local BODY_FLAGS = {
-  { "max-body", "largest request body accepted", type = "integer", min = 1, max = 2147483647, value = "BYTES",
+  { "max-body", "limit a request body", type = "integer", min = 1, max = 2147483647, value = "BYTES",
     default = 64 << 20 },
-  { "max-bodies", "limit of all request bodies together", type = "integer", min = 1, value = "BYTES",
+  { "max-bodies", "limit all request bodies together", type = "integer", min = 1, value = "BYTES",
     default = 128 << 20 },
 }
 
@@ -63,37 +63,37 @@ local sim = {
   name = "sim",
   summary = "run the simulated gateway until it is stopped",
   description = {
-    "Serves a gateway with an OAuth server, on the loopback interface unless --host says otherwise. Its address and",
-    "the lines to export so that other programs use it go to standard error. Ctrl-C or SIGTERM ends it.",
-    "GET /__sim/state and /__sim/stats show what it holds and what it was asked.",
+    "Serves a gateway with an OAuth server, on the loopback interface unless --host is given. Prints its address and",
+    "the variables to export for other programs on standard error. Ctrl-C or SIGTERM ends it. GET /__sim/state",
+    "and /__sim/stats show its resources and the requests received. The SPEC of --prompts is model=NAME (default: all",
+    "models), rates from 0 to 1 of busy= (429), failure= (503), policy= (422) and cut= (no answer), and",
+    "latency=SECONDS.",
   },
   flags = {
-    { "port", "the port to listen on; 0 takes a free one", type = "integer", default = 0, min = 0, max = 65535,
+    { "port", "listen on this port; 0: a free one", type = "integer", default = 0, min = 0, max = 65535,
       value = "PORT" },
-    { "host", "the address to listen on; 0.0.0.0: all, as in a container", value = "ADDRESS", default = "127.0.0.1" },
+    { "host", "listen on this address; 0.0.0.0: all", value = "ADDRESS", default = "127.0.0.1" },
     { "tls", "serve TLS with this certificate chain and key (PEM)", nargs = 2, value = "CERT KEY" },
-    { "fault", "misbehave, see below", repeated = true, value = "SPEC" },
-    { "faults", "read faults from a JSON file: a rule, a list of rules, or {\"rules\": [...]}", value = "FILE" },
+    { "fault", "inject a fault, see below", repeated = true, value = "SPEC" },
+    { "faults", "read faults from a JSON file", value = "FILE" },
     BODY_FLAGS[1], BODY_FLAGS[2],
-    { "prompts", "how a model behaves when prompts are routed to it: model=NAME (default all), then rates from 0 to 1"
-      .. " of busy= (429), failure= (503), policy= (422), cut= (no answer), and latency=SECONDS", repeated = true,
-      value = "SPEC" },
-    { "token-ttl", "life of an access token", type = "duration", value = "DURATION", default = "24h" },
-    { "rate-limit", "requests a minute a token may make; 0: no limit", type = "integer", min = 0, value = "N",
+    { "prompts", "set how a model answers prompts, see above", repeated = true, value = "SPEC" },
+    { "token-ttl", "set the lifetime of access tokens", type = "duration", value = "DURATION", default = "24h" },
+    { "rate-limit", "limit requests per minute and token; 0: no limit", type = "integer", min = 0, value = "N",
       default = 300 },
   },
   more = { "moongate.sim.faults", "help" },
   examples = {
     { "moongate sim --port 8080" },
-    { "moongate sim --fault status=503,rate=0.2 --seed 7", "one answer in five is 503" },
-    { "moongate sim --prompts model=sim-small,failure=0.5", "one model that fails every other time" },
+    { "moongate sim --fault status=503,rate=0.2 --seed 7", "one response in five is a 503" },
+    { "moongate sim --prompts model=sim-small,failure=0.5", "one model fails half of the prompts" },
   },
 }
 
 local SECRET_FLAGS = {
-  { "secret-env", "the variable that holds the secret; several while a key is changed", value = "NAME",
+  { "secret-env", "read the secret from this variable; several: key rotation", value = "NAME",
     repeated = true },
-  { "secret-file", "a file of mode 0600, or a pipe such as /dev/fd/3, that holds it", value = "FILE", repeated = true },
+  { "secret-file", "read the secret from a file (mode 0600) or a pipe", value = "FILE", repeated = true },
 }
 
 local webhook = {
@@ -103,21 +103,21 @@ local webhook = {
     {
       name = "send",
       exits = { 1, 3, 6 },
-      summary = "send one message, and say what became of it",
+      summary = "send one message and report its outcome",
       description = {
-        "Posts {type, timestamp, data} as the workflows do: signed when a secret is given, tried again for 20",
-        "seconds, delivered on 2xx. Exit status 0: delivered; 6: not within that time; else the receiver refused",
-        "it. With --dry-run the message and its headers are shown, and nothing is sent.",
+        "Posts {type, timestamp, data} as workflows do: signed when a secret is given, retried for 20 seconds,",
+        "delivered on 2xx. Exit status 0: delivered; 6: not delivered in time; otherwise the receiver refused it.",
+        "With --dry-run, shows the message and its headers and sends nothing.",
       },
-      args = { { "url", "where to" } },
+      args = { { "url", "URL of the receiver" } },
       flags = {
-        { "event", "the message's type", value = "NAME", default = "test" },
-        { "data", "the message's data: JSON, or @FILE with it", value = "JSON", default = "{}" },
+        { "event", "set the type of the message", value = "NAME", default = "test" },
+        { "data", "set the data of the message: JSON or @FILE", value = "JSON", default = "{}" },
         SECRET_FLAGS[1], SECRET_FLAGS[2],
-        { "webhook-profile", "whose headers: Standard Webhooks', MLflow's or Svix's", value = "PROFILE",
+        { "webhook-profile", "use the headers of Standard Webhooks, MLflow or Svix", value = "PROFILE",
           default = "standard", choices = { "standard", "mlflow", "svix" } },
-        { "id", "the message's id: of one that is sent again", value = "ID" },
-        { "header", "one more header", value = "'NAME: VALUE'", repeated = true },
+        { "id", "set the id, to send a message again", value = "ID" },
+        { "header", "add a header", value = "'NAME: VALUE'", repeated = true },
       },
       examples = {
         { "moongate webhook send https://hooks.example.com/llm --secret-env HOOK_SECRET" },
@@ -128,16 +128,17 @@ local webhook = {
     {
       name = "verify",
       exits = { 1, 3, 8 },
-      summary = "verify a message that was received",
+      summary = "verify a received message",
       description = {
-        "Reads the body, byte for byte, from FILE or standard input, and verifies it with the headers given. Both",
-        "profiles; the headers say which. Exit status 8, with the reason, when it does not verify.",
+        "Reads the body, byte for byte, from FILE or standard input and verifies it with the headers given, which",
+        "also select the profile. Exit status 8, with the reason, when verification fails.",
       },
       args = { { "file", "the body (default or '-': standard input)", optional = true } },
       flags = {
         SECRET_FLAGS[1], SECRET_FLAGS[2],
-        { "header", "a header of the message", value = "'NAME: VALUE'", repeated = true },
-        { "tolerance", "how old, or how far ahead, it may be", type = "duration", value = "DURATION", default = "5m" },
+        { "header", "give a header of the message", value = "'NAME: VALUE'", repeated = true },
+        { "tolerance", "limit the distance of its timestamp from now", type = "duration", value = "DURATION",
+          default = "5m" },
       },
       examples = {
         { "moongate webhook verify --secret-env HOOK_SECRET --header 'webhook-id: msg_1' --header "
@@ -147,25 +148,26 @@ local webhook = {
     {
       name = "listen",
       exits = { 1, 3, 6, 8 },
-      summary = "receive webhooks and print a line for each, until stopped",
+      summary = "receive webhooks and print a line for each",
       description = {
-        "Listens on this machine and verifies what comes, of both profiles. With a secret, what does not verify",
-        "is answered 401; a large body without a signature is not read. --count ends it after so many; its exit",
-        "status is 8 when one of them did not verify. With --json the list of all is printed at the end.",
+        "Listens on this machine and verifies messages of every profile, until stopped or until --count messages",
+        "have come. With a secret, messages that fail verification are answered with 401, and large unsigned bodies",
+        "are not read. Exit status 8: a message failed verification. With --json, prints a list at the end.",
       },
       flags = {
-        { "port", "the port to listen on; 0 takes a free one", type = "integer", default = 0, min = 0, max = 65535,
+        { "port", "listen on this port; 0: a free one", type = "integer", default = 0, min = 0, max = 65535,
           value = "PORT" },
-        { "host", "the address to listen on", value = "ADDRESS", default = "127.0.0.1" },
+        { "host", "listen on this address", value = "ADDRESS", default = "127.0.0.1" },
         SECRET_FLAGS[1], SECRET_FLAGS[2],
-        { "count", "end after so many", type = "integer", min = 1, value = "N" },
-        { "status", "what to answer", type = "integer", min = 200, max = 599, value = "CODE", default = 204 },
+        { "count", "stop after N messages", type = "integer", min = 1, value = "N" },
+        { "status", "answer with this HTTP status", type = "integer", min = 200, max = 599, value = "CODE",
+          default = 204 },
         { "body", "print the body below each line", type = "boolean" },
         BODY_FLAGS[1], BODY_FLAGS[2],
       },
       examples = {
         { "moongate webhook listen --port 9000 --secret-env HOOK_SECRET" },
-        { "moongate webhook listen --port 9000 --status 503 --count 3", "see how a sender takes it" },
+        { "moongate webhook listen --port 9000 --status 503 --count 3", "test the retries of a sender" },
       },
     },
   },
@@ -174,22 +176,22 @@ local webhook = {
 local doctor = {
   name = "doctor",
   exits = "workflow",
-  summary = "check the set-up: credentials, hosts, TLS, clock, state, audit log, a token",
+  summary = "check credentials, hosts, TLS, clock, state and audit log",
   description = {
-    "Each finding is ok, warn or FAIL, with what to do about it. Secrets are masked. The exit status is that",
-    "of the first FAIL.",
+    "Reports each finding as ok, warn or FAIL, with a fix. Gets a token and asks the gateway with it. Secrets are",
+    "masked. The exit status is that of the first FAIL.",
   },
   examples = { { "moongate doctor" }, { "moongate --sim doctor --json" } },
 }
 
 local help = {
   name = "help",
-  summary = "explain the program, a command, a workflow, a module or a function",
-  args = { { "command", "what to explain", optional = true, repeated = true } },
+  summary = "explain a command, workflow, module, function or topic",
+  args = { { "command", "a name", optional = true, repeated = true } },
   literal = function(word) return word == "-e" end,
   flags = {
     { "man", "print the manual page (roff)", type = "boolean" },
-    { "reference", "write the reference of all modules into a folder (Markdown)", value = "DIR" },
+    { "reference", "write the reference of all modules (Markdown)", value = "DIR" },
   },
   examples = {
     { "moongate help deploy-index" }, { "moongate help http.request" }, { "moongate help --man | man -l -" },
@@ -198,7 +200,7 @@ local help = {
 
 local version = {
   name = "version",
-  summary = "print the version, and with -v those of the libraries",
+  summary = "print the version; with -v, also those of libraries",
   examples = { { "moongate version -v" } },
 }
 
@@ -208,11 +210,22 @@ return {
   name = "moongate",
   summary = "scriptable operations for LLM gateways",
   description = {
-    "moongate runs workflows, straight-line Lua scripts, against an LLM gateway: it validates what they want",
-    "to write, shows it as a diff, sends it once, and proves afterwards what was done. `--sim` gives any",
-    "command a private simulated gateway, so that nothing but this program is needed to try one.",
+    "moongate runs workflows, straight-line Lua scripts, against an LLM gateway. It validates every write, shows it",
+    "as a diff, sends it once and records it in an audit log that can be verified. `--sim` runs any command against a",
+    "private simulated gateway: no account is needed to try it.",
   },
   globals = require "moongate.global_flags",
+  -- {title, names}: the groups of `moongate help`, workflows among them.
+  groups = {
+    { "Resources", { "get", "describe", "delete", "watch", "api" } },
+    { "Changes", { "plan", "apply", "approve", "deploy-index", "promote-template", "register-model",
+      "configure-model" } },
+    { "Prompts", { "route-prompts", "work" } },
+    { "Runs and queues", { "runs", "lease", "queue", "outbox" } },
+    { "Audit", { "audit", "key" } },
+    { "Scripts", { "run", "-e", "repl", "list", "show", "new", "allow", "check", "test", "fmt", "types" } },
+    { "Tools", { "doctor", "sim", "webhook", "completion", "help", "version" } },
+  },
   commands = {
     run, eval,
     require "moongate.cli.commands.repl",
@@ -234,32 +247,38 @@ return {
     require("moongate.cli.commands.queue").group,
     doctor, help, version,
   },
+  flags_note = {
+    "Every flag but --help and --version can be set in the environment: MOONGATE_ and its name in capitals, with _",
+    "for -, as in MOONGATE_DRY_RUN=1 or MOONGATE_DEADLINE=2m. A flag without a value takes 1, true or yes, and 0,",
+    "false, no or nothing. The command line overrides the environment, which overrides the project file. After `--`,",
+    "flags belong to the script.",
+  },
   secrets_note = {
-    "Secrets are never taken from the command line, where every user of the machine can read them. They come",
-    "from the environment, from the project file (which names variables) or from ~/.gc/config.toml.",
+    "Secrets are refused on the command line, where every user of the machine can read them. Set them in the",
+    "environment, in the project file (by the names of variables) or in ~/.gc/config.toml.",
   },
   environment = {
-    { "MOONGATE_...", "the global flags, see there; of one without a value: 1, true or yes; 0, false, no or empty" },
-    { "MOONGATE_PATH", "folders that workflows are looked for in, separated by colons, after ./workflows" },
-    { "MOONGATE_HISTORY", "the prompt's history file, instead of `history` in the state folder; empty: none" },
+    { "MOONGATE_...", "the global flags, see `moongate help flags`" },
+    { "MOONGATE_PATH", "folders with workflows, separated by colons, searched after ./workflows" },
+    { "MOONGATE_HISTORY", "history file of the REPL (default: `history` in the state folder); empty: none" },
     { "GENESYSCLOUD_REGION",
-      "the gateway's region, domain or base URL; also GENESYS_CLOUD_REGION, GENESYS_CLOUD_HOST" },
+      "region, domain or base URL of the gateway; also GENESYS_CLOUD_REGION, GENESYS_CLOUD_HOST" },
     { "GENESYSCLOUD_OAUTHCLIENT_ID",
-      "the OAuth client's id; also GENESYS_CLOUD_CLIENT_ID, GENESYS_CLIENT_ID, GENESYS_OAUTH_CLIENT_ID" },
+      "id of the OAuth client; also GENESYS_CLOUD_CLIENT_ID, GENESYS_CLIENT_ID, GENESYS_OAUTH_CLIENT_ID" },
     { "GENESYSCLOUD_OAUTHCLIENT_SECRET",
       "its secret; also GENESYS_CLOUD_CLIENT_SECRET, GENESYS_CLIENT_SECRET, GENESYS_OAUTH_CLIENT_SECRET" },
-    { "GENESYSCLOUD_ACCESS_TOKEN", "a token to use as it is instead of a client" },
+    { "GENESYSCLOUD_ACCESS_TOKEN", "an access token to use instead of an OAuth client" },
     { "GENESYSCLOUD_PROXY_HOST",
-      "with _PROTOCOL, _PORT, _AUTH_USERNAME, _AUTH_PASSWORD: the proxy for every request" },
-    { "HTTPS_PROXY", "else the proxy: https_proxy, http_proxy, ALL_PROXY too; see docs/proxies-and-tls.md" },
+      "proxy for every request, with _PROTOCOL, _PORT, _AUTH_USERNAME, _AUTH_PASSWORD" },
+    { "HTTPS_PROXY", "proxy otherwise; also https_proxy, http_proxy, ALL_PROXY; see docs/proxies-and-tls.md" },
     { "NO_PROXY", "hosts to reach directly: example.com (and below it), 10.0.0.0/8, *" },
-    { "SSL_CERT_FILE", "trusted CAs, in place of the system's; also SSL_CERT_DIR; --cacert adds to them" },
+    { "SSL_CERT_FILE", "trusted CAs instead of the system's; also SSL_CERT_DIR; --cacert adds to them" },
     { "MOONGATE_KEY_PASSPHRASE", "the passphrase of --key" },
     { "OTEL_EXPORTER_OTLP_ENDPOINT",
-      "where traces go: an OpenTelemetry collector (OTLP/HTTP); also its _HEADERS, _TIMEOUT, OTEL_SERVICE_NAME" },
-    { "TRACEPARENT", "the trace that a run is part of" },
-    { "NO_COLOR", "no colours when set" },
-    { "XDG_STATE_HOME", "the state folder is `moongate` in it when there is no project file" },
+      "OpenTelemetry collector for traces (OTLP/HTTP); also _HEADERS, _TIMEOUT, OTEL_SERVICE_NAME" },
+    { "TRACEPARENT", "parent trace of the run" },
+    { "NO_COLOR", "disables colours when set" },
+    { "XDG_STATE_HOME", "parent of the state folder `moongate` without a project file" },
   },
   files = {
     { "workflows/", "workflows that are commands here: workflows/my_job.lua is `moongate my-job`" },
@@ -272,11 +291,11 @@ return {
   exit_statuses = {
     { 0, "done" },
     { 1, "failed" },
-    { 2, "usage: the command line is wrong" },
+    { 2, "usage error on the command line" },
     { 3, "input rejected" },
     { 4, "not authorised" },
-    { 5, "conflict: somebody else wrote" },
-    { 6, "gateway unavailable, or a deadline passed" },
+    { 5, "conflict with another writer" },
+    { 6, "gateway unavailable or deadline exceeded" },
     { 7, "denied by local permissions" },
     { 8, "verification failed" },
     { 9, "queued for later" },

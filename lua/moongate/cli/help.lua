@@ -1,5 +1,5 @@
--- help.lua - usage texts, the help of a command or workflow, and `moongate help`. All from commands.lua and from
--- what workflows declare.
+-- help.lua - the help of the program, of a command, workflow, module or topic. Made from commands.lua, from the
+-- workflows' definitions and from lua/meta.
 local bundled = require "moongate.bundled"
 local command_names = require "moongate.cli.names"
 local commands = require "moongate.cli.commands"
@@ -17,14 +17,14 @@ function M.flag_name(flag)
   return name .. " " .. (flag.value or flag[1]:gsub("^.*-", ""):upper())
 end
 
--- The summary, and what is to be known besides it.
+-- The summary, then choices, default and the like in parentheses. The variable of a global flag follows from its name.
 function M.flag_summary(flag)
   local more = {}
   if flag.choices then more[#more + 1] = "one of " .. table.concat(flag.choices, ", ") end
   if flag.required then more[#more + 1] = "required" end
-  if flag.repeated then more[#more + 1] = "can be repeated" end
+  if flag.repeated then more[#more + 1] = "repeatable" end
   if flag.default ~= nil and flag.default ~= false then more[#more + 1] = "default " .. tostring(flag.default) end
-  if flag.env then more[#more + 1] = "or " .. flag.env .. " in the environment" end
+  if flag.env and flag.env ~= "MOONGATE_" .. flag[1]:upper():gsub("-", "_") then more[#more + 1] = "or " .. flag.env end
   return (flag[2] or "") .. (#more > 0 and " (" .. table.concat(more, "; ") .. ")" or "")
 end
 
@@ -40,29 +40,15 @@ local function arg_rows(list)
   return rows
 end
 
-function M.command_rows()
-  local rows = {}
-  for _, command in ipairs(commands.commands) do
-    if command.commands then
-      if command.bare then rows[#rows + 1] = { flags.synopsis(command.name, command), command.summary } end
-      for _, sub in ipairs(command.commands) do
-        rows[#rows + 1] = { flags.synopsis(command.name .. " " .. sub.name, sub), sub.summary }
-      end
-    else
-      rows[#rows + 1] = { flags.synopsis(command.name, command), command.summary }
-    end
-  end
-  return rows
-end
-
--- The bundled workflows and their summaries.
-function M.workflow_rows()
-  local rows = {}
+-- {name, summary} of every command and bundled workflow, by name.
+local function summaries()
+  local found = {}
+  for _, command in ipairs(commands.commands) do found[command.name] = command.summary end
   for _, name in ipairs(bundled.names()) do
     local ok, definition = pcall(bundled.load, name)
-    rows[#rows + 1] = ok and { flags.synopsis(name, definition), definition.summary } or { name, "(does not load)" }
+    found[name] = ok and definition.summary or "(does not load)"
   end
-  return rows
+  return found
 end
 
 local function section(title, body)
@@ -71,35 +57,38 @@ end
 
 local function paragraphs(description, indent)
   local pad = (" "):rep(indent)
-  return pad .. table.concat(text.wrap(table.concat(description, " "), text.WIDTH - indent), "\n" .. pad)
+  return pad .. table.concat(text.wrap(table.concat(description, " "), text.width() - indent), "\n" .. pad)
 end
 
--- What `moongate` alone prints.
-function M.usage()
-  return ("Usage: moongate [global flags] COMMAND [args]\n%s%s\n%s\n")
-    :format(section("Commands", text.columns(M.command_rows(), 2)),
-      section("Workflows", text.columns(M.workflow_rows(), 2)),
-      "`moongate help` explains everything, `moongate help COMMAND` one.")
+-- One line a command, in groups. What no group names comes last: a test sees to it that there is none.
+local function group_sections()
+  local left, parts, widest = summaries(), {}, 0
+  for name in pairs(left) do widest = math.max(widest, #name) end
+  local function add(title, names)
+    local rows = {}
+    for _, name in ipairs(names) do
+      rows[#rows + 1] = { name, left[name] }
+      left[name] = nil
+    end
+    parts[#parts + 1] = section(title, text.columns(rows, 2, widest))
+  end
+  for _, group in ipairs(commands.groups) do add(group[1], group[2]) end
+  local others = {}
+  for name in pairs(left) do others[#others + 1] = name end
+  table.sort(others)
+  if #others > 0 then add("Other", others) end
+  return table.concat(parts)
 end
 
-local function exit_rows()
-  local rows = {}
-  for _, row in ipairs(commands.exit_statuses) do rows[#rows + 1] = { tostring(row[1]), row[2] } end
-  return rows
-end
-
+-- What `moongate help` and `moongate` alone print.
 function M.program()
+  local topics = table.concat(require("moongate.cli.topics").NAMES, ", ")
   return table.concat {
     "moongate - ", commands.summary, "\n\n",
-    "Usage: moongate [global flags] COMMAND [args]\n\n",
-    paragraphs(commands.description, 0), "\n",
-    section("Commands", text.columns(M.command_rows(), 2)),
-    section("Workflows", text.columns(M.workflow_rows(), 2)),
-    section("Global flags", text.columns(M.flag_rows(commands.globals), 2)),
-    section("Secrets", paragraphs(commands.secrets_note, 2)),
-    section("Environment", text.columns(commands.environment, 2)),
-    section("Files", text.columns(commands.files, 2)),
-    section("Exit status", text.columns(exit_rows(), 2)),
+    "Usage: moongate [global flags] COMMAND [args]\n",
+    group_sections(), "\n",
+    paragraphs({ "Help on a command, workflow, module, function or topic: moongate help NAME." }, 0), "\n",
+    paragraphs({ "Topics: " .. topics .. "." }, 0), "\n",
   }
 end
 
@@ -167,7 +156,7 @@ function M.of(name, spec, about)
   if spec.more then add("\n" .. M.more(spec)) end
   add(section("Examples", example_lines(examples(spec))))
   add(section("Exit status", text.columns(statuses(spec), 2)))
-  add("\nThe global flags (--sim, --json, --dry-run, -v, ...) work here too: moongate help\n")
+  add("\nGlobal flags (--sim, --json, --dry-run, -v, ...): moongate help flags\n")
   return table.concat(parts)
 end
 

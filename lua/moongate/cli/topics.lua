@@ -1,5 +1,5 @@
--- topics.lua - help on what is neither a command nor a module: exit statuses, error codes, the project file, retries,
--- the environment. For `moongate help TOPIC` and help "TOPIC" at the prompt.
+-- topics.lua - help on global flags, exit statuses, error codes, the project file, retries, files and the environment.
+-- For `moongate help TOPIC` and help "TOPIC" at the prompt.
 local commands = require "moongate.cli.commands"
 local exit_status = require "moongate.exit_status"
 local meta = require "moongate.meta"
@@ -12,9 +12,9 @@ local function exit()
   local rows = {}
   for i, row in ipairs(commands.exit_statuses) do rows[i] = { tostring(row[1]), row[2] } end
   return "Exit statuses\n\n" .. text.columns(rows, 2) .. "\n\n" .. table.concat(text.wrap(
-    "Several failures: that of the first one in the order of the input. A run that --max-time ends has 1; one that "
-    .. "Ctrl-C, SIGTERM or SIGHUP ends has 130. A workflow sets its own with the field exit_status of its result. "
-    .. "See also: moongate help errors", text.WIDTH), "\n")
+    "After several failures, the exit status is that of the first in input order. A run ended by --max-time exits "
+    .. "with 1, a run ended by Ctrl-C, SIGTERM or SIGHUP with 130. A workflow can set exit_status in its result. "
+    .. "See also: moongate help errors", text.width()), "\n")
 end
 
 local function codes()
@@ -36,8 +36,8 @@ local function errors()
     rows[i] = { code, (value.doc ~= "" and value.doc .. " " or "") .. ("(%s)"):format(status_of(code)) }
   end
   return "Error codes: err.code in a script, error.code in the document of --json\n\n" .. text.columns(rows, 2)
-    .. "\n\n" .. table.concat(text.wrap("An answer of the gateway (code http) has the exit status of its HTTP status: "
-    .. "400, 413, 415, 422: 3; 401, 403: 4; 409, 412: 5; 408, 429, 5xx: 6; others: 1.", text.WIDTH), "\n")
+    .. "\n\n" .. table.concat(text.wrap("A gateway response (code http) gives an exit status by its HTTP status: "
+    .. "400, 413, 415, 422: 3; 401, 403: 4; 409, 412: 5; 408, 429, 5xx: 6; others: 1.", text.width()), "\n")
 end
 
 -- A field of the project file's schema, in words.
@@ -46,7 +46,7 @@ local function kind_of(field)
   if field.one_of then return "one of " .. table.concat(field.one_of, ", ") end
   if field.list then return "a list: " .. kind_of(field.list) end
   if field.or_list then return kind_of(field.or_list) .. ", or a list of them" end
-  if field.map then return "a table by name: " .. kind_of(field.map) end
+  if field.map then return "a table by name of " .. kind_of(field.map) end
   return "a table"
 end
 
@@ -73,15 +73,21 @@ local function project_file()
 The project file: moongate.lua, here or in a folder above, or --config FILE
 
   return {
-    gateway  = { region = "us-east-1", client_id = env "CLIENT_ID", client_secret = secret "CLIENT_SECRET" },
+    gateway  = {
+      region = "us-east-1",
+      client_id = env "CLIENT_ID", client_secret = secret "CLIENT_SECRET",
+    },
     state    = "sqlite:.moongate/state.db",
-    webhooks = { ops = { url = "https://hooks.example.com/llm", secret = secret "OPS_SECRET" } },
+    webhooks = {
+      ops = { url = "https://hooks.example.com/llm", secret = secret "OPS" },
+    },
     limits   = { dimensions = 4096 },
     permissions = { net = { "api.example.com" } },
   }
 
-It is data: nothing is in reach but env "NAME", a variable's value, and secret "NAME", a variable that only the program
-reads. Unknown fields are errors. A file per environment (staging.lua) is chosen with --config.
+It is data. Only two functions exist in it: env "NAME", the value of a variable,
+and secret "NAME", a variable that only the program reads. Unknown fields are
+errors. To have a file per environment, choose one with --config staging.lua.
 
 Fields
 ]] .. text.columns(rows, 2)
@@ -94,21 +100,37 @@ local function retry()
       rows[#rows + 1] = { "--" .. flag[1], flag[2] }
     end
   end
-  return table.concat(text.wrap("Retries. A gateway call that failed without taking effect (429, 502, 503, 504, a "
-    .. "connection that failed, an open circuit breaker), or that may be repeated (GET, PUT, one with an idempotency "
-    .. "key), is tried again with growing random waits until its deadline; a Retry-After is waited for. A POST without "
-    .. "a key whose answer was lost is never repeated: its outcome is unknown. A retry budget per host limits retries "
-    .. "when a gateway is down.", text.WIDTH), "\n") .. "\n\n" .. text.columns(rows, 2)
-    .. "\n\nIn the project file: http = { deadline = \"2m\", retries = 5 }. In a script: moongate help http.client"
+  return table.concat(text.wrap("A gateway call is retried, with growing random waits, until its deadline: when it "
+    .. "failed without taking effect (429, 502, 503, 504, a failed connection, an open circuit breaker), or when it may be "
+    .. "repeated (GET, PUT, a request with an idempotency key). Retry-After is respected. A POST without a key whose "
+    .. "response was lost is never repeated: its outcome is unknown. A retry budget per host limits retries while a "
+    .. "gateway is down.", text.width()), "\n") .. "\n\n" .. text.columns(rows, 2)
+    .. "\n\nProject file: http = { deadline = \"2m\", retries = 5 }\nScripts: moongate help http.client"
 end
 
-local function environment() return "Environment\n\n" .. text.columns(commands.environment, 2) end
+local function wrapped(lines) return table.concat(text.wrap(table.concat(lines, " "), text.width()), "\n") end
 
-local TOPICS = { exit = exit, errors = errors, project = project_file, retry = retry, environment = environment }
+local function environment()
+  return "Environment\n\n" .. text.columns(commands.environment, 2) .. "\n\n" .. wrapped(commands.secrets_note)
+end
+
+local function files() return "Files\n\n" .. text.columns(commands.files, 2) end
+
+local function global_flags()
+  return "Global flags: every command accepts them, in any position\n\n"
+    .. text.columns(require("moongate.cli.help").flag_rows(commands.globals), 2) .. "\n\n"
+    .. wrapped(commands.flags_note)
+end
+
+local TOPICS = {
+  exit = exit, errors = errors, project = project_file, retry = retry, environment = environment, files = files,
+  flags = global_flags,
+}
 local SAME = {
   status = "exit", statuses = "exit", ["exit.status"] = "exit", ["exit.statuses"] = "exit", ["exit.codes"] = "exit",
   ["exit.code"] = "exit", codes = "errors", ["error.codes"] = "errors", ["error.code"] = "errors",
   ["project.file"] = "project", ["moongate.lua"] = "project", retries = "retry", env = "environment",
+  secrets = "environment", ["global.flags"] = "flags", file = "files", flag = "flags",
 }
 
 -- M.NAMES: of the topics, sorted.

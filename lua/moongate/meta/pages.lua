@@ -48,7 +48,7 @@ function Page:doc(doc, indent)
     if paragraph ~= "" then
       if #self > 0 and self[#self] ~= "" then self:add() end
       for line in (paragraph .. "\n"):gmatch "(.-)\n" do
-        for _, wrapped in ipairs(text.wrap(line, text.WIDTH - #pad)) do self:add(pad .. wrapped) end
+        for _, wrapped in ipairs(text.wrap(line, text.width() - #pad)) do self:add(pad .. wrapped) end
       end
     end
   end

@@ -4,17 +4,20 @@ local host = require "moongate.host"
 local M = {}
 
 local INTRO = [[
-What you type is Lua; an expression's value is shown, and `_` is the last one. Every call may wait: http.get,
-gw:get, task.sleep. Names stay for the session, those of `local` too. Modules are there without require:
+Type Lua; the value of an expression is shown, and `_` is the last one. Calls
+that wait work directly: http.get, gw:get, task.sleep. Names stay defined for
+the session, local ones too. These modules need no require:
 
   %s
 
-gw is the gateway, run what a workflow gets. help(http.request), help(gw.get), help "gateway" explain one; help "exit",
-"errors", "project", "retry", "environment" a topic.
+gw is the gateway, run the object that a workflow gets. For help on one:
+help(http.request), help(gw.get), help "gateway"; on a topic: help "exit",
+"errors", "files", "flags", "project", "retry", "environment".
 
 %s
 
-Tab completes. Ctrl-C ends the line that runs, Ctrl-D the session. docs/repl.md has the rest.
+Tab completes. Ctrl-C interrupts a line, Ctrl-D ends the session. More:
+docs/repl.md.
 ]]
 
 local function overview()
@@ -23,7 +26,7 @@ local function overview()
   local pages = require "moongate.meta.pages"
   local names = {}
   for i, name in ipairs(pages.public_modules()) do names[i] = pages.short(name) end
-  return INTRO:format(table.concat(text.wrap(table.concat(names, ", "), text.WIDTH - 2), "\n  "),
+  return INTRO:format(table.concat(text.wrap(table.concat(names, ", "), text.width() - 2), "\n  "),
     text.columns(commands.rows(), 2))
 end
 

@@ -9,30 +9,35 @@ local M = {}
 M.__index = M
 
 M.help = [[
-A fault is a kind, and optionally what it matches and how often it strikes, separated by commas.
+A fault is a kind, what it matches and how often, separated by commas.
 
 Kinds
-  status=503        answer that status; the request has no effect. More: retry_after=SECONDS, retry_at=SECONDS (the same
-                    as an HTTP date), body=html|empty. 429 on /oauth/token becomes the login host's own 400
-  latency=MS        wait, then go on
+  status=503        answer with that status; the request has no effect. Also
+                    retry_after=SECONDS, retry_at=SECONDS (as an HTTP date),
+                    body=html|empty. On /oauth/token, 429 becomes the login
+                    host's own 400.
+  latency=MS        wait, then continue
   late=MS           take effect, then wait before the answer
-  close_before      end the connection before the body is read: no effect
-  close_after       take effect, then end the connection without an answer
-  half              take effect, send half of the answer's body, end the connection
-  drip              send the answer's body in pieces of bytes=16, one every ms=100
-  expire_tokens     end the life of all tokens, then go on
+  close_before      close the connection before reading the body: no effect
+  close_after       take effect, then close the connection without an answer
+  half              take effect, send half of the answer, close the connection
+  drip              send the answer in pieces of bytes=16, one every ms=100
+  expire_tokens     expire all tokens, then continue
 
 Matches (default: every request)
-  method=PUT        that method
-  path=/indexes/*   a path that ends so; * stands for anything
+  method=PUT        this method
+  path=/indexes/*   paths that end like this; * matches anything
 
-How often (default: always)
-  rate=0.05         with that probability, drawn from the seed
+Frequency (default: always)
+  rate=0.05         with this probability, drawn from the seed
   nth=3             only the third match
   every=10          every tenth match
-  times=2           at most two times in all
+  times=2           at most twice
 
-Examples: status=503,rate=0.05,path=/indexes/*    close_after,method=PUT,nth=1    drip,bytes=1,ms=50
+Examples
+  status=503,rate=0.05,path=/indexes/*
+  close_after,method=PUT,nth=1
+  drip,bytes=1,ms=50
 ]]
 
 local kinds = {

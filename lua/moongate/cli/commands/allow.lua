@@ -2,14 +2,14 @@
 return {
   name = "allow",
   exits = { 1, 3 },
-  summary = "trust a folder: its workflows, and what its project file grants",
+  summary = "trust a folder's workflows and project file",
   description = {
-    "What lies in a folder may have come from anybody, with a cloned repository for example. Until you allow the",
-    "folder, its workflows are neither listed nor run, and the permissions of its moongate.lua are not granted; its",
-    "other settings count if nobody but you could have written the file. A moongate.lua that another user owns or",
-    "could have written is not used at all. An allowance holds until moongate.lua changes. Look at the files first.",
+    "Files in a folder may be untrusted, in a cloned repository for example. Until you allow the folder, its workflows",
+    "are neither listed nor run, and the permissions in its moongate.lua are not granted; its other settings apply",
+    "only if no other user can write the file. A moongate.lua that another user owns or can write is ignored. Read the",
+    "files before you allow them. When moongate.lua changes, allow the folder again.",
   },
   args = { { "dir", "the folder (default: this one)", optional = true } },
-  flags = { { "remove", "no longer trust it", type = "boolean" } },
+  flags = { { "remove", "revoke the trust", type = "boolean" } },
   examples = { { "moongate allow" }, { "moongate allow ../deployments --remove" } },
 }

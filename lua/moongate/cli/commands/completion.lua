@@ -1,12 +1,12 @@
 -- completion.lua - the declaration of `moongate completion`, see commands.lua.
 return {
   name = "completion",
-  summary = "write what a shell needs to complete our command lines",
+  summary = "print a completion script for a shell",
   description = {
-    "Prints a script for bash, zsh or fish that completes commands, workflows, flags, their values and files. It is",
-    "made of the same table as the help; `make install` puts it where the shells look.",
+    "Completes commands, workflows, flags, their values and files in bash, zsh or fish. `make install` installs the",
+    "scripts for all three.",
   },
-  args = { { "shell", "bash, zsh or fish", choices = { "bash", "zsh", "fish" } } },
+  args = { { "shell", "a shell", choices = { "bash", "zsh", "fish" } } },
   examples = {
     { 'eval "$(moongate completion bash)"', "in ~/.bashrc" },
     { 'source <(moongate completion zsh)', "in ~/.zshrc, after compinit" },

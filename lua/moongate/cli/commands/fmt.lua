@@ -1,10 +1,10 @@
 -- fmt.lua - `moongate fmt`.
 return {
   name = "fmt",
-  summary = "lay Lua files out anew, with StyLua",
+  summary = "format Lua files with StyLua",
   description = {
-    "Calls stylua, which has to be installed, on the files and folders given, or on the one we are in. A stylua.toml",
-    "says how the files are to look. With --dry-run nothing is written, as with --check.",
+    "Runs stylua, which must be installed, on the files and folders given, or on the current folder. stylua.toml",
+    "sets the style. With --dry-run nothing is written, as with --check.",
   },
   args = { { "path", "a Lua file or a folder", optional = true, repeated = true } },
   flags = { { "check", "write nothing; exit status 1 when a file would change", type = "boolean" } },

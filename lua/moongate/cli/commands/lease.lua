@@ -2,26 +2,26 @@
 
 return {
   name = "lease",
-  summary = "which runs and resources are held by which process",
+  summary = "list or break leases of runs and resources",
   commands = {
     {
       name = "list",
       exits = { 1 },
-      summary = "show what is held, by whom and until when",
+      summary = "list leases with their holders and expiry",
       description = {
-        "A lease is renewed while its holder lives. One whose holder is gone from this machine, or that has run out,",
-        "is taken over by whoever wants it next.",
+        "A process renews its leases while it runs. The next process that needs a lease takes it over once it has",
+        "expired, or when its holder on this machine has died.",
       },
       examples = { { "moongate lease list" }, { "moongate lease list --state postgres://db/moongate --json" } },
     },
     {
       name = "break",
       exits = { 1, 3 },
-      summary = "take leases from their holder",
+      summary = "release leases of a dead or hanging process",
       description = {
-        "For a holder that hangs, or is gone from another machine. A holder that lives after all finds out before",
-        "its next write, and writes no more. NAME is a lease's name, or a part of it that no other lease has. The",
-        "audit log says what was broken.",
+        "For a holder that hangs, or has died on another machine. A holder that is still alive notices the loss before",
+        "its next write and stops writing. NAME is the name of a lease or a unique part of it. The broken lease is",
+        "recorded in the audit log.",
       },
       args = { { "name", "a lease, or a part of its name", repeated = true } },
       examples = { { "moongate lease break indexes/orders" } },

@@ -1,11 +1,11 @@
 -- new.lua - `moongate new`.
 return {
   name = "new",
-  summary = "begin a workflow: a folder with it, its test, a sample of its input and a project file",
+  summary = "create a workflow project with a test and sample input",
   description = {
-    "Writes the folder NAME. What is in it passes `moongate check` and `moongate test` as it is; nothing that is",
-    "there already is overwritten.",
+    "Creates the folder NAME with a workflow, its test, sample input and a project file. They pass `moongate check`",
+    "and `moongate test` unchanged. Existing files are not overwritten.",
   },
-  args = { { "name", "the workflow's name: lower-case words joined by '-'" } },
+  args = { { "name", "name of the workflow: lower-case words joined by '-'" } },
   examples = { { "moongate new reindex && cd reindex && moongate test" } },
 }

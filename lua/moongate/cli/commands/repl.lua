@@ -2,15 +2,14 @@
 return {
   name = "repl",
   exits = "workflow",
-  summary = "try things at a prompt",
+  summary = "start an interactive Lua prompt",
   description = {
-    "Reads Lua, runs each line in a task and shows what comes of it: http.get, gw:get and everything else that",
-    "waits works as in a workflow. Modules are there without require, gw is the gateway, `_` the last result.",
-    "help() and :help explain. From a pipe the lines are a script: no prompt, and the first failure ends it with",
-    "its exit status.",
+    "Runs each line in a task and shows its result. Calls that wait (http.get, gw:get) work as in a workflow.",
+    "Modules need no require, gw is the gateway, `_` the last result. Type help() or :help for help. Input from a",
+    "pipe runs without a prompt and ends at the first failure, with its exit status.",
   },
   flags = {
-    { "init", "run this file first, with the session's globals", letter = "i", value = "FILE", repeated = true },
+    { "init", "run FILE first, with the session's globals", letter = "i", value = "FILE", repeated = true },
   },
   examples = {
     { "moongate repl --sim", "no account needed" },

@@ -1,12 +1,12 @@
 -- types.lua - the declaration of `moongate types`, see commands.lua.
 return {
   name = "types",
-  summary = "write what an editor needs to know our modules",
+  summary = "write type definitions for editors",
   description = {
-    "Writes the types and docs of all modules (LuaLS annotations) into DIR, and a .luarc.json beside them in the",
-    "working directory, so that an editor with lua-language-server completes and checks scripts. A .luarc.json that",
-    "is there already is left as it is, and what to put into it is said.",
+    "Writes LuaLS annotations of all modules into DIR, and a .luarc.json into the working directory, so that editors",
+    "with lua-language-server complete and check scripts. An existing .luarc.json is not changed; the lines to add",
+    "are printed.",
   },
-  args = { { "dir", "where to (default .moongate/types)", optional = true } },
+  args = { { "dir", "folder (default .moongate/types)", optional = true } },
   examples = { { "moongate types" }, { "moongate types ~/.local/share/moongate/types" } },
 }
