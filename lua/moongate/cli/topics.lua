@@ -101,10 +101,10 @@ local function retry()
     end
   end
   return table.concat(text.wrap("A gateway call is retried, with growing random waits, until its deadline: when it "
-    .. "failed without taking effect (429, 502, 503, 504, a failed connection, an open circuit breaker), or when it may be "
-    .. "repeated (GET, PUT, a request with an idempotency key). Retry-After is respected. A POST without a key whose "
-    .. "response was lost is never repeated: its outcome is unknown. A retry budget per host limits retries while a "
-    .. "gateway is down.", text.width()), "\n") .. "\n\n" .. text.columns(rows, 2)
+    .. "failed without taking effect (429, 502, 503, 504, a failed connection, an open circuit breaker), or when it "
+    .. "may be repeated (GET, PUT, a request with an idempotency key). Retry-After is respected. A POST without a key "
+    .. "whose response was lost is never repeated: its outcome is unknown. A retry budget per host limits retries "
+    .. "while a gateway is down.", text.width()), "\n") .. "\n\n" .. text.columns(rows, 2)
     .. "\n\nProject file: http = { deadline = \"2m\", retries = 5 }\nScripts: moongate help http.client"
 end
 
