@@ -8,7 +8,6 @@
 #include "moongate/loop.h"
 
 #include <dirent.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,14 +24,14 @@
 #define GROUP_FILES 16    /* a multi handle has two descriptors of its own, and a look-up has some */
 #define GROUPS_MAX  4096
 #define TICK_NS     (250 * MOON_NS_PER_MS)
-#define IDLE_NS     (500 * MOON_NS_PER_MS)
+#define IDLE_MS     500
 #define PORTS       65536
 #define STACK_SIZE  ((size_t)512 << 10) /* of a thread that looks a name up */
 
 /* The last use of a connection, by its local port. */
 struct last_use {
-    int64_t at_ns;
-    curl_socket_t fd; /* it may be another socket by now */
+    uint32_t at_ms;   /* of the loop's clock; it starts again every 49 days */
+    curl_socket_t fd; /* it may be another socket by now, or -1 */
 };
 
 struct moon_curl_pool {
@@ -77,6 +76,10 @@ static int64_t now_ns(const struct moon_curl_pool *p) {
     return moon_loop_now_ns(p->loop);
 }
 
+static uint32_t now_ms(const struct moon_curl_pool *p) {
+    return (uint32_t)(now_ns(p) / MOON_NS_PER_MS);
+}
+
 /* The name can't be found: that is how all end that waited for it when it was found out, and not those that done
  * starts. */
 static void fail_waiting(struct moon_curl_name *n, CURLcode result) {
@@ -91,11 +94,14 @@ static void fail_waiting(struct moon_curl_name *n, CURLcode result) {
 static void end(struct moon_curl_transfer *t, CURLcode result) {
     struct moon_curl_pool *p = t->pool;
     struct moon_curl_name *name = t->name;
+    curl_socket_t fd = CURL_SOCKET_BAD; /* t->fd is one that libcurl waited for, and it need not have waited */
+    if (result == CURLE_OK && t->local_port && curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK)
+        moon_curl_sockets_answered(&p->sockets, fd, t->local_port);
     bool unknown = result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_RESOLVE_PROXY;
     unknown = unknown && name && name->first == t;
     leave_group(t);
     moon_curl_name_left(&p->names, t, t->starts == 0, now_ns(p));
-    p->uses[t->local_port] = (struct last_use){now_ns(p), t->fd};
+    p->uses[t->local_port] = (struct last_use){now_ms(p), fd};
     p->ended++;
     t->done(t, moon_curl_answer_end(t, result));
     if (unknown)
@@ -161,21 +167,12 @@ void moon_curl_note_start(struct moon_curl_transfer *t, int local_port) {
     moon_curl_name_found(&t->pool->names, t, false, now_ns(t->pool));
 }
 
-static int port_of(curl_socket_t fd) {
-    struct sockaddr_storage a = {0};
-    socklen_t size = sizeof a;
-    if (getsockname(fd, (struct sockaddr *)&a, &size) != 0)
-        return -1;
-    return a.ss_family == AF_INET    ? ntohs(((const struct sockaddr_in *)&a)->sin_port)
-           : a.ss_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)&a)->sin6_port)
-                                     : -1;
-}
-
 /* Something has come on a connection of HTTP/1 before a request went out: its end, a 408 of a server that was tired of
  * waiting, or an answer that is none of ours. libcurl 7.88 would take it for the answer to the request. */
 static bool has_spoken(const struct moon_curl_transfer *t, curl_socket_t fd) {
     char byte;
-    return !t->offered && port_of(fd) == t->local_port && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+    return !t->offered && moon_curl_sockets_is(&t->pool->sockets, fd, t->local_port) &&
+           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
 /* A server closes a connection that has been idle for its time to keep one, and a request that is on its way then is
@@ -185,7 +182,7 @@ bool moon_curl_is_stale(struct moon_curl_transfer *t) {
     const struct last_use *use = &p->uses[t->local_port];
     if (t->opened || t->local_port == 0)
         return false;
-    if (!has_spoken(t, use->fd) && (!t->careful || now_ns(p) - use->at_ns < IDLE_NS))
+    if (!has_spoken(t, use->fd) && (!t->careful || now_ms(p) - use->at_ms < IDLE_MS))
         return false;
     return t->switching = t->stale = true;
 }

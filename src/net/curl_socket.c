@@ -20,11 +20,12 @@ struct moon_curl_watch {
     int want;       /* UV_READABLE | UV_WRITABLE, what libcurl waits for; 0: nothing */
     int registered; /* what the loop watches for */
     bool ours;      /* of moon_curl_on_open */
+    int port;       /* the local one, when a request was answered over it; else 0 */
     ino_t inode;    /* ours: the socket that fd was when it was opened */
 };
 
 static struct moon_curl_watch *watch_of(const struct moon_curl_sockets *s, curl_socket_t fd) {
-    return (size_t)fd < s->size ? s->by_fd[fd] : NULL;
+    return fd >= 0 && (size_t)fd < s->size ? s->by_fd[fd] : NULL;
 }
 
 static int grow(struct moon_curl_sockets *s, curl_socket_t fd) {
@@ -85,6 +86,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
  * was cut off, the slower address of a dual-stack host. The number may belong to anything by now. */
 static bool was_closed(const struct moon_curl_watch *w) {
     struct stat now;
+    if (w->port != 0)
+        return false;
     return fstat(w->fd, &now) != 0 || !S_ISSOCK(now.st_mode) || now.st_ino != w->inode;
 }
 
@@ -163,6 +166,17 @@ int moon_curl_on_close(void *sockets, curl_socket_t fd) {
     if (w)
         watch_drop(w);
     return close(fd);
+}
+
+void moon_curl_sockets_answered(struct moon_curl_sockets *s, curl_socket_t fd, int local_port) {
+    struct moon_curl_watch *w = watch_of(s, fd);
+    if (w && w->ours)
+        w->port = local_port;
+}
+
+bool moon_curl_sockets_is(const struct moon_curl_sockets *s, curl_socket_t fd, int local_port) {
+    const struct moon_curl_watch *w = watch_of(s, fd);
+    return w && w->port == local_port;
 }
 
 void moon_curl_sockets_forget(struct moon_curl_sockets *s, const void *owner) {

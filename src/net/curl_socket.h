@@ -7,6 +7,7 @@
 #define MOON_NET_CURL_SOCKET_H
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,11 @@ int moon_curl_on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, voi
 /* CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION. sockets: the struct moon_curl_sockets. */
 curl_socket_t moon_curl_on_open(void *sockets, curlsocktype purpose, struct curl_sockaddr *address);
 int moon_curl_on_close(void *sockets, curl_socket_t fd);
+
+/* A request was answered over fd, whose local port is this. */
+void moon_curl_sockets_answered(struct moon_curl_sockets *s, curl_socket_t fd, int local_port);
+/* Whether fd still is the socket with this local port that a request was answered over. */
+bool moon_curl_sockets_is(const struct moon_curl_sockets *s, curl_socket_t fd, int local_port);
 
 /* After a multi handle was cleaned up: none of its watches is left. */
 void moon_curl_sockets_forget(struct moon_curl_sockets *s, const void *owner);

@@ -47,6 +47,7 @@ void moon_http_call_destroy(struct moon_http_call *c) {
     moon_buf_release(&c->rq.url);
     moon_buf_release(&c->rq.body);
     moon_http_lines_release(&c->lines);
+    free(c->fault_text);
     free(c);
 }
 
@@ -60,7 +61,7 @@ static void recycle(struct moon_http_call *c) {
     }
     if (body.cap > KEEP_BUF)
         moon_buf_release(&body);
-    memset(c, 0, offsetof(struct moon_http_call, node));
+    memset(c, 0, offsetof(struct moon_http_call, fault_text));
     url.len = body.len = together.len = alone.len = 0;
     c->rq.url = url;
     c->rq.body = body;

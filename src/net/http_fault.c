@@ -11,6 +11,7 @@
 #include <openssl/x509_vfy.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -23,8 +24,17 @@ static void put(char *out, size_t size, const char *format, ...) {
     vsnprintf(out, size, format, args);
     va_end(args);
 }
-#define WHAT(f, ...) put((f)->what, sizeof(f)->what, __VA_ARGS__)
-#define HINT(f, ...) put((f)->hint, sizeof(f)->hint, __VA_ARGS__)
+/* Where a text for people is written; one that is out of memory is not said. */
+#define WHAT(f, ...)                                                                                                   \
+    do {                                                                                                               \
+        if (f->text)                                                                                                   \
+            put(f->text->what, sizeof f->text->what, __VA_ARGS__);                                                     \
+    } while (0)
+#define HINT(f, ...)                                                                                                   \
+    do {                                                                                                               \
+        if (f->text)                                                                                                   \
+            put(f->text->hint, sizeof f->text->hint, __VA_ARGS__);                                                     \
+    } while (0)
 
 /* ---- which peer ---- */
 
@@ -463,8 +473,17 @@ static bool plain_fault(struct moon_http_fault *f, const struct moon_http_call *
     return false;
 }
 
-void moon_http_fault_of_transfer(struct moon_http_fault *f, const struct moon_http_call *c, CURLcode result) {
+static void start(struct moon_http_fault *f, struct moon_http_call *c) {
     *f = (struct moon_http_fault){.code = 0};
+    if (!c->fault_text)
+        c->fault_text = malloc(sizeof *c->fault_text);
+    f->text = c->fault_text;
+    if (f->text)
+        f->text->what[0] = f->text->hint[0] = '\0';
+}
+
+void moon_http_fault_of_transfer(struct moon_http_fault *f, struct moon_http_call *c, CURLcode result) {
+    start(f, c);
     if (!c->transfer)
         return;
     const char *text = c->transfer->error;
@@ -547,12 +566,14 @@ static void tls_answered(struct moon_http_fault *f, const struct moon_http_call 
     }
 }
 
-void moon_http_fault_of_answer(struct moon_http_fault *f, const struct moon_http_call *c, int status) {
-    *f = (struct moon_http_fault){.code = 0};
-    if (status < 400)
+void moon_http_fault_of_answer(struct moon_http_fault *f, struct moon_http_call *c, int status) {
+    if (status < 400) {
+        *f = (struct moon_http_fault){.code = 0};
         return;
+    }
+    start(f, c);
     if (!c->host->https && c->host->proxy && !c->host->proxy->socks)
         proxy_answered(f, c, status);
-    if (!f->what[0] && !f->hint[0])
+    if (!f->text || (!f->text->what[0] && !f->text->hint[0]))
         tls_answered(f, c, status);
 }

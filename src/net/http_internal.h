@@ -101,13 +101,16 @@ struct moon_http_client {
     struct moon_http_call *queue, **queue_end; /* calls that wait for a place, in order */
 };
 
+struct moon_http_fault_text {
+    char what[480], hint[320];
+};
+
 /* Why it failed, where TLS or a proxy is the reason. */
 struct moon_http_fault {
-    int code;       /* 0: libcurl's result says which */
-    bool hopeless;  /* another try would fail alike */
-    bool not_sent;  /* bytes went out, and the server has processed none of them */
-    char what[480]; /* empty: not one of these reasons */
-    char hint[320];
+    int code;                          /* 0: libcurl's result says which */
+    bool hopeless;                     /* another try would fail alike */
+    bool not_sent;                     /* bytes went out, and the server has processed none of them */
+    struct moon_http_fault_text *text; /* the call's; NULL: not one of these reasons, or no memory to say it */
 };
 
 /* What became of an attempt. */
@@ -177,6 +180,7 @@ struct moon_http_call {
     struct moon_curl_transfer *transfer;
     struct moon_http_result *result;
     /* Last, and not cleared for the next call. */
+    struct moon_http_fault_text *fault_text;    /* made for the first failure that has one: most calls have none */
     struct curl_slist node[HTTP_ALONE_MAX + 5]; /* [0]: authorization */
     struct curl_slist trace_node[2];            /* traceparent, tracestate */
     char traceparent[72];
@@ -223,14 +227,15 @@ void moon_http_trace_attempt(struct moon_http_call *c, const struct moon_http_at
 
 /* ---- http_verdict.c ---- */
 /* code: of an end that was ours, such as the deadline; 0: result says which. */
-void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int code,
+void moon_http_judge(struct moon_http_verdict *v, struct moon_http_call *call, CURLcode result, int code,
                      int64_t wall_ns);
 /* Fills the result's message and hint. */
 void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdict *v, const struct moon_retry_call *rc,
                        const struct moon_retry_decision *d, CURLcode result);
 
 /* ---- http_fault.c ---- */
-void moon_http_fault_of_transfer(struct moon_http_fault *f, const struct moon_http_call *call, CURLcode result);
-void moon_http_fault_of_answer(struct moon_http_fault *f, const struct moon_http_call *call, int status);
+/* The text is the call's, until the next one is asked for. */
+void moon_http_fault_of_transfer(struct moon_http_fault *f, struct moon_http_call *call, CURLcode result);
+void moon_http_fault_of_answer(struct moon_http_fault *f, struct moon_http_call *call, int status);
 
 #endif

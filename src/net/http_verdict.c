@@ -149,7 +149,7 @@ static const char *why_of(int code, const struct moon_curl_transfer *t, CURLcode
                                           : "the connection was closed before an answer came";
 }
 
-void moon_http_judge(struct moon_http_verdict *v, const struct moon_http_call *call, CURLcode result, int code,
+void moon_http_judge(struct moon_http_verdict *v, struct moon_http_call *call, CURLcode result, int code,
                      int64_t wall_ns) {
     long status = 0;
     *v = (struct moon_http_verdict){.retry_after_ns = -1, .limit = {-1, -1, -1}};
@@ -210,8 +210,8 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
     const char *what = "";
     if (v->code == MOON_EDENIED)
         what = call->transfer->refused;
-    else if (v->fault.what[0])
-        what = v->fault.what;
+    else if (v->fault.text && v->fault.text->what[0])
+        what = v->fault.text->what;
     else if (v->why)
         what = v->why;
     else if (v->code != 0)
@@ -225,8 +225,8 @@ void moon_http_explain(struct moon_http_call *call, const struct moon_http_verdi
                         (long long)((d->wait_ns + MOON_NS_PER_S - 1) / MOON_NS_PER_S));
         return;
     }
-    if (!*hint && v->fault.hint[0])
-        hint = v->fault.hint;
+    if (!*hint && v->fault.text && v->fault.text->hint[0])
+        hint = v->fault.text->hint;
     else if (!*hint && v->code) /* an answer says itself what to do: l_http_error.c */
         hint = hint_of_code(v->code, result);
     moon_buf_puts(&r->hint, hint);
