@@ -254,6 +254,24 @@ function Gateway:_resource(kind, args, entry, stale)
   return resource
 end
 
+-- ---- for the parts of this module ----
+
+function Gateway:_base_url() return self._client.base_url end
+
+-- Whether the resource at the path could not be read when a write was to build on it.
+function Gateway:_is_unread(path) return self._unread[path] or false end
+
+-- The text that a resource was read from, or nil.
+function Gateway:_text_of(resource)
+  local original = self._originals[resource]
+  return original and original.text
+end
+
+-- What is kept under a path or another key, for when the gateway is away; nil forgets it.
+function Gateway:_kept(path) return self._cache:get(path) end
+function Gateway:_keep(path, entry) self._cache:put(path, entry) end
+function Gateway:_forget(path) self._cache:put(path, nil) end
+
 -- The content a resource had when it was read, whatever became of resource.content since.
 function Gateway:_original(resource)
   local entry = self._originals[resource]
@@ -464,7 +482,7 @@ end
 
 -- gw:breaker(family) -> "closed" | "open" | "half_open", what the client knows.
 function Gateway:breaker(family)
-  local base = self._client.base_url
+  local base = self:_base_url()
   return base and http.breaker(base, family).state or "closed"
 end
 
@@ -484,7 +502,7 @@ seal = sealed.class("moongate.gateway.handle", METHODS, {
   dry_run = true, on_conflict = true, deadline = true, queue = true, queued = true,
   audit = function(self) return script_audit.given(self.audit) end,
   log = function(self) return sealed.copy(self.log) end,
-  base_url = function(self) return self._client.base_url end,
+  base_url = Gateway._base_url,
 })
 
 return M

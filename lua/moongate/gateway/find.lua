@@ -34,7 +34,7 @@ end
 -- M.remember(gw, kind, id, payload hash): for later runs, where the listing has no hash.
 function M.remember(gw, kind, id, print)
   id = answer.id(id)
-  if id and print then gw._cache:put(made_key(kind, id), { text = print, kept = true, at = gw.clock.monotonic() }) end
+  if id and print then gw:_keep(made_key(kind, id), { text = print, kept = true, at = gw.clock.monotonic() }) end
 end
 
 -- ---- comparing ----
@@ -44,7 +44,7 @@ local function compare(gw, kind, resource, content, print)
   local theirs = kind.hash and resource[kind.hash]
   if type(theirs) == "string" then return theirs:lower() == print end
   local id = answer.id(resource.id)
-  local made = id and gw._cache:get(made_key(kind, id))
+  local made = id and gw:_kept(made_key(kind, id))
   if made then return made.text == print end
   local whole = true
   for member, value in pairs(kinds.normal(kind, content)) do

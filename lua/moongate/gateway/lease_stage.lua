@@ -21,7 +21,7 @@ function M.name_of(gw, kind, args, method, content)
     if not kind.same or type(content) ~= "table" then return nil end
     suffix, template = names_of(kind, content), kind.path
   end
-  local base = gw._client.base_url
+  local base = gw:_base_url()
   return ("resource %s%s%s"):format(kinds.locate(kind, template, args).path, suffix, base and " at " .. base or "")
 end
 

@@ -26,7 +26,7 @@ end
 
 -- What this resource is called in the queue.
 local function resource_of(w)
-  return lease_name(w) or ("resource %s at %s"):format(w.path, w.gw._client.base_url or "?")
+  return lease_name(w) or ("resource %s at %s"):format(w.path, w.gw:_base_url() or "?")
 end
 
 local function store_of(gw)
@@ -39,7 +39,7 @@ end
 -- Whether what runs here may send to this gateway at all: what is queued is sent later, without the permissions of the
 -- script that asked for it.
 local function may_send(gw)
-  local base = gw._client.base_url
+  local base = gw:_base_url()
   return base == nil or type(base) == "string" and require("moongate.outbox.target").may_keep { url = base }
 end
 
@@ -54,22 +54,21 @@ local function refusal(w)
   for name, value in pairs(w.given.headers or {}) do
     if secret.is(value) then return ("the secret in its header %s is not kept"):format(name) end
   end
-  if not may_send(w.gw) then return "this script may not send to " .. tostring(w.gw._client.base_url) end
+  if not may_send(w.gw) then return "this script may not send to " .. tostring(w.gw:_base_url()) end
   return nil
 end
 
 -- Whether what it builds on could not be read.
 local function is_unread(w)
   local path = w.kind.item and kinds.item_path(w.kind, w.args) or w.path
-  return w.gw._unread[path] or false
+  return w.gw:_is_unread(path)
 end
 
 -- What was known of the resource: nil when nothing was.
 local function base_of(w)
   if is_unread(w) then return nil end
   if not w.base then return { absent = true } end
-  local original = w.gw._originals[w.base]
-  return { etag = w.base.etag, text = original and original.text or plain.write(w.base_content) }
+  return { etag = w.base.etag, text = w.gw:_text_of(w.base) or plain.write(w.base_content) }
 end
 
 -- Options that the write is sent with later, as plain data.
@@ -91,7 +90,7 @@ local function enqueue(w, reason)
     error(reason, 0)
   end
   local entry = require("moongate.queue.kinds.write").add(store_of(w.gw), {
-    gateway = w.gw._client.base_url, resource = resource_of(w), kind = w.kind.name, args = w.args or {},
+    gateway = w.gw:_base_url(), resource = resource_of(w), kind = w.kind.name, args = w.args or {},
     method = w.method, content = w.content, base = base_of(w), options = options_of(w),
     idempotency_key = w.idempotency_key, after = w.after and w.after.queue_id or nil,
   })

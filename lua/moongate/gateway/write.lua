@@ -15,7 +15,8 @@
 --   settled    a busy resource is waited for; a write whose answer was lost is looked up
 --   sent       the request itself, with its precondition
 --
--- A stage that comes later (lease, queue) is one more line in STAGES, and serves every kind.
+-- What a write knows is listed in new_write, with the stage that sets it. Another stage is a line in STAGES, and serves
+-- every kind.
 
 local answer = require "moongate.gateway.answer"
 local argument = require "moongate.argument"
@@ -381,10 +382,14 @@ local function stage(n)
   return function(w) return this(w, rest) end
 end
 
-run_stages = stage(1)
+-- The stages from that one on.
+local function from(first)
+  for n, this in ipairs(STAGES) do
+    if this == first then return stage(n) end
+  end
+end
 
-local from_recorded = stage(#STAGES - 3)
-assert(STAGES[#STAGES - 3] == recorded)
+run_stages = from(measured)
 
 -- What a result says of the write, beside what has come of it.
 local function complete(w, result)
@@ -413,6 +418,87 @@ local function method_of(kind, opts)
   return opts.base and kind.update or kind.create
 end
 
+-- The fields of a write that may be nil: {the stage that sets it, what it is}. Another name raises: it is misspelt.
+local LATER = {
+  base = { "resolved", "the resource that it builds on: at first the one it was asked with; nil: it creates one" },
+  base_content = { "resolved", "the content of that, as it was read" },
+  content = { "resolved", "what it is to become; nil: nothing (DELETE, a verb without a body)" },
+  params = { "new_write", "of the template" },
+  headers = { "new_write", "asked for" },
+  query = { "new_write", "asked for" },
+  outcome_details = { "new_write", "asked for" },
+  unconditional = { "new_write", "asked for: no precondition" },
+  idempotent = { "new_write", "asked for, or the kind is: sent again, it does no more" },
+  idempotency_key = { "journaled", "asked for, or of the run's record" },
+  after = { "new_write", "the result of the write that this one has to follow" },
+  from_queue = { "new_write", "the id in the queue of what is sent now" },
+  args = { "new_write", "of the kind's path" },
+  before_ids = { "new_write", "ids that the listing held before a create" },
+  changes = { "compared", "from the base's content; journaled.lua: of the record" },
+  leased = { "leased", "the name of the lease, while it is held" },
+  held = { "leased", "the scope that holds it" },
+  payload_hash = { "resolved", "SHA-256 of what is sent" },
+  theirs = { "settled", "what is there after a conflict; nil: nothing" },
+  theirs_known = { "settled", "whether that could be read" },
+  untouched = { "settled", "nobody has written, though the gateway refused the ETag" },
+  by_content = { "settled", "If-Match can't be used: the content is compared before it is sent" },
+  rebased = { "resolved", "its changes were applied on top of theirs" },
+  overwrote = { "resolved", "the ETag of what was overwritten" },
+  record = { "replayed", "in the run's journal" },
+  step = { "replayed", "the record of the step around it" },
+  replayed = { "replayed", "it was done in an earlier life of the run" },
+  taken_up = { "replayed", "it was started in an earlier life of the run" },
+  answer = { "replayed", "of an earlier life: a job that is only waited for" },
+  open_intent = { "replayed", "the audit's intent that an earlier life has left open" },
+  audit_seq = { "recorded", "of the audit's intent; queued: of its event" },
+  seconds = { "recorded", "from the intent to the outcome" },
+  latency_ms = { "recorded", "the same in milliseconds" },
+}
+
+local Write = {
+  __index = function(_, name)
+    if not LATER[name] then error(("a write has no field '%s'"):format(tostring(name)), 2) end
+  end,
+  __newindex = function(w, name, value)
+    if not LATER[name] then error(("a write has no field '%s'"):format(tostring(name)), 2) end
+    rawset(w, name, value)
+  end,
+}
+
+local function or_default(value, default)
+  if value == nil then return default end
+  return value
+end
+
+-- A write before its first stage: what was asked for, and what follows from it.
+local function new_write(gw, kind, args, opts)
+  local method = method_of(kind, opts)
+  local template = method == "POST" and kind.path or kinds.readable(kind)
+  local place = kinds.locate(kind, template, args)
+  local base, content = opts.base, opts.content
+  if base and content == nil and method ~= "DELETE" then content = base.content end
+  local w = setmetatable({
+    gw = gw, kind = kind, args = args, template = template, params = place.params, path = place.path,
+    method = method, base = base, content = content, base_content = base and gw:_original(base),
+    given = opts, -- the options, as they came
+    action = opts.action or kind.name .. "_write", details = opts.details or {},
+    outcome_details = opts.outcome_details, headers = opts.headers, query = opts.query,
+    on_conflict = opts.on_conflict or gw.on_conflict, unconditional = opts.unconditional,
+    idempotent = or_default(opts.idempotent, kind.idempotent), idempotency_key = opts.idempotency_key,
+    dry_run = opts.dry_run or gw:_is_dry(), deadline = gw.clock.monotonic() + (opts.deadline or gw.deadline),
+    queue = or_default(opts.queue, gw.queue), after = opts.after, from_queue = opts.from_queue, job = opts.job or {},
+    readable = kind.readable ~= false and method ~= "PATCH" and not opts.query
+      and (method ~= "POST" or kind.item ~= nil and kinds.item_path(kind, args) ~= nil), -- its path shows what it made
+    round = 1, -- one more for each conflict
+    complete = complete, from_recorded = from(recorded), -- for journaled.lua
+  }, Write)
+  w.payload_hash = payload_hash(sendable(w))
+  if kind.same and w.job.before and type(content) == "table" then
+    job.note_before(w, find.ids((find.matches(gw, kind, args, content, w.job.before))))
+  end
+  return w
+end
+
 -- M.run(gw, kind, args, opts) -> result; raises. opts:
 --   base             the resource as it was read; nil: there is none, the write creates it
 --   content          what it is to become; nil with a base: base.content, changed in place
@@ -433,35 +519,7 @@ end
 --   of a create whose id the gateway makes: id, args = args and the parameters that the kind's `made` names;
 --   and of a create that began a job: id, job = {id, status, duration_ms}}
 function M.run(gw, kind, args, opts)
-  opts = argument.options("gateway:write", opts, OPTIONS, 2)
-  local method = method_of(kind, opts)
-  local template = method == "POST" and kind.path or kinds.readable(kind)
-  local place = kinds.locate(kind, template, args)
-  local w = {
-    gw = gw, kind = kind, args = args, template = template, params = place.params, path = place.path, base = opts.base,
-    content = opts.content, method = method,
-    action = opts.action or kind.name .. "_write", details = opts.details or {},
-    outcome_details = opts.outcome_details, headers = opts.headers, query = opts.query, round = 1,
-    on_conflict = opts.on_conflict or gw.on_conflict, unconditional = opts.unconditional, idempotent = opts.idempotent,
-    idempotency_key = opts.idempotency_key, job = opts.job or {},
-    deadline = gw.clock.monotonic() + (opts.deadline or gw.deadline), complete = complete,
-    from_recorded = from_recorded,
-  }
-  w.dry_run = opts.dry_run or gw:_is_dry()
-  w.queue, w.after, w.from_queue, w.given = opts.queue, opts.after, opts.from_queue, opts
-  if w.queue == nil then w.queue = gw.queue end
-  if w.idempotent == nil and kind.idempotent then w.idempotent = true end
-  local item_path = kinds.item_path(kind, args)
-  w.readable = kind.readable ~= false and (w.method ~= "POST" or kind.item and item_path ~= nil)
-    and w.method ~= "PATCH" and not w.query
-  if w.base then
-    w.base_content = gw:_original(w.base)
-    if w.content == nil and w.method ~= "DELETE" then w.content = w.base.content end
-  end
-  w.payload_hash = payload_hash(sendable(w))
-  if kind.same and w.job.before and type(w.content) == "table" then
-    job.note_before(w, find.ids((find.matches(gw, kind, args, w.content, w.job.before))))
-  end
+  local w = new_write(gw, kind, args, argument.options("gateway:write", opts, OPTIONS, 2))
   local result = run_stages(w)
   if kind.same and not w.replayed and (result.status == "created" or result.status == "reconciled") then
     note(w, find.remember, gw, kind, result.id, w.payload_hash)
@@ -470,8 +528,9 @@ function M.run(gw, kind, args, opts)
   if not result.complete then complete(w, result) end
   result.complete = nil
   if result.status ~= "unchanged" and result.status ~= "planned" and result.status ~= "queued" then
-    local path = kind.item and (item_path or kinds.item_path(kind, result.args)) or not kind.item and w.path
-    if path then note(w, gw._cache.put, gw._cache, path, nil) end
+    local path = kind.item and (kinds.item_path(kind, args) or kinds.item_path(kind, result.args))
+      or not kind.item and w.path
+    if path then note(w, gw._forget, gw, path) end
   end
   return result
 end

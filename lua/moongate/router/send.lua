@@ -43,7 +43,8 @@ local LOST = { connect = true, network = true, unknown_outcome = true }
 function M.worker(r)
   local headers, body = {}, as_body {}
   return {
-    headers = headers, body = body, result = {}, send = r._send_by, event = as_event { action = "prompt_route" },
+    headers = headers, body = body, result = {}, asked = {}, send = r._send_by,
+    event = as_event { action = "prompt_route" },
     request = { method = "POST", path = r.path, headers = headers, json = body, idempotent = true },
   }
 end
@@ -217,13 +218,15 @@ local function fallen(model, err, id)
   return { model = model.id, code = err.gateway_code or err.code, status = err.status, request_id = id }
 end
 
--- What came of it all: of the model that was asked last, under the request id `id`, after so many tries and seconds.
-local function finish(r, w, item, model, answer, err, id, correlation, tries, fallbacks, seconds)
+-- What came of it all. asked: {at = the model that was asked last, id = the request id of that, correlation, tries,
+-- fallbacks, seconds}.
+local function finish(r, w, item, asked, answer, err)
+  local model = item.chain[asked.at]
   local result = w.result
   result.id, result.line, result.model, result.request_id, result.correlation_id =
-    item.id, item.line, model.id, id, correlation
-  result.status, result.attempts, result.fallbacks = answer and "ok" or "failed", tries, fallbacks
-  result.latency_ms, result.error = rounded.milliseconds(seconds), err
+    item.id, item.line, model.id, asked.id, asked.correlation
+  result.status, result.attempts, result.fallbacks = answer and "ok" or "failed", asked.tries, asked.fallbacks
+  result.latency_ms, result.error = rounded.milliseconds(asked.seconds), err
   result.output, result.finish_reason, result.usage, result.safety = nil, nil, nil, nil
   result.raw, result.warning = nil, nil
   if answer then
@@ -271,7 +274,10 @@ function M.route(r, item, w, left)
     i = i + 1
     id = request_id(item, i)
   end
-  return finish(r, w, item, model, answer, err, id, correlation, tries, fallbacks, monotonic() - began)
+  local last_asked = w.asked
+  last_asked.at, last_asked.id, last_asked.correlation, last_asked.tries, last_asked.fallbacks, last_asked.seconds =
+    i, id, correlation, tries, fallbacks, monotonic() - began
+  return finish(r, w, item, last_asked, answer, err)
 end
 
 -- Whether another try may help: busy, out of order, not reached.
@@ -311,14 +317,12 @@ function M.once(r, item, w, left, facts)
     end
     if is_passing(err) then return "again", err end
   end
-  return "done", audited(finish(r, w, item, model, answer, err, id, facts.correlation, facts.tries, facts.fallbacks,
-    facts.seconds))
+  return "done", audited(finish(r, w, item, facts, answer, err))
 end
 
 -- M.give_up(r, item, w, err, facts) -> result, of a prompt whose last try failed with err.
 function M.give_up(r, item, w, err, facts)
-  return audited(finish(r, w, item, item.chain[facts.at], nil, err, facts.id, facts.correlation, facts.tries,
-    facts.fallbacks, facts.seconds))
+  return audited(finish(r, w, item, facts, nil, err))
 end
 
 return M
