@@ -46,12 +46,12 @@ for my $pid (@pids) {
     diag(read_file("many.$pid"));
 }
 is($bad, 0, 'fifty processes make one state at once');
-is(sql('many', 'SELECT version FROM moongate_schema'), "1\n", 'once');
+is(sql('many', 'SELECT count(*) - count(DISTINCT version) FROM moongate_schema'), "0\n", 'each version once');
 
 is(runs('postgres:///newer')->{status}, 0, 'a state');
 sql('newer', 'UPDATE moongate_schema SET version = 99');
 refused('postgres:///newer', qr/newer moongate \(schema 99; this one knows \d+\)/, 'of a newer version');
-is(sql('newer', 'SELECT version FROM moongate_schema'), "99\n", 'and left as it is');
+is(sql('newer', 'SELECT DISTINCT version FROM moongate_schema'), "99\n", 'and left as it is');
 
 sql('other', 'CREATE TABLE runs (distance int)');
 refused('postgres:///other', qr/tables can't be made .*runs.* already exists.*database of its own/s, 'of another program');

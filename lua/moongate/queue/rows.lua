@@ -1,6 +1,7 @@
--- rows.lua - the SQL of all that waits in the store: a queue is a row of `queues`, what waits in it a row of
--- `queue_items`. The queues of prompts are made by name; `messages` (webhooks) and `writes` are always there. For
--- moongate.queue and its kinds.
+-- rows.lua - the engine of all that waits in the store: taking a row, its lease, what came of it. A queue is a row of
+-- `queues`, what waits in it a row of `queue_items`. Queues of prompts are made by name; `messages` (webhooks) and
+-- `writes` are always there. What a kind has beyond that stands in its own file: queue.lua (prompts), kinds/message.lua
+-- and kinds/write.lua, which takes no leases, since one process at a time sends writes.
 --
 --   queued   not tried yet                  done     it came through
 --   waiting  to be tried (again), later     failed   refused for good: its result says why

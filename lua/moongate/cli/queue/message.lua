@@ -94,7 +94,7 @@ local function get(db, id)
   local row = messages.get(db, id)
   if row then return row end
   errors.raise {
-    code = "not_found", message = ("there is no message %s in the outbox"):format(id),
+    code = "not_found", message = ("message %s does not exist"):format(id),
     hint = "moongate queue list --kind message --all",
   }
 end

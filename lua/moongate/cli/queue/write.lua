@@ -88,7 +88,7 @@ function M.show(ctx, args)
   local id = ids_of({ args.id })[1]
   local row = writes.get(session_store(), id)
   if not row then
-    error(require("moongate.error").new { code = "not_found", message = ("there is no queued write %d"):format(id),
+    error(require("moongate.error").new { code = "not_found", message = ("queued write %d does not exist"):format(id),
       hint = "`moongate queue list --all` shows all that were queued" }, 0)
   end
   local out, lines = data(row), { line(row) }
