@@ -30,6 +30,8 @@ int moon_hmac_sha256(struct moon_hasher *h, const void *key, size_t key_len, con
                      const size_t len[], size_t parts, unsigned char out[MOON_SHA256_SIZE]);
 
 void moon_hex(const void *data, size_t len, char *out); /* 2 * len + 1 bytes, lower case */
+/* The len bytes that 2 * len lower-case digits stand for; false: they are not. */
+bool moon_unhex(const char *hex, void *out, size_t len);
 
 /* Standard alphabet, padded, no line breaks. Appends. 0 or MOON_ENOMEM. */
 int moon_base64_encode(struct moon_buf *out, const void *data, size_t len);

@@ -93,6 +93,9 @@ void moon_json_sort(struct moon_json_entry *entries, size_t n);
  * U+FFFD; control characters in strings become escapes; a number that no int64 and no double holds, NaN, Infinity, and
  * what is nested deeper than max_depth become strings of their spelling. Text that is not JSON stays so. */
 size_t moon_json_repair(const char *text, size_t len, int max_depth, char *out);
+/* A reference token of a JSON Pointer (RFC 6901), '~' and '/' escaped; returns its length, at most 2 * len; out may be
+ * NULL. */
+size_t moon_json_pointer_token(const char *token, size_t len, char *out);
 /* As moon_json_put_string for any bytes, with U+FFFD for what is not UTF-8; text beyond max bytes is cut, and says so.
  */
 int moon_json_put_text(struct moon_buf *b, const char *text, size_t len, size_t max);

@@ -1,5 +1,6 @@
 /* l_httpd_request.c - the request table that a handler gets. */
 #include "l_httpd.h"
+#include "moongate/text.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -9,22 +10,18 @@
 
 int luaopen_moongate_json(lua_State *L);
 
-static int hex(char c) {
-    return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
-}
-
 bool l_push_unescaped(lua_State *L, const char *s, size_t len, bool query) {
     luaL_Buffer b;
     char *out = luaL_buffinitsize(L, &b, len);
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
         if (s[i] == '%') {
-            if (len - i < 3 || hex(s[i + 1]) < 0 || hex(s[i + 2]) < 0) {
+            if (len - i < 3 || moon_hex_digit(s[i + 1]) < 0 || moon_hex_digit(s[i + 2]) < 0) {
                 luaL_pushresultsize(&b, 0);
                 lua_pop(L, 1);
                 return false;
             }
-            out[n++] = (char)(hex(s[i + 1]) * 16 + hex(s[i + 2]));
+            out[n++] = (char)(moon_hex_digit(s[i + 1]) * 16 + moon_hex_digit(s[i + 2]));
             i += 2;
         } else {
             out[n++] = s[i] == '+' && query ? ' ' : s[i];

@@ -61,12 +61,10 @@ static void pointer_put(struct pointer *p, const struct level *at) {
         return;
     }
     for (size_t i = 0; i < at->len; i++) {
-        if (at->key[i] == '~' || at->key[i] == '/') {
-            pointer_putc(p, '~');
-            pointer_putc(p, at->key[i] == '~' ? '0' : '1');
-        } else {
-            pointer_putc(p, at->key[i]);
-        }
+        char token[2];
+        size_t n = moon_json_pointer_token(&at->key[i], 1, token);
+        for (size_t k = 0; k < n; k++)
+            pointer_putc(p, token[k]);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "moongate/redact.h"
 #include "moongate/rng.h"
 #include "moongate/task.h"
+#include "moongate/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,6 @@ static struct moon_http *http_of(lua_State *L) {
     return http;
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* ---- the session's trace ---- */
 
 static void read_trace_id(lua_State *L, unsigned char id[MOON_TRACE_ID_SIZE]) {
@@ -45,7 +38,7 @@ static void read_trace_id(lua_State *L, unsigned char id[MOON_TRACE_ID_SIZE]) {
     if (len != 2 * MOON_TRACE_ID_SIZE)
         luaL_error(L, "span.start: trace_id is 32 hex digits");
     for (size_t i = 0; i < len; i += 2) {
-        int high = hex_digit(hex[i]), low = hex_digit(hex[i + 1]);
+        int high = moon_hex_digit(hex[i]), low = moon_hex_digit(hex[i + 1]);
         if (high < 0 || low < 0)
             luaL_error(L, "span.start: trace_id is 32 hex digits");
         id[i / 2] = (unsigned char)(high << 4 | low);
@@ -214,8 +207,8 @@ static size_t decode(char *to, const char *from, size_t len) {
         if (n == HEADER_MAX)
             return 0;
         if (from[i] == '%' && i + 2 < len) {
-            high = hex_digit(from[i + 1]);
-            low = hex_digit(from[i + 2]);
+            high = moon_hex_digit(from[i + 1]);
+            low = moon_hex_digit(from[i + 2]);
         }
         if (high >= 0 && low >= 0) {
             to[n++] = (char)(high << 4 | low);

@@ -1,5 +1,6 @@
 /* digest.c - SHA-256, HMAC, base64 and constant-time comparison over OpenSSL. */
 #include "moongate/digest.h"
+#include "moongate/text.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -64,6 +65,17 @@ void moon_hex(const void *data, size_t len, char *out) {
         out[2 * i + 1] = digits[p[i] & 15];
     }
     out[2 * len] = '\0';
+}
+
+bool moon_unhex(const char *hex, void *out, size_t len) {
+    unsigned char *bytes = out;
+    for (size_t i = 0; i < 2 * len; i++) {
+        int digit = hex[i] >= 'A' && hex[i] <= 'F' ? -1 : moon_hex_digit(hex[i]);
+        if (digit < 0)
+            return false;
+        bytes[i / 2] = (unsigned char)(i % 2 ? bytes[i / 2] | digit : digit << 4);
+    }
+    return true;
 }
 
 int moon_sha256_hex(struct moon_hasher *h, const void *data, size_t len, char out[MOON_SHA256_HEX]) {

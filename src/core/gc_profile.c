@@ -1,5 +1,6 @@
 /* gc_profile.c - the part of TOML that gc's config.toml uses. One pass, no tree; what isn't ours is stepped over. */
 #include "moongate/gc_profile.h"
+#include "moongate/text.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -50,38 +51,18 @@ static int end_of_line(struct parser *s) {
     return 0;
 }
 
-static int put_utf8(struct moon_buf *b, unsigned cp) {
-    char u[4];
-    size_t n = 0;
-    if (cp < 0x80) {
-        u[n++] = (char)cp;
-    } else if (cp < 0x800) {
-        u[n++] = (char)(0xC0 | cp >> 6);
-        u[n++] = (char)(0x80 | (cp & 63));
-    } else if (cp < 0x10000) {
-        u[n++] = (char)(0xE0 | cp >> 12);
-        u[n++] = (char)(0x80 | (cp >> 6 & 63));
-        u[n++] = (char)(0x80 | (cp & 63));
-    } else {
-        u[n++] = (char)(0xF0 | cp >> 18);
-        u[n++] = (char)(0x80 | (cp >> 12 & 63));
-        u[n++] = (char)(0x80 | (cp >> 6 & 63));
-        u[n++] = (char)(0x80 | (cp & 63));
-    }
-    return moon_buf_append(b, u, n);
-}
-
 static int unicode_escape(struct parser *s, int digits, struct moon_buf *b) {
     unsigned cp = 0;
     for (int i = 0; i < digits; i++, s->p++) {
-        if (s->p >= s->end || !isxdigit((unsigned char)*s->p))
+        int digit = s->p < s->end ? moon_hex_digit(*s->p) : -1;
+        if (digit < 0)
             return fail(s, "bad \\u escape");
-        int c = tolower((unsigned char)*s->p);
-        cp = cp << 4 | (unsigned)(isdigit(c) ? c - '0' : c - 'a' + 10);
+        cp = cp << 4 | (unsigned)digit;
     }
     if (cp > 0x10FFFF || (cp >= 0xD800 && cp <= 0xDFFF) || cp == 0)
         return fail(s, "bad \\u escape");
-    return put_utf8(b, cp) != 0 ? no_memory(s) : 0;
+    char utf8[4];
+    return moon_buf_append(b, utf8, moon_utf8_put(cp, utf8)) != 0 ? no_memory(s) : 0;
 }
 
 static int escape(struct parser *s, bool multi, struct moon_buf *b) {

@@ -3,6 +3,7 @@
 
 #include "moongate/buf.h"
 #include "moongate/redact.h"
+#include "moongate/text.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -66,10 +67,8 @@ static int hide_password(const char *user, size_t len, struct moon_redact *redac
     const char *p = colon + 1, *end = user + len;
     rc = moon_redact_add(redact, p, (size_t)(end - p));
     for (; p < end && rc == 0; p++) {
-        char hex[3] = {0};
-        if (*p == '%' && end - p > 2 && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2])) {
-            memcpy(hex, p + 1, 2);
-            rc = moon_buf_putc(&plain, (char)strtol(hex, NULL, 16));
+        if (*p == '%' && end - p > 2 && moon_hex_digit(p[1]) >= 0 && moon_hex_digit(p[2]) >= 0) {
+            rc = moon_buf_putc(&plain, (char)(moon_hex_digit(p[1]) * 16 + moon_hex_digit(p[2])));
             p += 2;
         } else {
             rc = moon_buf_putc(&plain, *p);

@@ -3,6 +3,7 @@
 #include "moongate/reason.h"
 
 #include "moongate/json_value.h"
+#include "moongate/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -109,13 +110,8 @@ static int to_utf8(struct moon_buf *out, const char *type, size_t type_len, cons
         }
         if (cp < 0 || (cp >= 0xd800 && cp < 0xe000))
             cp = 0xfffd;
-        if (cp < 0x80)
-            rc = moon_buf_putc(out, (char)cp);
-        else if (cp < 0x800)
-            rc = moon_buf_printf(out, "%c%c", (int)(0xc0 | cp >> 6), (int)(0x80 | (cp & 0x3f)));
-        else
-            rc = moon_buf_printf(out, "%c%c%c", (int)(0xe0 | cp >> 12), (int)(0x80 | (cp >> 6 & 0x3f)),
-                                 (int)(0x80 | (cp & 0x3f)));
+        char utf8[4];
+        rc = moon_buf_append(out, utf8, moon_utf8_put((unsigned)cp, utf8));
     }
     return rc;
 }

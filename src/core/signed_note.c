@@ -64,13 +64,10 @@ int moon_note_verifier_of(const struct moon_ed25519 *key, const char *name, stru
 }
 
 static int hex_id(const char *p, uint32_t *out) {
-    *out = 0;
-    for (int i = 0; i < 8; i++) {
-        int d = p[i] >= '0' && p[i] <= '9' ? p[i] - '0' : p[i] >= 'a' && p[i] <= 'f' ? p[i] - 'a' + 10 : -1;
-        if (d < 0)
-            return MOON_EPARSE;
-        *out = *out << 4 | (uint32_t)d;
-    }
+    unsigned char b[4];
+    if (!moon_unhex(p, b, sizeof b))
+        return MOON_EPARSE;
+    *out = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
     return 0;
 }
 

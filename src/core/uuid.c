@@ -3,6 +3,7 @@
 
 #include "moongate/clock.h"
 #include "moongate/err.h"
+#include "moongate/text.h"
 
 #include <string.h>
 #include <uuid.h>
@@ -54,13 +55,6 @@ void moon_uuid_v5(const unsigned char space[16], const void *name, size_t len, c
     moon_uuid_format(b, out);
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 32);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Not uuid_parse, which takes strtoul to it: a request id may be read for each request. */
 int moon_uuid_parse(const char *s, size_t len, unsigned char bytes[16]) {
     unsigned char b[16];
@@ -70,7 +64,7 @@ int moon_uuid_parse(const char *s, size_t len, unsigned char bytes[16]) {
     for (int i = 0; i < 16; i++) {
         if ((i == 4 || i == 6 || i == 8 || i == 10) && s[at++] != '-')
             return MOON_EPARSE;
-        int high = hex_value(s[at]), low = hex_value(s[at + 1]);
+        int high = moon_hex_digit(s[at]), low = moon_hex_digit(s[at + 1]);
         if (high < 0 || low < 0)
             return MOON_EPARSE;
         b[i] = (unsigned char)(high << 4 | low);

@@ -1,5 +1,6 @@
 /* http_message.c - the text of requests and answers: header lines, URLs, and results with their pool. */
 #include "http_internal.h"
+#include "moongate/text.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -223,18 +224,14 @@ bool moon_http_names_method(const char *name, size_t len) {
     return false;
 }
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
 bool moon_http_url_names_method(const char *url) {
     const char *s = strchr(url, '?');
     while (s && *s && *s != '#') {
         char name[32];
         size_t len = 0;
         for (s++; *s && !strchr("=&;#", *s); s++) {
-            bool coded = *s == '%' && hex_digit(s[1]) >= 0 && hex_digit(s[2]) >= 0;
-            char c = coded ? (char)(hex_digit(s[1]) << 4 | hex_digit(s[2])) : *s;
+            bool coded = *s == '%' && moon_hex_digit(s[1]) >= 0 && moon_hex_digit(s[2]) >= 0;
+            char c = coded ? (char)(moon_hex_digit(s[1]) << 4 | moon_hex_digit(s[2])) : *s;
             if (len < sizeof name)
                 name[len++] = c;
             s += coded ? 2 : 0;

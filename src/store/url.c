@@ -1,12 +1,8 @@
 /* url.c - a store's URL for people: without the passwords that may be in it. */
+#include "moongate/text.h"
 #include "store_private.h"
 
-#include <ctype.h>
 #include <string.h>
-
-static int digit(char c) {
-    return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
-}
 
 /* A password as it is written, and as it is meant. */
 static int add_password(struct moon_buf *out, const char *s, size_t len) {
@@ -14,8 +10,8 @@ static int add_password(struct moon_buf *out, const char *s, size_t len) {
     if (!out || !len || rc != 0 || (rc = moon_buf_putc(out, '\0')) != 0 || !memchr(s, '%', len))
         return rc;
     for (size_t i = 0; rc == 0 && i < len; i++) {
-        bool hex = s[i] == '%' && i + 2 < len && isxdigit((unsigned char)s[i + 1]) && isxdigit((unsigned char)s[i + 2]);
-        rc = moon_buf_putc(out, hex ? (char)(digit(s[i + 1]) * 16 + digit(s[i + 2])) : s[i]);
+        bool hex = s[i] == '%' && i + 2 < len && moon_hex_digit(s[i + 1]) >= 0 && moon_hex_digit(s[i + 2]) >= 0;
+        rc = moon_buf_putc(out, hex ? (char)(moon_hex_digit(s[i + 1]) * 16 + moon_hex_digit(s[i + 2])) : s[i]);
         i += hex ? 2 : 0;
     }
     return rc == 0 ? moon_buf_putc(out, '\0') : rc;

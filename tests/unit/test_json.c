@@ -1,7 +1,9 @@
 /* test_json.c - the reader, the writer, the order of keys and the tree. Numbers: test_json_number.c. */
 #include "unit.h"
 
+#include "moongate/digest.h"
 #include "moongate/json_value.h"
+#include "moongate/text.h"
 
 #include <stdio.h>
 
@@ -439,8 +441,44 @@ static void large_documents(void **state) {
     moon_buf_release(&out);
 }
 
+static void small_pieces(void **state) {
+    (void)state;
+    static const struct {
+        unsigned code_point;
+        const char *utf8;
+    } utf8[] = {{0x41, "A"},
+                {0x7f, "\x7f"},
+                {0x80, "\xc2\x80"},
+                {0x7ff, "\xdf\xbf"},
+                {0x800, "\xe0\xa0\x80"},
+                {0xffff, "\xef\xbf\xbf"},
+                {0x10000, "\xf0\x90\x80\x80"},
+                {0x10ffff, "\xf4\x8f\xbf\xbf"}};
+    for (size_t i = 0; i < sizeof utf8 / sizeof *utf8; i++) {
+        char out[4];
+        size_t n = moon_utf8_put(utf8[i].code_point, out);
+        assert_int_equal(n, strlen(utf8[i].utf8));
+        assert_memory_equal(out, utf8[i].utf8, n);
+    }
+    for (int c = 0; c < 256; c++) {
+        const char *at = c != 0 ? strchr("0123456789abcdefABCDEF", c) : NULL;
+        char text[2] = {(char)c, '\0'};
+        assert_int_equal(moon_hex_digit((char)c), at == NULL ? -1 : (int)strtol(text, NULL, 16));
+    }
+    char token[16];
+    assert_int_equal(moon_json_pointer_token("a~/b", 4, NULL), 6);
+    assert_int_equal(moon_json_pointer_token("a~/b", 4, token), 6);
+    assert_memory_equal(token, "a~0~1b", 6);
+    unsigned char bytes[2];
+    assert_true(moon_unhex("0aff", bytes, 2));
+    assert_memory_equal(bytes, "\x0a\xff", 2);
+    assert_false(moon_unhex("0aFf", bytes, 2));
+    assert_false(moon_unhex("0ag0", bytes, 2));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_pieces),
         cmocka_unit_test(grammar),
         cmocka_unit_test(numbers),
         cmocka_unit_test(strings),

@@ -101,17 +101,6 @@ static void save_hints(struct reading *r, const char *file) {
     moon_buf_release(&text);
 }
 
-static bool unhex(const char *hex, unsigned char *out, size_t n) {
-    for (size_t i = 0; i < 2 * n; i++) {
-        char c = hex[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (d < 0)
-            return false;
-        out[i / 2] = (unsigned char)(i % 2 ? out[i / 2] | d : d << 4);
-    }
-    return true;
-}
-
 /* The hint for the block that begins at this leaf: where it ends in the file, and its root. */
 static bool find_hint(const struct reading *r, int64_t leaf, off_t *end, unsigned char root[MOON_SHA256_SIZE]) {
     if (r->hints.len == 0)
@@ -121,7 +110,7 @@ static bool find_hint(const struct reading *r, int64_t leaf, off_t *end, unsigne
         return false;
     const char *line = r->hints.data + (size_t)k * HINT_LINE;
     *end = (off_t)strtoll(line + 13, NULL, 10);
-    return strtoll(line, NULL, 10) == leaf / BLOCK && unhex(line + 29, root, MOON_SHA256_SIZE);
+    return strtoll(line, NULL, 10) == leaf / BLOCK && moon_unhex(line + 29, root, MOON_SHA256_SIZE);
 }
 
 /* Hints are of blocks without a gap, from the first full one of the file. */
@@ -234,7 +223,7 @@ static int read_continued(const char *line, size_t len, struct moon_merkle *m, s
         for (size_t i = 0; i < list->u.array.len && rc == 0; i++) {
             const struct moon_json_value *v = &list->u.array.items[i];
             if (v->type != MOON_JSON_STRING || v->u.string.len != 2 * MOON_SHA256_SIZE ||
-                !unhex(v->u.string.data, m->subtree[i], MOON_SHA256_SIZE))
+                !moon_unhex(v->u.string.data, m->subtree[i], MOON_SHA256_SIZE))
                 rc = MOON_EPARSE;
         }
     }

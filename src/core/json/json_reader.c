@@ -4,6 +4,7 @@
 #include "moongate/json.h"
 
 #include "json_scan.h"
+#include "moongate/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -117,21 +118,7 @@ size_t moon_json_unescape(const char *text, size_t len, char *out) {
             u = 0x10000 + ((u - 0xd800) << 10) + ((unsigned)json_hex4(p + 2, end) - 0xdc00);
             p += 6;
         }
-        if (u < 0x80) {
-            *o++ = (char)u;
-        } else if (u < 0x800) {
-            *o++ = (char)(0xc0 | u >> 6);
-            *o++ = (char)(0x80 | (u & 0x3f));
-        } else if (u < 0x10000) {
-            *o++ = (char)(0xe0 | u >> 12);
-            *o++ = (char)(0x80 | (u >> 6 & 0x3f));
-            *o++ = (char)(0x80 | (u & 0x3f));
-        } else {
-            *o++ = (char)(0xf0 | u >> 18);
-            *o++ = (char)(0x80 | (u >> 12 & 0x3f));
-            *o++ = (char)(0x80 | (u >> 6 & 0x3f));
-            *o++ = (char)(0x80 | (u & 0x3f));
-        }
+        o += moon_utf8_put(u, o);
     }
     return (size_t)(o - out);
 }

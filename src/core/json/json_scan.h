@@ -2,6 +2,8 @@
 #ifndef MOONGATE_CORE_JSON_SCAN_H
 #define MOONGATE_CORE_JSON_SCAN_H
 
+#include "moongate/text.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -135,13 +137,10 @@ static inline int json_hex4(const char *p, const char *end) {
     if (end - p < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        int c = (unsigned char)p[i], lower = c | 0x20;
-        if (c >= '0' && c <= '9')
-            v = v * 16 + c - '0';
-        else if (lower >= 'a' && lower <= 'f')
-            v = v * 16 + lower - 'a' + 10;
-        else
+        int digit = moon_hex_digit(p[i]);
+        if (digit < 0)
             return -1;
+        v = v * 16 + digit;
     }
     return v;
 }

@@ -128,3 +128,17 @@ int moon_json_put_number(struct moon_buf *b, double v) {
     n += layout(text + n, digits, count, point);
     return moon_buf_append(b, text, n);
 }
+
+size_t moon_json_pointer_token(const char *token, size_t len, char *out) {
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        bool escape = token[i] == '~' || token[i] == '/';
+        if (out && escape)
+            out[n] = '~';
+        n += escape;
+        if (out)
+            out[n] = !escape ? token[i] : token[i] == '~' ? '0' : '1';
+        n++;
+    }
+    return n;
+}

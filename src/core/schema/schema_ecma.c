@@ -3,6 +3,7 @@
  * verbs, POSIX classes). */
 #include "schema_ecma.h"
 
+#include "moongate/text.h"
 #include "schema_property.h"
 
 #include <string.h>
@@ -53,13 +54,10 @@ static long hex(const char *p, const char *end, int n) {
     if (end - p < n)
         return -1;
     for (int i = 0; i < n; i++) {
-        char c = p[i], lower = (char)(c | 0x20);
-        if (is_digit(c))
-            v = v * 16 + c - '0';
-        else if (lower >= 'a' && lower <= 'f')
-            v = v * 16 + lower - 'a' + 10;
-        else
+        int digit = moon_hex_digit(p[i]);
+        if (digit < 0)
             return -1;
+        v = v * 16 + digit;
     }
     return v;
 }

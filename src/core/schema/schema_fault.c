@@ -12,12 +12,9 @@
 
 static size_t token_len(const struct schema_instance *in) {
     char digits[24];
-    size_t n = 0;
     if (in->key == NULL)
         return (size_t)snprintf(digits, sizeof digits, "%zu", in->at);
-    for (size_t i = 0; i < in->key_len; i++)
-        n += in->key[i] == '~' || in->key[i] == '/' ? 2 : 1;
-    return n;
+    return moon_json_pointer_token(in->key, in->key_len, NULL);
 }
 
 /* Writes the token so that it ends before `end`; returns its start. */
@@ -27,14 +24,8 @@ static char *put_token(char *end, const struct schema_instance *in) {
         size_t n = (size_t)snprintf(digits, sizeof digits, "%zu", in->at);
         return memcpy(end - n, digits, n);
     }
-    for (size_t i = in->key_len; i > 0; i--) {
-        char c = in->key[i - 1];
-        if (c == '~' || c == '/') {
-            *--end = c == '~' ? '0' : '1';
-            c = '~';
-        }
-        *--end = c;
-    }
+    end -= token_len(in);
+    moon_json_pointer_token(in->key, in->key_len, end);
     return end;
 }
 

@@ -2,6 +2,7 @@
  * beside it. */
 #include "schema_format.h"
 
+#include "moongate/text.h"
 #include "schema_regex.h"
 #include "schema_uri.h"
 
@@ -13,10 +14,6 @@ static bool is_digit(char c) {
 
 static bool is_alnum(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_hex(char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 /* ---- date and time: RFC 3339, section 5.6 ---- */
@@ -81,56 +78,6 @@ static bool check_date_time(const char *p, size_t len) {
 
 /* ---- addresses ---- */
 
-/* RFC 2673, section 3.2: four decimal numbers without leading zeros. */
-bool moon_format_ipv4(const char *p, size_t len) {
-    const char *end = p + len;
-    for (int part = 0; part < 4; part++) {
-        int v = 0, n = 0;
-        if (part > 0 && (p == end || *p++ != '.'))
-            return false;
-        for (; p < end && is_digit(*p) && n < 4; n++)
-            v = v * 10 + *p++ - '0';
-        if (n == 0 || n > 3 || v > 255 || (n > 1 && p[-n] == '0'))
-            return false;
-    }
-    return p == end;
-}
-
-/* RFC 4291, section 2.2. */
-bool moon_format_ipv6(const char *p, size_t len) {
-    const char *end = p + len;
-    int groups = 0;
-    bool gap = false;
-    if (len >= 2 && p[0] == ':' && p[1] == ':') {
-        gap = true;
-        p += 2;
-    }
-    while (p < end) {
-        const char *start = p;
-        while (p < end && is_hex(*p))
-            p++;
-        if (p < end && *p == '.') {
-            groups += 2;
-            return moon_format_ipv4(start, (size_t)(end - start)) && (gap ? groups < 8 : groups == 8);
-        }
-        if (p == start || p - start > 4)
-            return false;
-        groups++;
-        if (p == end)
-            break;
-        if (*p++ != ':' || p == end)
-            return false;
-        if (*p == ':') {
-            if (gap)
-                return false;
-            gap = true;
-            if (++p == end)
-                break;
-        }
-    }
-    return gap ? groups < 8 : groups == 8;
-}
-
 /* RFC 1123, section 2.1; at most 63 characters a label and 253 in all. */
 static bool check_hostname(const char *p, size_t len) {
     size_t label = 0;
@@ -184,8 +131,8 @@ static bool check_email(const char *p, size_t len) {
     p++;
     size_t n = (size_t)(end - p) - 1;
     if (n > 5 && strncasecmp(p, "IPv6:", 5) == 0)
-        return moon_format_ipv6(p + 5, n - 5);
-    return moon_format_ipv4(p, n);
+        return moon_uri_ipv6(p + 5, n - 5);
+    return moon_uri_ipv4(p, n);
 }
 
 /* ---- the others ---- */
@@ -195,7 +142,7 @@ static bool check_uuid(const char *p, size_t len) { /* RFC 4122, section 3 */
         return false;
     for (size_t i = 0; i < len; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? p[i] != '-' : !is_hex(p[i]))
+        if (dash ? p[i] != '-' : moon_hex_digit(p[i]) < 0)
             return false;
     }
     return true;
@@ -223,8 +170,8 @@ const struct moon_format *moon_format_find(const char *name) {
         {"date-time", check_date_time, "a date and time with an offset, such as 2026-11-20T07:31:37Z"},
         {"email", check_email, "an e-mail address"},
         {"hostname", check_hostname, "a host name"},
-        {"ipv4", moon_format_ipv4, "an IPv4 address such as 192.0.2.1"},
-        {"ipv6", moon_format_ipv6, "an IPv6 address such as 2001:db8::1"},
+        {"ipv4", moon_uri_ipv4, "an IPv4 address such as 192.0.2.1"},
+        {"ipv6", moon_uri_ipv6, "an IPv6 address such as 2001:db8::1"},
         {"json-pointer", check_json_pointer, "a JSON Pointer such as /items/0"},
         {"regex", moon_regex_check, "a regular expression (ECMA-262)"},
         {"time", check_time, "a time with an offset, such as 07:31:37Z"},

@@ -12,7 +12,5 @@ struct moon_format {
 };
 
 const struct moon_format *moon_format_find(const char *name); /* NULL: not known, so nothing to assert */
-bool moon_format_ipv4(const char *text, size_t len);
-bool moon_format_ipv6(const char *text, size_t len);
 
 #endif

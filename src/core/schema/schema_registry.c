@@ -2,6 +2,7 @@
 #include "schema_registry.h"
 
 #include "../arena.h"
+#include "moongate/text.h"
 #include "schema_uri.h"
 
 #include <stdio.h>
@@ -181,14 +182,7 @@ static const char *step(struct schema_registry *r, const char *where, const char
     memcpy(o, where, n);
     o += n;
     *o++ = '/';
-    for (size_t i = 0; i < len; i++) {
-        if (token[i] == '~' || token[i] == '/') {
-            *o++ = '~';
-            *o++ = token[i] == '~' ? '0' : '1';
-        } else {
-            *o++ = token[i];
-        }
-    }
+    o += moon_json_pointer_token(token, len, o);
     *o = '\0';
     return path;
 }
@@ -360,20 +354,13 @@ static int load(struct schema_registry *r, const char *uri, size_t *resource) {
     return schema_registry_add(r, uri, document, prefix);
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static char *percent_decode(void **arena, const char *text, size_t len, size_t *out_len) {
     char *out = moon_arena_alloc(arena, len + 1), *o = out;
     if (out == NULL)
         return NULL;
     for (size_t i = 0; i < len; i++) {
-        if (text[i] == '%' && len - i > 2 && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
-            *o++ = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
+        if (text[i] == '%' && len - i > 2 && moon_hex_digit(text[i + 1]) >= 0 && moon_hex_digit(text[i + 2]) >= 0) {
+            *o++ = (char)(moon_hex_digit(text[i + 1]) * 16 + moon_hex_digit(text[i + 2]));
             i += 2;
         } else {
             *o++ = text[i];

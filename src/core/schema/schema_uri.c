@@ -2,7 +2,7 @@
 #include "schema_uri.h"
 
 #include "../arena.h"
-#include "schema_format.h"
+#include "moongate/text.h"
 
 #include <string.h>
 
@@ -125,11 +125,59 @@ char *moon_uri_resolve(void **arena, const char *base_text, const char *ref, siz
     return result;
 }
 
-/* ---- the grammar ---- */
+/* ---- addresses ---- */
 
-static bool is_hex(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+/* RFC 2673, section 3.2: four decimal numbers without leading zeros. */
+bool moon_uri_ipv4(const char *p, size_t len) {
+    const char *end = p + len;
+    for (int part = 0; part < 4; part++) {
+        int v = 0, n = 0;
+        if (part > 0 && (p == end || *p++ != '.'))
+            return false;
+        for (; p < end && *p >= '0' && *p <= '9' && n < 4; n++)
+            v = v * 10 + *p++ - '0';
+        if (n == 0 || n > 3 || v > 255 || (n > 1 && p[-n] == '0'))
+            return false;
+    }
+    return p == end;
 }
+
+/* RFC 4291, section 2.2. */
+bool moon_uri_ipv6(const char *p, size_t len) {
+    const char *end = p + len;
+    int groups = 0;
+    bool gap = false;
+    if (len >= 2 && p[0] == ':' && p[1] == ':') {
+        gap = true;
+        p += 2;
+    }
+    while (p < end) {
+        const char *start = p;
+        while (p < end && moon_hex_digit(*p) >= 0)
+            p++;
+        if (p < end && *p == '.') {
+            groups += 2;
+            return moon_uri_ipv4(start, (size_t)(end - start)) && (gap ? groups < 8 : groups == 8);
+        }
+        if (p == start || p - start > 4)
+            return false;
+        groups++;
+        if (p == end)
+            break;
+        if (*p++ != ':' || p == end)
+            return false;
+        if (*p == ':') {
+            if (gap)
+                return false;
+            gap = true;
+            if (++p == end)
+                break;
+        }
+    }
+    return gap ? groups < 8 : groups == 8;
+}
+
+/* ---- the grammar ---- */
 
 static bool is_alnum(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -142,7 +190,7 @@ static bool check_chars(struct uri_part part, const char *also) {
         if (is_alnum(c))
             continue;
         if (c == '%') {
-            if (part.len - i < 3 || !is_hex(part.text[i + 1]) || !is_hex(part.text[i + 2]))
+            if (part.len - i < 3 || moon_hex_digit(part.text[i + 1]) < 0 || moon_hex_digit(part.text[i + 2]) < 0)
                 return false;
             i += 2;
         } else if (c == '\0' || (strchr("-._~!$&'()*+,;=", c) == NULL && strchr(also, c) == NULL)) {
@@ -175,12 +223,12 @@ static bool check_authority(struct uri_part a) {
         if (dot == NULL || dot == host.text + 1 || dot + 1 == host.text + host.len)
             return false;
         for (const char *p = host.text + 1; p < dot; p++)
-            if (!is_hex(*p))
+            if (moon_hex_digit(*p) < 0)
                 return false;
         struct uri_part rest = {dot + 1, (size_t)(host.text + host.len - dot - 1)};
         return memchr(rest.text, '%', rest.len) == NULL && check_chars(rest, ":");
     }
-    return moon_format_ipv6(host.text, host.len);
+    return moon_uri_ipv6(host.text, host.len);
 }
 
 bool moon_uri_check(const char *text, size_t len, bool relative) {

@@ -20,5 +20,7 @@ void moon_uri_split(const char *text, size_t len, struct uri *out);
  * memory. */
 char *moon_uri_resolve(void **arena, const char *base, const char *ref, size_t len);
 bool moon_uri_check(const char *text, size_t len, bool relative); /* the grammar of URI, or of URI-reference */
+bool moon_uri_ipv4(const char *text, size_t len);
+bool moon_uri_ipv6(const char *text, size_t len);
 
 #endif
