@@ -36,7 +36,6 @@ struct moon_auth *moon_auth_ref(struct moon_auth *a);
 void moon_auth_unref(struct moon_auth *a); /* NULL-safe. Must be back at one before moon_http_free */
 
 const char *moon_auth_origin(const struct moon_auth *a);
-bool moon_auth_is_minted(const struct moon_auth *a); /* tokens are minted here, not given by the user */
 
 /* A wait for a usable token. The node is the caller's; zeroed before first use. */
 struct moon_auth_wait {

@@ -32,7 +32,6 @@ enum moon_cred_source {
 const char *moon_cred_field_name(enum moon_cred_field f); /* "region", "login_url", "client_id", ... */
 const char *
 moon_cred_source_name(enum moon_cred_source s); /* "none", "flag", "environment", "project", "profile", "default" */
-bool moon_cred_field_secret(enum moon_cred_field f); /* its value is never shown */
 
 struct moon_cred_value {
     char *data; /* NUL-terminated; NULL: not set */

@@ -16,7 +16,6 @@ struct moon_rng {
 void moon_rng_init_system(struct moon_rng *r);
 void moon_rng_init_seed(struct moon_rng *r, uint64_t seed);
 uint64_t moon_rng_u64(struct moon_rng *r);
-double moon_rng_double(struct moon_rng *r);                  /* uniform in [0, 1) */
 uint64_t moon_rng_below(struct moon_rng *r, uint64_t bound); /* uniform in [0, bound), bound >= 1 */
 void moon_rng_bytes(struct moon_rng *r, void *out, size_t len);
 

@@ -90,10 +90,6 @@ uint64_t moon_rng_u64(struct moon_rng *r) {
     return v;
 }
 
-double moon_rng_double(struct moon_rng *r) {
-    return (double)(moon_rng_u64(r) >> 11) * 0x1.0p-53;
-}
-
 /* Rejection keeps the draw uniform: the values below 2^64 mod bound would come up once more often. */
 uint64_t moon_rng_below(struct moon_rng *r, uint64_t bound) {
     if (bound < 2)

@@ -44,10 +44,6 @@ const char *moon_cred_field_name(enum moon_cred_field f) {
     return fields[f].name;
 }
 
-bool moon_cred_field_secret(enum moon_cred_field f) {
-    return fields[f].secret;
-}
-
 const char *moon_cred_source_name(enum moon_cred_source s) {
     static const char *const names[] = {"none", "flag", "environment", "project", "profile", "default"};
     return names[s];

@@ -158,10 +158,6 @@ const char *moon_auth_origin(const struct moon_auth *a) {
     return a->origin;
 }
 
-bool moon_auth_is_minted(const struct moon_auth *a) {
-    return a->login != NULL;
-}
-
 /* ---- the token ---- */
 
 void moon_auth_line_unref(struct moon_auth_line *line) {

@@ -391,17 +391,4 @@ subtest 'the examples of docs/testing.md' => sub {
     is $r->{status}, 0, 'test' or diag $r->{out};
 };
 
-subtest 'fmt calls stylua' => sub {
-    my $d = folder('a.lua' => "return 1\n");
-    my $r = moon({ dir => $d, env => { PATH => '/nowhere' } }, 'fmt');
-    is $r->{status}, 1;
-    like $r->{err}, qr/calls stylua, which is not installed\n\s+hint: .*StyLua/, 'not there: how to get it';
-    mkdir "$d/bin";
-    write_file("$d/bin/stylua", "#!/bin/sh\necho \"\$@\"\nexit 1\n");
-    chmod 0755, "$d/bin/stylua";
-    $r = moon({ dir => $d, env => { PATH => "$Moon::dir/$d/bin:/usr/bin:/bin" } }, 'fmt', '--check', 'a.lua');
-    is $r->{out}, "--syntax Lua54 --check -- a.lua\n", 'there: called';
-    is $r->{status}, 1, 'its status';
-};
-
 done_testing;

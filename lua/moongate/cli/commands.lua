@@ -223,7 +223,7 @@ return {
     { "Prompts", { "route-prompts", "work" } },
     { "Runs and queues", { "runs", "lease", "queue", "outbox" } },
     { "Audit", { "audit", "key" } },
-    { "Scripts", { "run", "-e", "repl", "list", "show", "new", "allow", "check", "test", "fmt", "types" } },
+    { "Scripts", { "run", "-e", "repl", "list", "show", "new", "allow", "check", "test", "types" } },
     { "Tools", { "doctor", "sim", "webhook", "completion", "help", "version" } },
   },
   commands = {
@@ -237,7 +237,6 @@ return {
     require "moongate.cli.commands.check",
     require "moongate.cli.commands.new",
     require "moongate.cli.commands.allow",
-    require "moongate.cli.commands.fmt",
     require "moongate.cli.commands.audit", require "moongate.cli.commands.key",
     require "moongate.cli.commands.approve", webhook,
     require "moongate.cli.commands.lease",

@@ -59,7 +59,7 @@ end
 -- Commands that run nothing.
 local WITHOUT = {
   sim = true, check = true, help = true, version = true, types = true, completion = true, list = true, show = true,
-  test = true, new = true, fmt = true, webhook = true,
+  test = true, new = true, webhook = true,
 }
 
 -- M.traced(ctx, name of the command, fn, …) -> what fn(…) returns; the run's trace around it.

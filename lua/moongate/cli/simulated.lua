@@ -9,7 +9,7 @@ local M = {}
 -- Commands that talk to no gateway, or are one.
 local WITHOUT = {
   sim = true, check = true, help = true, version = true, types = true, completion = true, list = true, show = true,
-  test = true, new = true, fmt = true, audit = true, webhook = true,
+  test = true, new = true, audit = true, webhook = true,
 }
 
 -- Specs of faults as flag gave them -> rules. Every fault in them is a usage error at once.
