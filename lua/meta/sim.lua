@@ -27,6 +27,7 @@ local sim = {}
 ---@field job_states? string[]
 ---@field prompts? table[] how models behave
 ---@field model_tokens? string[]
+---@field any_model? boolean chat completions answer for models that are not registered, too; default true
 ---@field webhook_secret? any string or secret handle
 ---@field receiver_secrets? table<string, any>
 ---@field webhook_hosts? "loopback"|"any"

@@ -128,5 +128,6 @@ subtest 'the official client and the simulator' => sub {
     is("$said->{down}{kind} $said->{down}{status}", 'InternalServerError 503', 'a model that is down');
     is("$said->{busy}{kind} $said->{busy}{code}", 'RateLimitError rate_limit_exceeded', 'a busy one');
     is("$said->{empty}{kind} $said->{empty}{status}", 'BadRequestError 400', 'a bad request');
+    is("$said->{unknown}{kind} $said->{unknown}{code}", 'NotFoundError model_not_found', 'a model that is not registered');
 };
 done_testing;

@@ -109,11 +109,16 @@ t.test("chat completions say what they are told to, without a token", function()
 end)
 
 t.test("chat completions: faults by the model's name, bad requests, and tokens of their own", function()
-  local server <close>, _, call = f.start { model_tokens = { "sk-1" } }
+  local server <close>, _, call = f.start { model_tokens = { "sk-1" }, any_model = false }
   t.eq(chat(call, "x", "hi").status, 401)
   t.eq(chat(call, "x", "hi"):json().error.code, "invalid_api_key")
   local with = f.with_token(call, "sk-1")
-  t.eq(chat(with, "x", "hi").status, 200)
+  t.eq(chat(with, "sim-small", "hi").status, 200)
+  local unknown = chat(with, "gpt-77", "hi")
+  local said = unknown:json().error
+  t.eq({ unknown.status, said.type, said.param, said.code },
+    { 404, "invalid_request_error", "model", "model_not_found" })
+  t.ok(said.message:find("'gpt-77'", 1, true), said.message)
   t.eq(chat(with, "a-down", "hi").status, 503)
   t.eq(chat(with, "a-busy", "hi").headers["retry-after"], "1")
   t.eq(chat(with, "a-mute", "hi"):json().choices[1].message.content, "")
@@ -138,6 +143,14 @@ t.test("chat completions honour their limits, say what a stream used; one model 
   t.ok(stream:find('"usage":{"completion_tokens":10', 1, true))
   t.eq(assert(limited { stream = true }).body:find('"usage"', 1, true), nil)
   t.eq(select(2, limited { n = 2 }).status, 400)
+  local two = assert(limited { n = json.null, max_completion_tokens = json.null, max_tokens = 2 }):json()
+  t.eq(two.usage.completion_tokens, 2)
   t.eq(assert(client:request { method = "GET", path = "/v1/models/sim-small" }):json().id, "sim-small")
   t.eq(select(2, client:request { method = "GET", path = "/v1/models/none" }).status, 404)
+end)
+
+t.test("unless it is told otherwise, chat completions answer for every name", function()
+  local server <close>, _, call = f.start {}
+  t.eq(chat(call, "gpt-77", "hi").status, 200)
+  t.ok(server)
 end)

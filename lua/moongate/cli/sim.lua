@@ -50,7 +50,7 @@ function M.run(ctx, args)
   local server, err = sim.start {
     host = args.host, port = args.port, seed = ctx.opts.seed, faults = faults, tls = tls,
     token_ttl = math.ceil(args.token_ttl), rate_limit = args.rate_limit, prompts = profiles_of(args.prompts),
-    max_body = args.max_body, max_bodies = args.max_bodies,
+    any_model = false, max_body = args.max_body, max_bodies = args.max_bodies,
   }
   if not server then error(err, 0) end
   local stop <close> = server

@@ -1,6 +1,9 @@
 -- chat: an endpoint in the manner of OpenAI's: POST /v1/chat/completions (also as a stream) and GET /v1/models. It
 -- takes no token of the gateway: with the option model_tokens it wants one of those, else none.
 --
+-- It answers for the models that are registered, and with the option any_model for every name (under --sim it plays the
+-- endpoints of others, which have names of their own for a model).
+--
 -- It does what it is told by "Respond with exactly: X", and otherwise says how long what it was told is. Own: the
 -- model's name may ask for a fault: "…-mute" answers an empty reply, "…-wrong" something else, "…-slow" takes 500 ms,
 -- "…-down" is 503, "…-busy" 429, "…-broken" is no JSON.
@@ -86,6 +89,23 @@ local function fault_of(model)
   end
 end
 
+local function given(v)
+  if v ~= json.null then return v end
+end
+
+local ODD = { mute = true, wrong = true, slow = true, down = true, busy = true, broken = true }
+
+-- The registered model of that name, or nil.
+local function registered(gw, name)
+  for _, model in ipairs(gw.models.list) do
+    if model.name == name then return model end
+  end
+end
+
+local function unknown(name)
+  return fail(404, "invalid_request_error", ("The model '%s' does not exist."):format(name), "model", "model_not_found")
+end
+
 -- ---- the answer ----
 
 local function whole(head, reply, usage, reason)
@@ -127,9 +147,10 @@ local function complete(gw, call)
   elseif not prompt then
     return fail(400, "invalid_request_error", "messages must hold a message of the user with text", "messages")
   end
-  if body.n ~= nil and body.n ~= 1 then
+  if given(body.n) and body.n ~= 1 then
     return fail(400, "invalid_request_error", "n must be 1: this endpoint gives one choice", "n")
   end
+  if not (gw.options.any_model or registered(gw, model) or ODD[model:match "%-(%l+)$"]) then return unknown(model) end
   local state = gw.chat
   state.completions = state.completions + 1
   state.by_model[model] = (state.by_model[model] or 0) + 1
@@ -138,7 +159,7 @@ local function complete(gw, call)
   if fault then return fault end
   local reply = reply_of(model, prompt)
   local head = { id = "chatcmpl-" .. gw.rng:hex(1), created = math.floor(time.now()), model = model }
-  local limit, reason = math.tointeger(body.max_completion_tokens or body.max_tokens), "stop"
+  local limit, reason = math.tointeger(given(body.max_completion_tokens) or given(body.max_tokens)), "stop"
   if limit and limit >= 1 and tokens(reply) > limit then -- four characters a token
     local cut = utf8.offset(reply, limit * 4 + 1)
     reply, reason = cut and reply:sub(1, cut - 1) or reply, "length"
@@ -156,14 +177,10 @@ end
 local function show(gw, call)
   local refused = unwelcome(gw, call)
   if refused then return refused end
-  for _, model in ipairs(gw.models.list) do
-    if model.name == call.params.id then
-      return { json = { id = model.name, object = "model", created = math.floor(time.parse(model.created_at)),
-        owned_by = "moongate" } }
-    end
-  end
-  return fail(404, "invalid_request_error", ("The model '%s' does not exist."):format(call.params.id), "model",
-    "model_not_found")
+  local model = registered(gw, call.params.id)
+  if not model then return unknown(call.params.id) end
+  return { json = { id = model.name, object = "model", created = math.floor(time.parse(model.created_at)),
+    owned_by = "moongate" } }
 end
 
 local function list(gw, call)

@@ -23,6 +23,7 @@ local specs = {
   job_states = { "table", { "QUEUED", "RUNNING" } }, -- what its job says of itself meanwhile, each for as long
   prompts = { "table", {} },           -- how models behave when prompts are routed to them, see prompts.lua
   model_tokens = { "table" },          -- list of bearer tokens that chat-completions takes; default: any, or none
+  any_model = { "boolean", true },     -- chat-completions answers for models that are not registered, too
   webhook_secret = { "any" },          -- string or secret handle; default: made from the seed
   receiver_secrets = { "table" },      -- name -> secret (or a list): what webhooks to /__sim/webhooks/{name} need
   webhook_hosts = { "string", "loopback" }, -- "any": deliver webhooks to every host, not to the loopback only

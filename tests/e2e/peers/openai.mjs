@@ -24,9 +24,10 @@ const stream = await client.chat.completions.create({ model: 'sim-small', messag
 for await (const chunk of stream) said.pieces.push(chunk.choices[0].delta.content ?? '');
 
 const parts = [{ type: 'text', text: 'Respond with ' }, { type: 'text', text: 'exactly: ok' }];
-said.parts = (await client.chat.completions.create({ model: 'x', messages: [{ role: 'user', content: parts }] })).choices[0].message.content;
+said.parts = (await client.chat.completions.create({ model: 'sim-small', messages: [{ role: 'user', content: parts }] })).choices[0].message.content;
 
 said.down = await failure(() => client.chat.completions.create({ model: 'x-down', messages: messages('hello') }));
 said.busy = await failure(() => client.chat.completions.create({ model: 'x-busy', messages: messages('hello') }));
 said.empty = await failure(() => client.chat.completions.create({ model: 'x', messages: [] }));
+said.unknown = await failure(() => client.chat.completions.create({ model: 'gpt-77', messages: messages('hello') }));
 console.log(JSON.stringify(said));
