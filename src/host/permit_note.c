@@ -113,7 +113,7 @@ int moon_host_permit(lua_State *L, const char *kind, const char *what, struct mo
     return rc;
 }
 
-/* "@moongate/store.lua", or below --lua-dir. Scripts' chunks have other names: see lua/moongate/sandbox.lua. */
+/* "@moongate/gateway.lua", or below --lua-dir. Scripts' chunks have other names: see lua/moongate/sandbox.lua. */
 static bool is_own(const struct moon_host *host, const char *source) {
     size_t n = host->lua_dir ? strlen(host->lua_dir) : 0;
     return strncmp(source, "@moongate/", 10) == 0 ||

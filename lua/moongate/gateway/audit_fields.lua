@@ -1,4 +1,5 @@
--- audit_fields.lua - what a write's two audit lines hold, besides what a workflow adds. For write.lua only.
+-- audit_fields.lua - what a write's two audit lines hold, besides what a workflow adds. For write.lua and
+-- journaled.lua only.
 
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"

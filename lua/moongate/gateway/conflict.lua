@@ -1,4 +1,4 @@
--- conflict.lua - somebody else wrote: say what, and where asked to, take it up. For write.lua only.
+-- conflict.lua - somebody else wrote: say what, and where asked to, take it up. For write.lua and journaled.lua only.
 
 local diff = require "moongate.diff"
 local errors = require "moongate.error"

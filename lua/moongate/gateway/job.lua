@@ -1,5 +1,5 @@
 -- job.lua - creates by POST: the job that the gateway begins is waited for, and one whose answer was lost is looked up
--- in the listing, since it can't be sent again. For write.lua only.
+-- in the listing, since it can't be sent again. For write.lua and journaled.lua only.
 
 local answer = require "moongate.gateway.answer"
 local errors = require "moongate.error"

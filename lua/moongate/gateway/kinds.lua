@@ -1,5 +1,4 @@
--- kinds.lua - loads a dialect, lays a user's overrides over it, and answers where a resource of a kind lies. For
--- gateway.lua only.
+-- kinds.lua - loads a dialect, lays a user's overrides over it, and answers where a resource of a kind lies.
 
 local errors = require "moongate.error"
 local hash = require "moongate.hash"

@@ -1,4 +1,5 @@
--- steps.lua - run:step, run:read, run:sleep and run:timeout in a run that has a journal. For workflow.lua only.
+-- steps.lua - run:step, run:read, run:sleep and run:timeout in a run that has a journal. For workflow.lua,
+-- workflow/run.lua and journal/drawn.lua only.
 
 local argument = require "moongate.argument"
 local errors = require "moongate.error"

@@ -1,4 +1,5 @@
--- report.lua - metrics as data for a JSON document, and as a table for people. For metrics.lua only.
+-- report.lua - metrics as data for a JSON document, and as a table for people. For metrics.lua and
+-- router/models.lua only.
 
 local grid = require "moongate.grid"
 local json = require "moongate.json"

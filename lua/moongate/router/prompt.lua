@@ -1,4 +1,5 @@
--- prompt.lua - a prompt as it is given, checked and made ready to be sent: every fault at once. For router.lua only.
+-- prompt.lua - a prompt as it is given, checked and made ready to be sent: every fault at once. For router.lua and
+-- router/stream.lua only.
 
 local documents = require "moongate.documents"
 local json = require "moongate.json"

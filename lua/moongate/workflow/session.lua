@@ -1,5 +1,5 @@
 -- session.lua - how a run gets its gateway: the session's host and credential, the project file's dialect and limits.
--- For workflow.lua only.
+-- For workflow.lua and test/sim.lua only.
 
 local auth = require "moongate.auth"
 local gateway = require "moongate.gateway"
