@@ -55,7 +55,11 @@ void moon_breaker_init(struct moon_breaker *b, const struct moon_breaker_opts *o
  * (may be NULL) is the time until a probe may go. */
 bool moon_breaker_allow(struct moon_breaker *b, int64_t now_ns, uint32_t *ticket, int64_t *retry_in_ns);
 
-enum moon_breaker_result { MOON_BREAKER_OK, MOON_BREAKER_FAILED, MOON_BREAKER_IGNORE };
+#define MOON_BREAKER_HUNG_COUNTS 4
+#define MOON_BREAKER_HUNG_NS     (5 * MOON_NS_PER_S)
+enum moon_breaker_result { MOON_BREAKER_OK, MOON_BREAKER_FAILED, MOON_BREAKER_HUNG, MOON_BREAKER_IGNORE };
+/* HUNG: a failure that took MOON_BREAKER_HUNG_NS or more without a byte of an answer. It counts as four in a row: ten
+ * of them one after the other would cost minutes. */
 /* IGNORE: the attempt says nothing about the host (cancelled, failed on our side); a probe gives its place to the next.
  */
 void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_breaker_result result, int64_t now_ns);

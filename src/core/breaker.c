@@ -103,7 +103,7 @@ void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_brea
     if (b->state == MOON_BREAKER_HALF_OPEN) {
         if (result == MOON_BREAKER_OK)
             enter(b, MOON_BREAKER_CLOSED);
-        else if (result == MOON_BREAKER_FAILED)
+        else if (result == MOON_BREAKER_FAILED || result == MOON_BREAKER_HUNG)
             trip(b, now_ns);
         else
             enter(b, MOON_BREAKER_HALF_OPEN); /* the next one may probe */
@@ -112,7 +112,7 @@ void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_brea
     if (result == MOON_BREAKER_IGNORE)
         return;
     bool ok = result == MOON_BREAKER_OK;
-    b->failures = ok ? 0 : b->failures + 1;
+    b->failures = ok ? 0 : b->failures + (result == MOON_BREAKER_HUNG ? MOON_BREAKER_HUNG_COUNTS : 1);
     if (ok)
         b->down_since_ns = -1;
     else if (b->down_since_ns < 0)

@@ -94,6 +94,13 @@ static void count(struct moon_http_call *c, const struct moon_http_attempt *a) {
     t->retries += a->n > 1;
 }
 
+static enum moon_breaker_result breaker_result(const struct moon_http_call *c, const struct moon_http_verdict *v,
+                                               int64_t elapsed_ns) {
+    bool hung = v->cls == MOON_FAIL_AMBIGUOUS && v->code == MOON_ETIMEOUT && elapsed_ns >= MOON_BREAKER_HUNG_NS &&
+                c->transfer->head_state == MOON_CURL_HEAD_NONE;
+    return hung ? MOON_BREAKER_HUNG : moon_breaker_judge(v->cls, v->status);
+}
+
 static void record(struct moon_http_call *c, const struct moon_http_verdict *v, int64_t now) {
     struct moon_http_result *r = c->result;
     struct moon_http_attempt *a = moon_http_result_attempt(r), spare;
@@ -107,7 +114,7 @@ static void record(struct moon_http_call *c, const struct moon_http_verdict *v, 
     else if (c->has_ticket && v->lost)
         moon_breaker_lost(c->breaker, c->ticket, c->attempt_ns, now);
     else if (c->has_ticket)
-        moon_breaker_record(c->breaker, c->ticket, moon_breaker_judge(v->cls, v->status), now);
+        moon_breaker_record(c->breaker, c->ticket, breaker_result(c, v, a->elapsed_ns), now);
     c->has_ticket = false;
     c->maybe_applied |= v->cls == MOON_FAIL_AMBIGUOUS;
     count(c, a);

@@ -37,6 +37,25 @@ static void opens_after_failures_in_a_row(void **state) {
     assert_string_equal(moon_breaker_state_name(moon_breaker_state(&b, 6 * S)), "half_open");
 }
 
+static void a_hung_call_counts_as_four(void **state) {
+    (void)state;
+    struct moon_breaker b;
+    moon_breaker_init(&b, NULL);
+    for (int i = 1; i <= 3; i++) { /* 10 in a row with the default */
+        assert_int_equal(b.state, MOON_BREAKER_CLOSED);
+        result(&b, MOON_BREAKER_HUNG, i * 30 * S);
+    }
+    assert_int_equal(b.state, MOON_BREAKER_OPEN);
+    result(&b, MOON_BREAKER_HUNG, 92 * S); /* the probe */
+    assert_int_equal(b.state, MOON_BREAKER_OPEN);
+    moon_breaker_init(&b, NULL);
+    for (int i = 1; i <= 5; i++) {
+        result(&b, MOON_BREAKER_HUNG, i * 40 * S);
+        result(&b, MOON_BREAKER_OK, i * 40 * S);
+        assert_int_equal(b.state, MOON_BREAKER_CLOSED);
+    }
+}
+
 static void one_cut_counts_once(void **state) {
     (void)state;
     struct moon_breaker b;
@@ -261,6 +280,7 @@ static void a_set_keeps_hosts_and_families_apart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens_after_failures_in_a_row),
+        cmocka_unit_test(a_hung_call_counts_as_four),
         cmocka_unit_test(another_process_tells),
         cmocka_unit_test(half_open_lets_one_probe_through),
         cmocka_unit_test(a_lost_probe_does_not_lock_the_door),
