@@ -154,7 +154,7 @@ struct moon_roots;
 const struct moon_roots *moon_host_roots(lua_State *L, bool write);
 void moon_host_opened(lua_State *L, bool write, const char *path, bool outside, struct moon_err *err);
 
-/* ---- embedded files (generated at build time from lua/ (without lua/meta) and scripts/) ---- */
+/* ---- embedded files (generated at build time from lua/ and scripts/) ---- */
 struct moon_embedded {
     const char *name; /* "moongate/gateway.lua", "scripts/deploy_index.lua", "moongate/schemas/index.json" */
     const unsigned char *data;

@@ -208,6 +208,11 @@ function host.audit_run(id) end
 ---@return boolean
 function host.plain_http(url) end
 
+---The seconds of a text such as "800ms", "2s", "1.5m", "1h" or "2d", or of bare seconds; nil for another.
+---@param text string
+---@return number?
+function host.duration(text) end
+
 ---Whether a host, or the host of a URL, is this machine: localhost, ::1 or 127.0.0.0/8, in every spelling that resolvers
 ---take.
 ---@param text string

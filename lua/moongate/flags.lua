@@ -8,17 +8,13 @@
 --   required, choices = {…}, min, max, repeated (a list comes out)
 -- A declaration's `literal` says of a word that begins with "-" whether it is an argument all the same.
 -- A value's key is the name with "_" for "-". A boolean has --no-NAME. "--" ends the flags.
+local host = require "moongate.host"
 local suggest = require "moongate.suggest"
 
 local M = {}
 
-local UNITS = { [""] = 1, ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
-
 -- "800ms" -> 0.8, or nil.
-function M.duration(text)
-  local number, unit = text:match("^(%d+%.?%d*)(%a*)$")
-  return number and UNITS[unit] and tonumber(number) * UNITS[unit] or nil
-end
+M.duration = host.duration
 
 function M.key(name) return (name:gsub("-", "_")) end
 

@@ -340,6 +340,17 @@ static int l_plain_http(lua_State *L) {
     return 1;
 }
 
+/* host.duration("800ms") -> seconds | nil */
+static int l_duration(lua_State *L) {
+    double seconds;
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    if (strlen(text) != len || moon_duration_parse(text, &seconds) != 0)
+        return 0;
+    lua_pushnumber(L, seconds);
+    return 1;
+}
+
 /* host.is_loopback(host or URL) -> whether it is this machine */
 static int l_is_loopback(lua_State *L) {
     size_t len;
@@ -428,6 +439,7 @@ static const luaL_Reg funcs[] = {{"access", l_access},
                                  {"options", l_options},
                                  {"plain_http", l_plain_http},
                                  {"is_loopback", l_is_loopback},
+                                 {"duration", l_duration},
                                  {"progress", l_progress},
                                  {"project", l_project},
                                  {"route", l_route},

@@ -112,5 +112,6 @@ end)
 t.test("durations", function()
   t.eq(flags.duration "800ms", 0.8)
   t.eq(flags.duration "1.5m", 90.0)
-  for _, bad in ipairs { "", "s", "-1s", "1 s", "1w", "0x1s", "1e3" } do t.eq(flags.duration(bad), nil, bad) end
+  t.eq(flags.duration "1e3", 1000.0) -- as a global flag
+  for _, bad in ipairs { "", "s", "-1s", "1 s", "1w", "0x1s", "1s\0" } do t.eq(flags.duration(bad), nil, bad) end
 end)

@@ -1,6 +1,6 @@
 -- commands.lua - every command, argument, flag, variable and exit status of the program: the one source of the usage
--- texts, of the manual page and of what the parser accepts. Data only; it requires nothing but the files in commands/,
--- a command each, so that tests and tools can load it.
+-- texts, of the manual page and of what the parser accepts. Data only; it requires nothing but data: the commands in
+-- commands/ and the global flags, so that tests and tools can load it.
 --
 -- An argument: {name, summary, optional=, repeated=, choices=}.
 -- A flag: {name, summary, type=, value=, letter=, env=, default=, choices=, repeated=, required=, min=, max=}; see

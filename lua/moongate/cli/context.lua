@@ -1,4 +1,4 @@
--- context.lua - what a command works with: the global flags, and the one place its result goes out. A result is kept
+-- context.lua - what a command works with: the global flags, and where its result goes out. A result is kept
 -- until the command has ended, so that a failure after it still leaves one JSON document.
 local errors = require "moongate.error"
 local host = require "moongate.host"

@@ -121,7 +121,7 @@ end
 
 local memory = setmetatable({}, { __mode = "k" }) -- of runs without a store
 
--- run:webhook without a store, see workflow.lua.
+-- run:webhook without a store, see workflow/run.lua.
 function M.all(run, event, data, opts)
   opts = opts or {}
   local hooks = M.hooks(run, event, opts)

@@ -32,7 +32,7 @@ local function names_of(gw, list)
   return names
 end
 
--- run:hold, see workflow.lua.
+-- run:hold, see workflow/run.lua.
 function M.take(run, list)
   local gw = sealed.open(run.gateway)
   if run.dry_run or gw.leases == false then return end
