@@ -192,15 +192,17 @@ demo: ## build, run all five workflows against the simulated gateway, show what 
 	  --action prompt_route --action index_update; \
 	 show --sim audit verify
 
-reference: all ## docs/reference, written anew from lua/meta
-	@rm -f docs/reference/*.md
-	@$(B)/moongate help --reference docs/reference
+reference: $(B)/reference/README.md ## the reference of all modules, in the build's folder
+
+$(B)/reference/README.md: $(B)/moongate
+	@rm -rf $(B)/reference
+	@$(B)/moongate help --reference $(B)/reference
 
 # ---- the rest ----
 deps: ## install what building and testing needs (apt; names the brew packages on macOS)
 	@.ci/deps build test
 
-install: all $(B)/moongate.1 $(addprefix $(B)/completion/,bash zsh fish) ## install into $(DESTDIR)$(PREFIX)
+install: all $(B)/moongate.1 $(B)/reference/README.md $(addprefix $(B)/completion/,bash zsh fish) ## install into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/moongate/meta \
 	        $(DESTDIR)$(PREFIX)/share/moongate/examples
 	install -m 755 $(B)/moongate $(DESTDIR)$(PREFIX)/bin/moongate
@@ -213,7 +215,7 @@ install: all $(B)/moongate.1 $(addprefix $(B)/completion/,bash zsh fish) ## inst
 	install -m 644 lua/meta/*.lua $(DESTDIR)$(PREFIX)/share/moongate/meta
 	install -d $(DESTDIR)$(PREFIX)/share/doc/moongate/reference
 	install -m 644 README.md LICENSE docs/*.md docs/openapi.yaml $(DESTDIR)$(PREFIX)/share/doc/moongate
-	install -m 644 docs/reference/*.md $(DESTDIR)$(PREFIX)/share/doc/moongate/reference
+	install -m 644 $(B)/reference/*.md $(DESTDIR)$(PREFIX)/share/doc/moongate/reference
 	install -m 644 scripts/examples/*.json scripts/examples/*.jsonl scripts/examples/*.lua $(DESTDIR)$(PREFIX)/share/moongate/examples
 
 deb: all ## build a Debian package in build/

