@@ -77,7 +77,10 @@ struct moon_schema_fault {
     const char *keyword;        /* that found it; "" for a schema that is false */
     const char *message;        /* reads on from the pointer: "must be at most 4096, is 5000" */
     const char *schema_pointer; /* of the keyword, in the schema document; with the URI before '#' in another one */
-    const char *order;          /* private: faults are sorted by order, then by seq */
+    const char *property;       /* required: the name that is missing, property_len bytes; else NULL */
+    size_t property_len;
+    const char *near;  /* of a property that is not known: the one that was probably meant; or NULL. Of the schema */
+    const char *order; /* private: faults are sorted by order, then by seq */
     size_t order_len, seq;
 };
 

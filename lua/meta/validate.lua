@@ -23,6 +23,8 @@ function validate.compile(schema, options) end
 ---@field pointer string JSON Pointer of the place in the value, "" for the whole
 ---@field keyword string the schema keyword that found it
 ---@field message string reads on from the pointer: "must be at most 4096, is 5000"
+---@field property? string of `required`: the name that is missing
+---@field near? string of a property that is not known: the one that was probably meant
 ---@field schema_pointer string JSON Pointer of the keyword in the schema
 
 ---@class moongate.schema

@@ -14,7 +14,6 @@ local locate = require "moongate.locate"
 local merged = require "moongate.merged"
 local plain_text = require "moongate.plain_text"
 local schemas = require "moongate.schemas"
-local suggest = require "moongate.suggest"
 
 local M = {}
 
@@ -62,38 +61,14 @@ function M.is_object(v)
   return type(v) == "table" and not json.is_array(v)
 end
 
-local function sorted_names(t, wanted)
-  local names = {}
-  for name in pairs(t) do
-    if wanted(name) then names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
-
--- Members that are missing, and members that the schema does not know, wherever it closes an object: each is a fault
--- at its own place.
-local function member_faults(value, schema, pointer, what, report)
-  if type(schema) ~= "table" then return end
-  if json.is_array(value) then
-    for i, item in ipairs(value) do
-      member_faults(item, schema.items, M.pointer(pointer, i - 1), what, report)
-    end
-  elseif type(value) == "table" then
-    local known = schema.properties or {}
-    for _, name in ipairs(schema.required or {}) do
-      if value[name] == nil then report(M.pointer(pointer, name), "is missing") end
-    end
-    local names = sorted_names(known, function() return true end)
-    for _, name in ipairs(schema.additionalProperties == false
-      and sorted_names(value, function(name) return known[name] == nil end) or {}) do
-      report(M.pointer(pointer, name), ("is not a field of %s%s"):format(
-        pointer == "" and what or diff.path(pointer), suggest.hint(name, names)))
-    end
-    for _, name in ipairs(names) do
-      member_faults(value[name], known[name], M.pointer(pointer, name), what, report)
-    end
-  end
+-- What a schema says about members, in the words and at the path of a document: a missing member is an error at its own
+-- path.
+local function member_fault(f, what)
+  if f.keyword == "required" then return M.pointer(f.pointer, f.property), "is missing" end
+  if f.keyword ~= "additionalProperties" then return f.pointer, f.message end
+  local object = f.pointer:match "^(.*)/"
+  return f.pointer, ("is not a field of %s%s"):format(object == "" and what or diff.path(object),
+    f.near and (" (did you mean '%s'?)"):format(f.near) or "")
 end
 
 -- Where each fault stands, and the order of the text, then that in which they were found.
@@ -109,8 +84,6 @@ local function in_order(found, place)
     return a.n < b.n
   end)
 end
-
-local BY_MEMBER = { required = true, additionalProperties = true } -- told by member_faults
 
 -- M.check(document, opts) -> true; or nil, faults. opts:
 --   schema, pointers, limits   as for schemas.compile
@@ -132,10 +105,7 @@ function M.check(document, opts)
   local valid, faults = schemas.compile(opts.schema, { pointers = opts.pointers, limits = opts.limits }):check(document)
   if opts.rules and M.is_object(document) then opts.rules(document, report) end
   for _, f in ipairs(not valid and faults or {}) do
-    if not BY_MEMBER[f.keyword] then report(f.pointer, f.message) end
-  end
-  if M.is_object(document) then
-    member_faults(document, schemas.table(opts.schema), "", opts.what, report)
+    report(member_fault(f, opts.what))
   end
   if #found == 0 then return true end
   in_order(found, opts.place or function(pointer)

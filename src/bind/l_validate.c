@@ -194,6 +194,14 @@ static void push_fault(lua_State *L, const struct moon_schema_fault *f) {
     lua_setfield(L, -2, "message");
     lua_pushstring(L, f->schema_pointer);
     lua_setfield(L, -2, "schema_pointer");
+    if (f->property != NULL) {
+        lua_pushlstring(L, f->property, f->property_len);
+        lua_setfield(L, -2, "property");
+    }
+    if (f->near != NULL) {
+        lua_pushstring(L, f->near);
+        lua_setfield(L, -2, "near");
+    }
 }
 
 static void push_faults(lua_State *L, const struct moon_schema_report *r) {

@@ -121,3 +121,16 @@ t.test("hostile values and schemas end", function()
   t.ok(not slow:check(("a"):rep(40) .. "b"))
   t.ok(not slow:check(("a"):rep(50000) .. "b"))
 end)
+
+t.test("a fault names the member that is missing, and the one that was probably meant", function()
+  local schema = t.ok(validate.compile {
+    properties = { dimensions = { type = "integer" }, ["a/b"] = {} }, required = { "a/b" },
+    additionalProperties = false,
+  })
+  local _, faults = schema:check { dimensons = 1, other = 2 }
+  local by = {}
+  for _, f in ipairs(faults) do by[f.pointer] = f end
+  t.eq({ by[""].property, by[""].near }, { "a/b", nil })
+  t.eq({ by["/dimensons"].near, by["/dimensons"].property }, { "dimensions", nil })
+  t.eq(by["/other"].near, nil)
+end)

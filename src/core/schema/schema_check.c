@@ -237,12 +237,7 @@ static bool check_additional(struct object_check *o, const struct schema_instanc
     const struct schema_node *n = o->n;
     if (!n->additional->never)
         return check_node(o->c, n->additional, child, NULL);
-    if (o->c->quiet > 0)
-        return false;
-    const char *near = schema_names_near(&n->names, child->key, child->key_len);
-    return near != NULL ? schema_fault(o->c, n, "additionalProperties", child,
-                                       "is not a known property; did you mean \"%s\"?", near)
-                        : schema_fault(o->c, n, "additionalProperties", child, "is not a known property");
+    return schema_fault_unknown(o->c, n, "additionalProperties", child);
 }
 
 static bool check_name(struct object_check *o, const struct schema_instance *child) {
@@ -325,11 +320,11 @@ static bool has_member(const struct object_check *o, size_t i) {
 
 static bool check_required(struct object_check *o) {
     bool ok = true;
-    for (size_t i = 0; i < o->n->names.count; i++) {
-        const struct schema_name *name = &o->n->names.list[i];
-        if (!name->required || has_member(o, i))
+    for (size_t i = 0; i < o->n->names.required_count; i++) {
+        size_t at = o->n->names.required[i];
+        if (has_member(o, at))
             continue;
-        ok = schema_fault(o->c, o->n, "required", o->in, "needs the property \"%s\"", name->key);
+        ok = schema_fault_missing(o->c, o->n, o->in, &o->n->names.list[at]);
         if (schema_enough(o->c))
             return false;
     }
@@ -379,7 +374,7 @@ static bool check_object(struct schema_checker *c, const struct schema_node *n, 
     bool ok = walk_members(&o);
     if (!ok && schema_enough(c))
         return false;
-    if (n->names.any_required)
+    if (n->names.required_count > 0)
         ok = check_required(&o) && ok;
     if (n->names.any_dependent && (ok || !schema_enough(c)))
         ok = check_dependents(&o) && ok;
@@ -504,11 +499,8 @@ static bool check_rest(struct schema_checker *c, const struct schema_node *n, co
         if (!rest->never) {
             ok = check_node(c, rest, &child, NULL) && ok;
         } else {
-            const char *near = w.object && c->quiet == 0 ? schema_names_near(&n->names, w.key, w.key_len) : NULL;
-            ok = near != NULL
-                     ? schema_fault(c, n, keyword, &child, "is not a known property; did you mean \"%s\"?", near)
-                     : schema_fault(c, n, keyword, &child,
-                                    w.object ? "is not a known property" : "is one item too many");
+            ok = w.object ? schema_fault_unknown(c, n, keyword, &child)
+                          : schema_fault(c, n, keyword, &child, "is one item too many");
         }
         if (!ok && schema_enough(c)) {
             c->ops->leave(c->ud, &w);

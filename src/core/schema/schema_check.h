@@ -51,6 +51,12 @@ bool schema_give_up(struct schema_checker *c, int rc, const struct schema_node *
 /* Records a fault, unless quiet. Returns false. */
 bool schema_fault(struct schema_checker *c, const struct schema_node *n, const char *keyword,
                   const struct schema_instance *in, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* A property that no keyword knows. Returns false. */
+bool schema_fault_unknown(struct schema_checker *c, const struct schema_node *n, const char *keyword,
+                          const struct schema_instance *in);
+/* A property that is missing. Returns false. */
+bool schema_fault_missing(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
+                          const struct schema_name *name);
 #define SCHEMA_PREVIEW 80
 /* The value in few characters, for a message. Returns out. */
 const char *schema_preview(const struct schema_instance *in, char out[SCHEMA_PREVIEW]);

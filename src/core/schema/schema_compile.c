@@ -392,12 +392,19 @@ static int add_properties(struct schema_compiler *c, const struct moon_json_valu
 }
 
 static int add_required(struct schema_compiler *c, const struct moon_json_value *v) {
-    for (size_t i = 0; v != NULL && i < v->u.array.len; i++) {
+    struct schema_names *names = &c->node->names;
+    if (v == NULL || v->u.array.len == 0)
+        return 0;
+    if ((names->required = moon_arena_zalloc(&c->schema->arena, v->u.array.len, sizeof *names->required)) == NULL)
+        return no_memory(c);
+    for (size_t i = 0; i < v->u.array.len; i++) {
         const struct moon_json_value *s = &v->u.array.items[i];
         struct schema_name *name = add_name(c, s->u.string.data, s->u.string.len);
         if (name == NULL)
             return no_memory(c);
-        name->required = c->node->names.any_required = true;
+        if (!name->required) /* a name that comes twice */
+            names->required[names->required_count++] = (size_t)(name - names->list);
+        name->required = true;
     }
     return 0;
 }

@@ -142,6 +142,30 @@ bool schema_fault(struct schema_checker *c, const struct schema_node *n, const c
     return false;
 }
 
+bool schema_fault_unknown(struct schema_checker *c, const struct schema_node *n, const char *keyword,
+                          const struct schema_instance *in) {
+    size_t before = c->report->count;
+    const char *near = c->quiet == 0 ? schema_names_near(&n->names, in->key, in->key_len) : NULL;
+    if (near != NULL)
+        schema_fault(c, n, keyword, in, "is not a known property; did you mean \"%s\"?", near);
+    else
+        schema_fault(c, n, keyword, in, "is not a known property");
+    if (c->report->count > before)
+        c->report->faults[before].near = near;
+    return false;
+}
+
+bool schema_fault_missing(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in,
+                          const struct schema_name *name) {
+    size_t before = c->report->count;
+    schema_fault(c, n, "required", in, "needs the property \"%s\"", name->key);
+    if (c->report->count > before) {
+        c->report->faults[before].property = name->key;
+        c->report->faults[before].property_len = name->len;
+    }
+    return false;
+}
+
 size_t schema_faults_fold(struct schema_checker *c, size_t mark, const struct schema_instance *in, char *out,
                           size_t len, size_t size) {
     struct moon_schema_report *r = c->report;

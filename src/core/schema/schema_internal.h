@@ -59,7 +59,9 @@ struct schema_name {
 struct schema_names {
     struct schema_name *list; /* in document order */
     size_t count;
-    bool any_required, any_dependent;
+    size_t *required; /* indexes, in the order of the keyword */
+    size_t required_count;
+    bool any_dependent;
     uint32_t *slots; /* open addressing: index + 1, 0 = empty; mask + 1 of them */
     uint32_t mask;
 };
