@@ -12,6 +12,8 @@ use Test::More;
 
 symlink "$root/scripts", 'scripts';
 my ($bin) = $moongate =~ m{^(.*)/};
+mkdir 'build';
+symlink $moongate, 'build/moongate';    # as in a clone after make
 
 sub plain {
     my ($s) = @_;
