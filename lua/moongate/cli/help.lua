@@ -4,35 +4,12 @@ local bundled = require "moongate.bundled"
 local command_names = require "moongate.cli.names"
 local commands = require "moongate.cli.commands"
 local fail = require "moongate.fail"
+local flag_rows = require "moongate.cli.flag_rows"
 local flags = require "moongate.flags"
 local suggest = require "moongate.suggest"
 local text = require "moongate.text"
 
 local M = {}
-
--- "-v, --verbose", "--region REGION", "--[no-]live"
-function M.flag_name(flag)
-  local name = (flag.letter and "-" .. flag.letter .. ", " or "") .. "--" .. flag[1]
-  if flag.type == "boolean" then return name end
-  return name .. " " .. (flag.value or flag[1]:gsub("^.*-", ""):upper())
-end
-
--- The summary, then choices, default and the like in parentheses. The variable of a global flag follows from its name.
-function M.flag_summary(flag)
-  local more = {}
-  if flag.choices then more[#more + 1] = "one of " .. table.concat(flag.choices, ", ") end
-  if flag.required then more[#more + 1] = "required" end
-  if flag.repeated then more[#more + 1] = "repeatable" end
-  if flag.default ~= nil and flag.default ~= false then more[#more + 1] = "default " .. tostring(flag.default) end
-  if flag.env and flag.env ~= "MOONGATE_" .. flag[1]:upper():gsub("-", "_") then more[#more + 1] = "or " .. flag.env end
-  return (flag[2] or "") .. (#more > 0 and " (" .. table.concat(more, "; ") .. ")" or "")
-end
-
-function M.flag_rows(list)
-  local rows = {}
-  for _, flag in ipairs(list or {}) do rows[#rows + 1] = { M.flag_name(flag), M.flag_summary(flag) } end
-  return rows
-end
 
 local function arg_rows(list)
   local rows = {}
@@ -100,11 +77,6 @@ local function example_lines(examples)
   return table.concat(lines, "\n")
 end
 
--- A text that lies beside what it explains.
-function M.more(spec)
-  return require(spec.more[1])[spec.more[2]]
-end
-
 -- Statuses that a command can end with: those it declares (0 and usage aside), all that workflows have for a workflow.
 local WORKFLOW = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130 }
 
@@ -151,9 +123,9 @@ function M.of(name, spec, about)
   end
   if about then add("\n" .. about .. "\n") end
   add(section("Arguments", text.columns(arg_rows(spec.args), 2)))
-  add(section("Flags", text.columns(M.flag_rows(spec.flags), 2)))
+  add(section("Flags", text.columns(flag_rows.of(spec.flags), 2)))
   add(section("Permissions", text.columns(require("moongate.cli.permissions").rows(spec.permissions), 2)))
-  if spec.more then add("\n" .. M.more(spec)) end
+  if spec.more then add("\n" .. flag_rows.more(spec)) end
   add(section("Examples", example_lines(examples(spec))))
   add(section("Exit status", text.columns(statuses(spec), 2)))
   add("\nGlobal flags (--sim, --json, --dry-run, -v, ...): moongate help flags\n")

@@ -1,8 +1,8 @@
 -- man.lua - the manual page, as roff, from the same tables as the help.
 local bundled = require "moongate.bundled"
 local commands = require "moongate.cli.commands"
+local flag_rows = require "moongate.cli.flag_rows"
 local flags = require "moongate.flags"
-local help = require "moongate.cli.help"
 local host = require "moongate.host"
 
 local M = {}
@@ -37,8 +37,8 @@ function Page:command(name, spec)
   local description = spec.description
   if description then self:paragraph(type(description) == "table" and table.concat(description, " ") or description) end
   for _, arg in ipairs(spec.args or {}) do self:entry(arg[1]:upper(), arg[2] or "") end
-  self:rows(help.flag_rows(spec.flags))
-  if spec.more then self:add(".PP\n.EX\n%s\n.EE", roff(help.more(spec))) end
+  self:rows(flag_rows.of(spec.flags))
+  if spec.more then self:add(".PP\n.EX\n%s\n.EE", roff(flag_rows.more(spec))) end
   for i, example in ipairs(spec.examples or {}) do
     self:add("%s\n.EX\n%s\n.EE", i == 1 and ".PP\nExamples:" or "", roff(example[1]))
   end
@@ -82,7 +82,7 @@ function M.page()
   for _, name in ipairs(bundled.names()) do page:command(name, bundled.load(name)) end
   page:modules()
   page:section("GLOBAL FLAGS")
-  page:rows(help.flag_rows(commands.globals))
+  page:rows(flag_rows.of(commands.globals))
   page:paragraph(table.concat(commands.flags_note, " "))
   page:section("SECRETS")
   page:paragraph(table.concat(commands.secrets_note, " "))

@@ -120,7 +120,9 @@ function M.run(ctx, args)
     report = function(err, what) self:tell(err, what) end,
     topic = function(name) return require("moongate.cli.topics").find(name) end,
   }
-  require("moongate.repl.help").install(self.session)
+  require("moongate.repl.help").install(self.session, function()
+    return require("moongate.repl.commands").rows()
+  end)
   self.input:serve(self.session)
   for _, file in ipairs(args.init) do
     local status, err = self.session:load(file)

@@ -2,6 +2,7 @@
 -- For `moongate help TOPIC` and help "TOPIC" at the prompt.
 local commands = require "moongate.cli.commands"
 local exit_status = require "moongate.exit_status"
+local flag_rows = require "moongate.cli.flag_rows"
 local meta = require "moongate.meta"
 local project = require "moongate.cli.project"
 local text = require "moongate.text"
@@ -118,7 +119,7 @@ local function files() return "Files\n\n" .. text.columns(commands.files, 2) end
 
 local function global_flags()
   return "Global flags: every command accepts them, in any position\n\n"
-    .. text.columns(require("moongate.cli.help").flag_rows(commands.globals), 2) .. "\n\n"
+    .. text.columns(flag_rows.of(commands.globals), 2) .. "\n\n"
     .. wrapped(commands.flags_note)
 end
 

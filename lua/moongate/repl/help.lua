@@ -20,14 +20,13 @@ Tab completes. Ctrl-C interrupts a line, Ctrl-D ends the session. More:
 docs/repl.md.
 ]]
 
-local function overview()
-  local commands = require "moongate.repl.commands"
+local function overview(session)
   local text = require "moongate.text"
   local pages = require "moongate.meta.pages"
   local names = {}
   for i, name in ipairs(pages.public_modules()) do names[i] = pages.short(name) end
   return INTRO:format(table.concat(text.wrap(table.concat(names, ", "), text.width() - 2), "\n  "),
-    text.columns(commands.rows(), 2))
+    text.columns(session.command_rows(), 2))
 end
 
 -- The name by which lua/meta knows a value: of a function, a module, or an object of one of our classes.
@@ -56,7 +55,7 @@ end
 
 -- M.of(session, value) -> text | nil, hint
 function M.of(session, v)
-  if v == nil then return overview() end
+  if v == nil then return overview(session) end
   local path = path_of(session, v) or (type(v) == "function" and method_of(session, v))
   if not path then return nil, "" end
   local topic = type(v) == "string" and session.topic(v)
@@ -64,11 +63,12 @@ function M.of(session, v)
   return require("moongate.meta.pages").find(path)
 end
 
--- Puts help into the session's globals.
-function M.install(session)
+-- Puts help into the session's globals. command_rows: -> {command, summary} of each command of the prompt
+function M.install(session, command_rows)
+  session.command_rows = command_rows
   function session.env.help(...)
     if select("#", ...) == 0 then
-      host.write(overview())
+      host.write(overview(session))
       return
     end
     local v = ...
