@@ -163,7 +163,7 @@ local function live(db, case, where, fail, redo, cache)
   local outcome, err, j = fixture.live(db, bundled.load(case.name), {
     id = "r", values = case.values(where.url), journal = redo and { redo = { [redo] = true } } or nil,
     session = {
-      report = function() end, note = function() end, audit = audit,
+      report = function() end, note = function() end, audit = audit, stream = case.stream,
       gateway = function(options)
         return gateway.open {
           client = client_of(options), audit = audit, journal = journal, leases = false, clock = quick_clock(),
@@ -249,6 +249,81 @@ for _, gateway_of in ipairs(GATEWAYS) do
     ::next::
   end
 end
+
+-- ---- prompts ----
+--
+-- In each life each prompt has one result, whatever fails, or the run has not come to the prompts. Taken up again, a
+-- prompt has its id again, and so no second effect on a model.
+
+local function where_of(server)
+  return { url = server.url, client = function(options) return session.client(server, options) end }
+end
+
+local PROMPTS = { "one", "two", "three" }
+
+t.test("route-prompts against the simulator", function()
+  local lines, list = {}, {}
+  for i, id in ipairs(PROMPTS) do lines[i] = json.encode { id = id, prompt = "say " .. id } end
+  local file = FOLDER .. "/prompts.jsonl"
+  assert(fs.write(file, table.concat(lines, "\n") .. "\n"))
+  local case = {
+    name = "route-prompts",
+    values = function()
+      return { file = file, model = "sim-small", fallback = "sim-large", temperature = "default", max_tokens = 64,
+        top_p = 0.95, concurrency = 1, ordered = true, queue_name = "prompts" }
+    end,
+    stream = function(text)
+      for line in text:gmatch "[^\n]+" do list[#list + 1] = json.decode(line) end
+      return true
+    end,
+  }
+  local function results()
+    local by_id, n = {}, #list
+    for _, result in ipairs(list) do by_id[result.id] = result.status end
+    list = {}
+    return by_id, n
+  end
+  local function effects(server)
+    local n = 0
+    for _, counts in pairs(server:stats().prompts.models) do n = n + counts.hits end
+    return n
+  end
+  local server, db = session.start {}, fixture.store()
+  local outcome, err, requests = live(db, case, where_of(server))
+  t.eq({ err, outcome and outcome.exit_status, select(2, results()), effects(server) }, { nil, 0, #PROMPTS, #PROMPTS })
+  db:close()
+  server:stop()
+  for k = 1, requests do
+    for _, failure in ipairs(FAILURES) do
+      for _, persists in ipairs { false, true } do
+        local what = ("%s of request %d%s"):format(failure[1], k, persists and " and from then on" or "")
+        server, db = session.start {}, fixture.store()
+        local audit
+        outcome, err, _, audit = live(db, case, where_of(server), function(request, client, n)
+          if n == k or persists and n > k then return failure[2](request, client) end
+        end)
+        judge(what, outcome, err, audit)
+        local by_id, n = results()
+        if outcome then
+          t.eq(n, #PROMPTS, what .. ": results")
+        else
+          t.eq(n, 0, what .. ": results of what was not begun")
+        end
+        local again
+        again, err, _, audit = live(db, case, where_of(server))
+        judge(what .. ", resumed", again, err, audit)
+        t.ok(again, ("%s, resumed: %s"):format(what, err and err.message))
+        for id, said in pairs((results())) do by_id[id] = said end
+        for _, id in ipairs(PROMPTS) do t.ok(by_id[id], what .. ": no result of " .. id) end
+        for model, counts in pairs(server:stats().prompts.models) do
+          t.ok(counts.hits <= #PROMPTS, ("%s: %s: %d effects"):format(what, model, counts.hits))
+        end
+        db:close()
+        server:stop()
+      end
+    end
+  end
+end)
 
 -- ---- what a registration finds wrong ----
 
