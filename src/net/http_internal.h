@@ -7,7 +7,6 @@
  * http_verdict.c what became of an attempt: class, code, words for a person
  * http_fault.c   TLS and proxies: why one of them made a call fail
  * http_message.c header lines, URLs, results
- * http_shared.c  what processes tell each other of hosts
  * http_trace.c   trace context, and what is known of attempts that have ended */
 #ifndef MOON_NET_HTTP_INTERNAL_H
 #define MOON_NET_HTTP_INTERNAL_H

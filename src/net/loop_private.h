@@ -1,4 +1,4 @@
-/* loop_private.h - what the files of the loop share. */
+/* loop_private.h - the loop as its workers (worker.c) see it. */
 #ifndef MOONGATE_LOOP_PRIVATE_H
 #define MOONGATE_LOOP_PRIVATE_H
 
@@ -27,8 +27,5 @@ struct moon_loop {
     size_t works; /* started and not done */
     bool quick;   /* the last wait was short; see wait_for_io */
 };
-
-/* Runs the timers due at now_ns. Those that they start wait for the next turn. */
-void moon_loop_run_timers(struct moon_loop *loop, int64_t now_ns);
 
 #endif
