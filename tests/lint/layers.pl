@@ -76,6 +76,7 @@ check_file("include/$_", $layer_of{$_}) for sort keys %layer_of;
 
 # Lua: a bundled workflow uses what a user's own script can use; nothing below the command line requires it; and what is
 # true of the simulator is nothing to the program.
+my %required;    # module => the modules that it requires, lazily or not
 my %private = (    # module => the files that may require it and what is below it
     'moongate.host'    => qr{^lua/moongate/},
     'moongate.sandbox' => qr{^lua/moongate/},
@@ -87,6 +88,7 @@ for my $file (split /\n/, `find lua/moongate scripts -name '*.lua' | LC_ALL=C so
     while (<$fh>) {
         while (/require\s*\(?\s*["']([\w.]+)["']/g) {
             my $module = $1;
+            ($file =~ m{^lua/(.*)\.lua$}) and $required{ $1 =~ tr{/}{.}r }{$module} = 1;
             for my $p (sort keys %private) {
                 next if $module !~ /^\Q$p\E(\.|$)/ || $file =~ $private{$p};
                 fault("$file:$.: may not require the private module $module");
@@ -94,6 +96,27 @@ for my $file (split /\n/, `find lua/moongate scripts -name '*.lua' | LC_ALL=C so
         }
     }
 }
+
+# Lua modules that require each other, on whatever way (Tarjan's strongly connected components).
+my (%index, %low, %open, @stack);
+my $next = 0;
+
+sub visit {
+    my ($module) = @_;
+    $index{$module} = $low{$module} = $next++;
+    $open{$module} = 1;
+    push @stack, $module;
+    for my $other (sort keys %{ $required{$module} || {} }) {
+        visit($other) unless exists $index{$other};
+        $low{$module} = $low{$other} if $open{$other} && $low{$other} < $low{$module};
+    }
+    return if $low{$module} != $index{$module};
+    my @circle;
+    do { push @circle, pop @stack; $open{ $circle[-1] } = 0 } until $circle[-1] eq $module;
+    return if @circle == 1 || !grep { !/^moongate\.(outbox|webhooks|queue)\b/ } @circle;    # those of messages: to be undone
+    fault("Lua modules that require each other: @circle");
+}
+exists $index{$_} or visit($_) for sort keys %required;
 
 # A folder that can be looked over.
 my %in;
