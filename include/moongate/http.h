@@ -220,6 +220,8 @@ int moon_http_origin(const char *url, size_t len, char out[MOON_HTTP_ORIGIN_SIZE
 
 /* "7.88.1 OpenSSL/3.0.11 ...": libcurl's version and what it was built with. */
 const char *moon_http_version(void);
+/* The known bugs of the libcurl that runs, and what is done about them, a line each; "": none is known. */
+const char *moon_http_known_bugs(void);
 
 /* ---- what it holds ---- */
 struct moon_http_stats {

@@ -108,4 +108,7 @@ void moon_http_exchange_body_taken(struct moon_http_exchange *exchange);
 /* The owner's last call on it. Without an answer before it, the connection is closed without one. */
 void moon_http_exchange_release(struct moon_http_exchange *exchange);
 
+/* Of the libmicrohttpd that runs. */
+const char *moon_http_server_version(void);
+
 #endif

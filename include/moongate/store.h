@@ -107,4 +107,7 @@ bool moon_store_in_memory(const char *url);
  * MOON_ENOMEM. */
 int moon_store_url_show(const char *url, struct moon_buf *shown, struct moon_buf *passwords);
 
+/* Of the SQLite that runs. */
+const char *moon_store_version(void);
+
 #endif

@@ -240,7 +240,7 @@ function host.cwd() end
 ---@return boolean done
 function host.chdir(path) end
 
----@return table<string, string> versions of moongate and of what it is built on
+---@return table<string, string> versions `libcurl_bugs`: lines; of moongate and of what it is built on
 function host.version() end
 
 ---The line at the foot of the terminal; nil takes it away. Log lines go above it.

@@ -4,6 +4,8 @@
 #include "session.h"
 #include "trust.h"
 
+#include "moongate/http.h"
+#include "moongate/http_server.h"
 #include "moongate/net_rule.h"
 #include "moongate/repl.h"
 
@@ -393,6 +395,12 @@ static int l_version(lua_State *L) {
     lua_setfield(L, -2, "libcurl");
     lua_pushstring(L, moon_loop_version());
     lua_setfield(L, -2, "libuv");
+    lua_pushstring(L, moon_store_version());
+    lua_setfield(L, -2, "sqlite");
+    lua_pushstring(L, moon_http_server_version());
+    lua_setfield(L, -2, "libmicrohttpd");
+    lua_pushstring(L, moon_http_known_bugs());
+    lua_setfield(L, -2, "libcurl_bugs");
     return 1;
 }
 

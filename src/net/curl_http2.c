@@ -19,6 +19,15 @@ static bool is_faulty(void) {
     return v->version_num >= 0x075800 && v->version_num < 0x080100;
 }
 
+const char *moon_http_known_bugs(void) {
+    if (!is_faulty())
+        return "";
+    return "HTTP/2 loses answers and fails requests: HTTP/1.1 is used where the server speaks it (--http2=always)\n"
+           "an answer to nothing on an idle connection is taken for the next one: idle connections are looked at "
+           "first\n"
+           "a second address of a name is tried late: it is tried in time by a timer";
+}
+
 enum moon_curl_http2 moon_curl_http2_resolve(enum moon_http2 wanted) {
     if (wanted == MOON_HTTP2_NEVER)
         return MOON_CURL_HTTP2_NEVER;

@@ -230,8 +230,9 @@ bool moon_http_url_names_method(const char *url) {
         char name[32];
         size_t len = 0;
         for (s++; *s && !strchr("=&;#", *s); s++) {
-            bool coded = *s == '%' && moon_hex_digit(s[1]) >= 0 && moon_hex_digit(s[2]) >= 0;
-            char c = coded ? (char)(moon_hex_digit(s[1]) << 4 | moon_hex_digit(s[2])) : *s;
+            int high = *s == '%' ? moon_hex_digit(s[1]) : -1, low = high >= 0 ? moon_hex_digit(s[2]) : -1;
+            bool coded = low >= 0;
+            char c = coded ? (char)(high * 16 + low) : *s;
             if (len < sizeof name)
                 name[len++] = c;
             s += coded ? 2 : 0;

@@ -272,3 +272,7 @@ void moon_http_server_free(struct moon_http_server *s) {
     moon_http_bodies_unref(s->bodies);
     free(s);
 }
+
+const char *moon_http_server_version(void) {
+    return MHD_get_version();
+}

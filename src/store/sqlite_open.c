@@ -276,3 +276,7 @@ int store_sqlite_open(struct moon_store **out, const char *path, const struct mo
     *out = &s->base;
     return 0;
 }
+
+const char *moon_store_version(void) {
+    return sqlite3_libversion();
+}

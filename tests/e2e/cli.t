@@ -16,6 +16,15 @@ sub one_document {
     return $doc // {};
 }
 
+subtest 'version' => sub {
+    my $r = moon('version', '-v');
+    like($r->{out}, qr/^moongate \d+\.\d+\.\d+\n(?:.*\n)*libcurl \d+\.(?:.*\n)*libmicrohttpd \d(?:.*\n)*sqlite 3\./, 'the libraries that run');
+    my ($libcurl) = $r->{out} =~ /^libcurl (\d+\.\d+\.\d+)/m;
+    my $faulty = grep { $_ eq $libcurl } qw(7.88.0 7.88.1 8.0.0 8.0.1);
+    is($r->{out} =~ /^Known bugs of this libcurl.*\n- HTTP\/2 loses/m ? 1 : 0, $faulty ? 1 : 0, 'what is known of their bugs');
+    is(ref json(moon('--json', 'version')->{out})->{known_bugs}{libcurl}, 'ARRAY', 'also as JSON');
+};
+
 subtest 'usage' => sub {
     my $r = moon();
     is($r->{status}, 2, 'no command: 2');
