@@ -38,7 +38,7 @@ local function look_up(run, item, given)
   local ok, found, untold = pcall(configuration.capabilities, run.gateway, item.config.model_id)
   if not ok and not errors.is(found) then error(found, 0) end
   if untold then
-    run.log.warn("%s: the gateway does not tell the capabilities of model %s: they are not checked (--capabilities)",
+    run.log.warn("%s: the gateway does not report the capabilities of model %s: they are not checked (--capabilities)",
       item.name, item.config.model_id)
     item.capabilities = {}
   elseif ok then

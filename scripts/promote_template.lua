@@ -201,7 +201,7 @@ local function render(_, item, entry, values)
   if not result then
     errors.raise {
       code = "invalid", details = faults, outcome = "not_sent",
-      message = ("the sample variables do not fit %s: %d fault%s"):format(item.template_id, #faults,
+      message = ("the sample variables do not fit %s: %d error%s"):format(item.template_id, #faults,
         #faults == 1 and "" or "s"),
     }
   end

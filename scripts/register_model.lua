@@ -79,7 +79,7 @@ local function test_endpoint(m)
   m.state = "VALIDATION_FAILED"
   return errors.new {
     code = "verify", message = "the synthetic test failed: " .. table.concat(test.reasons, "; "),
-    hint = ("the model is registered (id %s); put its endpoint right and run this again"):format(
+    hint = ("the model is registered (id %s); Correct its endpoint and run this again."):format(
       m.entry.model_id or "unknown"),
   }
 end
@@ -90,7 +90,7 @@ local function check_health(m)
     m.entry.health = { status = "UNKNOWN" }
     return errors.new {
       code = "verify", message = "it is registered, but the gateway names no id: its health can't be checked",
-      hint = "look for it in the gateway's list of models",
+      hint = "Look for it with `moongate get models`.",
     }
   end
   local ok, health = pcall(model.check_health, m.run.gateway, m.entry.model_id)

@@ -14,7 +14,7 @@ local stream = require "moongate.router.stream"
 local workflow = require "moongate.workflow"
 
 local function usage(message)
-  errors.raise { code = "usage", message = message, hint = "`moongate help route-prompts` explains it" }
+  errors.raise { code = "usage", message = message, hint = "See `moongate help route-prompts`." }
 end
 
 -- "a, b" -> {"a", "b"}
@@ -160,7 +160,7 @@ local function enqueue_many(run, r, args)
     planned = outcome.planned, stopped = outcome.stopped,
     text = outcome.planned and ("%d prompts are fit for the queue %s"):format(outcome.planned, args.queue_name)
       or ("queue %s: %d prompts added%s%s"):format(args.queue_name, outcome.added,
-        outcome.there > 0 and (", %d there already"):format(outcome.there) or "",
+        outcome.there > 0 and (", %d already existed"):format(outcome.there) or "",
         outcome.failures > 0 and (", %d of them invalid"):format(outcome.failures) or ""),
     exit_status = first and workflow.exit_status(first.error) or 0,
   }

@@ -30,7 +30,7 @@ function M.read(path)
   end
   local digest = hash.payload(document.plan)
   if not digest or document.id ~= "sha256:" .. digest then
-    raise("verify", "Make the plan anew.", "%s: the plan was changed: its id is %s, and should be sha256:%s", path,
+    raise("verify", "Make a new plan.", "%s: the plan was changed: its id is %s, and should be sha256:%s", path,
       document.id:sub(1, 80), tostring(digest))
   end
   if document.approvals ~= nil and type(document.approvals) ~= "table" then

@@ -322,7 +322,7 @@ function M.verify_proof(text, vkeys, line)
   local proof = parse_proof(text)
   if not proof then raise("parse", "not a proof: %s, extra, index, hashes, an empty line, a checkpoint", PROOF) end
   line = line or proof.line
-  if not line then raise("parse", "the proof does not hold the line") end
+  if not line then raise("parse", "the proof does not contain the line") end
   local c = M.open(proof.note, vkeys)
   local leaf = raw(hash.sha256("\0" .. line))
   local root = proof.index < c.size and root_of(proof.index, c.size, leaf, proof.path)

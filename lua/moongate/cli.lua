@@ -59,7 +59,7 @@ local function unknown(word)
     fail.usage("unknown flag %s%s", word:match("^[^=]*"), suggest.hint(name, names, "--"))
   end
   if word:find("%.lua$") or word:find("/") then
-    fail.usage("'%s' is no command (to run a script: moongate run %s)", word, word)
+    fail.usage("'%s' is not a command (to run a script: moongate run %s)", word, word)
   end
   local catalogue, names = require "moongate.cli.catalogue", command_names.all()
   table.move(catalogue.names(), 1, #catalogue.names(), #names + 1, names)

@@ -45,8 +45,8 @@ function M.raise(faults)
   end
   errors.raise {
     code = "invalid", details = faults, outcome = "not_sent",
-    message = ("%d fault%s in %s; nothing was sent"):format(#faults, #faults == 1 and "" or "s",
-      files == 1 and faults[1].file or files .. " files"),
+    message = ("%s: %d error%s; nothing was sent"):format(files == 1 and faults[1].file or files .. " files",
+      #faults, #faults == 1 and "" or "s"),
   }
 end
 
@@ -131,10 +131,10 @@ function M.url_fault(url)
   if not scheme then return "must be an absolute URL, https://host/path" end
   scheme = scheme:lower()
   local authority = rest:match("^[^/?#]*")
-  if authority:find("@", 1, true) then return "must not hold a user name or password" end
+  if authority:find("@", 1, true) then return "must not contain a user name or password" end
   local name = (authority:match("^(%[[%x:.]+%])") or authority:match("^[^:]*")):lower()
   if name == "" then return "has no host" end
-  if not (name:find("^%[") or name:find("^[%w_][%w._-]*$")) then return ("has a host that is none: %q"):format(name) end
+  if not (name:find("^%[") or name:find("^[%w_][%w._-]*$")) then return ("has an invalid host: %q"):format(name) end
   if scheme == "https" or (scheme == "http" and host.is_loopback(name)) then return nil end
   if scheme == "http" then return "must be https (http is for a loopback address only)" end
   return ("must be https, not %s"):format(scheme)
@@ -143,13 +143,13 @@ end
 -- M.id_fault(id) -> what is wrong with an id that becomes a part of a path, or nil.
 function M.id_fault(id)
   if id == "." or id == ".." then return "can't be '.' or '..': it is a part of a path" end
-  if id:find("%c") then return "must not hold control characters" end
+  if id:find("%c") then return "must not contain control characters" end
 end
 
 -- ---- files ----
 
 local READ_FAULTS = {
-  not_found = "there is no such file",
+  not_found = "file not found",
   denied = "can't be read: permission denied",
   invalid = "is not a file",
 }

@@ -5,7 +5,7 @@ local M = {}
 
 -- The command line is wrong: exit status 2.
 function M.usage(format, ...)
-  errors.raise { code = "usage", message = format:format(...), hint = "`moongate help` lists what there is" }
+  errors.raise { code = "usage", message = format:format(...), hint = "Run `moongate help`." }
 end
 
 -- Several faults of one command line. explain: the command line that shows its help, without "moongate".
@@ -14,8 +14,8 @@ function M.usage_faults(explain, faults)
   for i, fault in ipairs(faults) do details[i] = { message = fault } end
   local one = #faults == 1
   errors.raise {
-    code = "usage", message = one and faults[1] or ("%d faults in the command line"):format(#faults),
-    details = not one and details or nil, hint = ("`moongate %s` explains it"):format(explain),
+    code = "usage", message = one and faults[1] or ("%d errors on the command line"):format(#faults),
+    details = not one and details or nil, hint = ("Run `moongate %s`."):format(explain),
   }
 end
 
@@ -25,7 +25,7 @@ function M.file_faults(faults, hint)
   for i, f in ipairs(faults) do details[i] = { field = M.place(f), message = f.message } end
   local first = faults[1]
   local message = #faults == 1 and ("%s: %s"):format(M.place(first), first.message)
-    or ("%d faults in %s"):format(#faults, first.file)
+    or ("%s: %d errors"):format(first.file, #faults)
   errors.raise {
     code = "invalid", message = message, details = #faults > 1 and details or nil, hint = hint, where = M.place(first),
   }

@@ -256,7 +256,7 @@ local ARG_KEYS = { [1] = true, [2] = true, name = true, summary = true, optional
   choices = true }
 
 local function check_entry(what, entry, keys, seen)
-  if type(entry) ~= "table" then error(what .. " is no table", 0) end
+  if type(entry) ~= "table" then error(what .. " is not a table", 0) end
   entry[1], entry[2] = entry[1] or entry.name, entry[2] or entry.summary
   local name = entry[1]
   if type(name) ~= "string" or not name:find("^%a[%w_-]*$") then error(what .. " has no proper name", 0) end

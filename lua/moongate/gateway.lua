@@ -313,7 +313,7 @@ function Gateway:_read(kind, args, opts)
     local entry = away and not opts.fresh and not opts.query and self._cache:get(place.path)
     if not entry and away and self.queue and opts.for_write then
       self._unread[place.path] = true
-      self.log.warn("%s: the gateway is unavailable, and what it holds is not known", place.path)
+      self.log.warn("%s: the gateway is unavailable, and its content is unknown", place.path)
       return nil
     end
     if not entry then error(add_hint(err, kind, "read"), 0) end

@@ -254,7 +254,7 @@ function Journal:_mismatch(path, at, kept, asked, where)
     message = ("the journal of run %s does not fit the script: %s / %s"):format(self.id,
       kept and ("journal%s %s"):format(place, shown(kept)) or ("journal%s ends"):format(place),
       asked and ("script%s %s"):format(place, shown(asked)) or "the script does not come to it"),
-    hint = ("start a new run, or take this one up with the script that it was begun with (moongate runs show %s)")
+    hint = ("Start a new run, or resume this one with the original script (moongate runs show %s).")
       :format(self.id),
   }
   err.lines = lines

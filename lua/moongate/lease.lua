@@ -71,7 +71,7 @@ function Leases:_others(names)
     if row and row.holder and row.holder ~= self.me and row.expires_at > row.now then
       if words.life(row) == "gone" then
         gone[name] = row.holder
-        log.warn("%s was held by %s, which is gone: taken over", name, words.holder(row))
+        log.warn("%s was locked by %s, which has died: taken over", name, words.holder(row))
       else
         live[#live + 1] = row
       end

@@ -133,7 +133,7 @@ end
 
 local function known(metric, kind, names)
   if metric.type ~= kind or not same_list(metric.labels, names) then
-    error(("metric %s is there already, as a %s with the labels {%s}"):format(metric.name, metric.type,
+    error(("metric %s already exists, as a %s with the labels {%s}"):format(metric.name, metric.type,
       table.concat(metric.labels, ", ")), 4)
   end
   return metric

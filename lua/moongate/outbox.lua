@@ -305,7 +305,7 @@ end
 
 -- outbox.measure(db, registry): how many messages lie there.
 function M.measure(db, registry)
-  local gauge = registry:gauge("moongate_outbox_messages", "Webhook messages that are kept: to be delivered, given up.",
+  local gauge = registry:gauge("moongate_outbox_messages", "Webhook messages that are kept: pending, dead.",
     { "state" })
   local counts, pending = messages.counts(db)
   gauge:set(pending, "pending")

@@ -116,7 +116,7 @@ local function refuse_secrets(change)
   local text = json.encode(change) or ""
   if span.clean(text) ~= text then
     errors.raise { code = "invalid", outcome = "not_sent",
-      message = ("%s holds a secret that moongate knows: a plan must not"):format(change.address),
+      message = ("%s contains a secret that moongate knows: a plan must not"):format(change.address),
       hint = "Take it out of the file; name it where the gateway keeps credentials." }
   end
 end

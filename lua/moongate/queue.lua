@@ -52,7 +52,7 @@ local HOLDS = { message = "webhook messages", write = "writes", prompt = "prompt
 local function check_kind(name, kind)
   if kind == "prompt" then return end
   errors.raise {
-    code = "conflict", outcome = "not_sent", message = ("queue '%s' holds %s, not prompts"):format(name, HOLDS[kind]),
+    code = "conflict", outcome = "not_sent", message = ("queue '%s' is for %s, not prompts"):format(name, HOLDS[kind]),
     hint = ("Use moongate queue list --kind %s."):format(kind),
   }
 end
@@ -134,7 +134,7 @@ local function check_same(item, payload)
     code = "conflict", outcome = "not_sent",
     message = "this run has put another prompt into the queue under the same line number",
     details = { { field = "line", message = ("is not what it was: %s"):format(item.payload:sub(1, 200)) } },
-    hint = "a run goes on with the file that it began with; without --run-id it is a new one",
+    hint = "Resume with the original file, or drop --run-id to start a new run.",
   }
 end
 

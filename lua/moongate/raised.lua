@@ -6,7 +6,7 @@ local M = {}
 -- An error inside of a module of ours: with a script of the user's it is taken for a wrong argument.
 local function inside(err, module)
   if not sandbox.user_code then
-    err.code, err.hint = "bug", "this is a fault of moongate's own: please report it, with the output of -v"
+    err.code, err.hint = "bug", "This is a bug in moongate: please report it with the output of -v."
     return
   end
   if module and sandbox.for_scripts("moongate." .. module) then

@@ -59,7 +59,7 @@ local function check_settings(self, opts)
   for name, value in pairs(self.temperatures) do
     local known = M.TEMPERATURES[name] ~= nil
     if not known then
-      fault("temperatures." .. tostring(name), "is none of " .. table.concat(M.TEMPERATURE_NAMES, ", "))
+      fault("temperatures." .. tostring(name), "is not one of " .. table.concat(M.TEMPERATURE_NAMES, ", "))
     elseif type(value) ~= "number" or not (value >= 0 and value <= 2) then
       fault("temperatures." .. name, "must be a number from 0 to 2")
     end
@@ -71,7 +71,8 @@ local function check_settings(self, opts)
   for _, name in ipairs(M.SAFETY) do known[name] = true end
   for _, name in ipairs(self.safety) do
     if not known[name] then
-      fault("safety", ("%q is none of %s%s"):format(name, table.concat(M.SAFETY, ", "), suggest.hint(name, M.SAFETY)))
+      fault("safety",
+        ("%q is not one of %s%s"):format(name, table.concat(M.SAFETY, ", "), suggest.hint(name, M.SAFETY)))
     end
   end
   models.check_names(self.model, self.fallback, function(index, message)
@@ -82,7 +83,7 @@ local function check_settings(self, opts)
   errors.raise {
     code = "invalid", details = faults, outcome = "not_sent",
     message = #faults == 1 and ("%s: %s"):format(faults[1].field, faults[1].message)
-      or ("%d faults in the settings of the router"):format(#faults),
+      or ("%d errors in the settings of the router"):format(#faults),
   }
 end
 
@@ -138,14 +139,14 @@ local function refuse(faults)
   for i, f in ipairs(faults) do details[i] = f end
   errors.raise {
     code = "invalid", details = details, outcome = "not_sent",
-    message = ("the prompt has %s; nothing was sent"):format(text.count(#faults, "fault")),
+    message = ("the prompt has %s; nothing was sent"):format(text.count(#faults, "error")),
   }
 end
 
 local function too_late(self)
   errors.raise {
     code = "timeout", outcome = "not_sent",
-    message = ("no place among %d at once came free in %g s"):format(self.concurrency, self.deadline),
+    message = ("none of the %d slots became free in %g s"):format(self.concurrency, self.deadline),
   }
 end
 

@@ -94,7 +94,7 @@ function M.find(db, id)
     #id, id))
   if #rows == 1 then return run_of(rows[1]) end
   errors.raise {
-    code = "invalid", message = #rows == 0 and ("there is no run %s in %s"):format(id, db.url)
+    code = "invalid", message = #rows == 0 and ("run %s not found in %s"):format(id, db.url)
       or ("several runs begin with %s: %s, %s"):format(id, rows[1].id, rows[2].id),
     hint = "moongate runs list",
   }

@@ -19,7 +19,7 @@ function M.table(schema)
   if not text then
     text = host.embedded("moongate/schemas/" .. schema .. ".json")
     if not text then
-      errors.raise { code = "not_found", message = ("there is no schema %q"):format(schema) }
+      errors.raise { code = "not_found", message = ("unknown schema %q"):format(schema) }
     end
     loaded[schema] = text
   end

@@ -29,7 +29,7 @@ local function take(bytes)
     return nil, errors.new {
       code = "too_large",
       message = ("the script's audit events exceed %d MiB"):format(M.TOTAL >> 20),
-      hint = "write results and details to a file (--allow-write)",
+      hint = "Write results and details to a file (--allow-write).",
     }
   end
   bucket.spent = bucket.spent + bytes

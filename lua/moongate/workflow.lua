@@ -182,7 +182,7 @@ local function checked_status(definition, status)
     code = "script", where = definition.name, -- no line of the script is at fault, and none of ours
     message = ("workflow %s: the result's exit_status must be a whole number from 0 to %d, not %s")
       :format(definition.name, STATUS_MAX, got),
-    hint = "what the workflow has done is done; `moongate help` lists the exit statuses",
+    hint = "The workflow has finished; see `moongate help exit`.",
   }
 end
 

@@ -188,8 +188,9 @@ static int check_secret_file(int fd, const char *path, struct moon_err *err) {
     if (fstat(fd, &st) != 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't read %s", path);
     if (S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
-        return moon_err_set(err, MOON_EDENIED, "%s holds a secret and is open to other users (mode %o): chmod 600 it",
-                            path, (unsigned)(st.st_mode & 07777));
+        return moon_err_set(err, MOON_EDENIED,
+                            "%s contains a secret and is readable by other users (mode %o): chmod 600 it", path,
+                            (unsigned)(st.st_mode & 07777));
     if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
         return moon_err_set(err, MOON_EINVAL, "%s is neither a file nor a pipe", path);
     return 0;
@@ -280,7 +281,7 @@ static int write_into(const char *path, const char *shown, int own, mode_t mode,
     if (fd < 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't write %s", shown);
     if (own < 0 && (fstat(fd, &st) != 0 || (st.st_mode & S_IFMT) != (mode & S_IFMT)))
-        rc = moon_err_set(err, MOON_EIO, "can't write %s: it was replaced meanwhile", shown);
+        rc = moon_err_set(err, MOON_EIO, "can't write %s: it was replaced by another process", shown);
     else if (write_stream(fd, data, len) != 0)
         rc = moon_err_errno(err, MOON_EIO, errno, "can't write %s", shown);
     close(fd);

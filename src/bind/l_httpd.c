@@ -114,7 +114,7 @@ static lua_Integer integer_field(lua_State *L, int idx, const char *name, lua_In
 static const char *string_field(lua_State *L, int idx, const char *name) {
     int type = lua_getfield(L, idx, name);
     if (type != LUA_TSTRING && type != LUA_TNIL)
-        luaL_argerror(L, 1, lua_pushfstring(L, "%s: a string is wanted, not a %s", name, luaL_typename(L, -1)));
+        luaL_argerror(L, 1, lua_pushfstring(L, "%s: a string expected, not a %s", name, luaL_typename(L, -1)));
     const char *s = lua_tostring(L, -1);
     lua_pop(L, 1);
     return s;

@@ -88,7 +88,7 @@ static void add_top(lua_State *L, struct moon_store_call *c, int param) {
     case LUA_TSTRING:
         text = lua_tolstring(L, -1, &len);
         if (memchr(text, '\0', len))
-            luaL_error(L, "store: parameter $%d holds a NUL", param);
+            luaL_error(L, "store: parameter $%d contains a NUL", param);
         check_memory(L, moon_store_add_text(c, text, len));
         break;
     default:

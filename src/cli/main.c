@@ -15,7 +15,7 @@
 /* A signal handler gets no argument: the one exception to "no globals". Set before the handlers are, cleared after. */
 static struct moon_session *signalled;
 static pthread_t main_thread;
-static const char stopping[] = "\nstopping at the next safe point (Ctrl-C again: at once)\n";
+static const char stopping[] = "\nstopping at the next safe point (Ctrl-C again: immediately)\n";
 
 /* The first signal (Ctrl-C, SIGTERM, SIGHUP) stops what runs, a run where it can be resumed, and the program winds up:
  * metrics, spans, leases, status. The second ends the process. At a prompt Ctrl-C ends a line. */

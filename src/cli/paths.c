@@ -21,7 +21,7 @@ static int home_folder(struct moon_buf *out, struct moon_err *err) {
     else if (home && *home)
         rc = moon_buf_printf(out, "%s/.local/state/moongate", home);
     else
-        return moon_err_set(err, MOON_ENOENT, "no place for state: set HOME, XDG_STATE_HOME or --state");
+        return moon_err_set(err, MOON_ENOENT, "no folder for state: set HOME, XDG_STATE_HOME or --state");
     return rc == 0 ? 0 : no_memory(err);
 }
 

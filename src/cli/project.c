@@ -53,7 +53,7 @@ static void *capped_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
 static void too_long(lua_State *L, lua_Debug *ar) {
     (void)ar;
     luaL_where(L, 0); /* in a hook, the function that runs */
-    lua_pushliteral(L, "runs too long: a project file holds data only");
+    lua_pushliteral(L, "runs too long: a project file contains only data");
     lua_concat(L, 2);
     lua_error(L);
 }

@@ -89,7 +89,7 @@ static int set(struct moon_credentials *c, const struct moon_cred_input *in, enu
                  fields[f].name, origin, weak);
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)value[i] < ' ' || value[i] == 127)
-            return moon_err_set(err, MOON_EINVAL, "%s (from %s) holds a line break or another control character",
+            return moon_err_set(err, MOON_EINVAL, "%s (from %s) contains a line break or another control character",
                                 fields[f].name, v->origin);
     return 0;
 }

@@ -146,7 +146,7 @@ static int put_host(char host[MOON_NET_HOST_SIZE], uint16_t *port, const char *t
     const char *end = text + strlen(text), *colon;
     int rc;
     if (strchr(text, '/'))
-        return bad(err, text, "a host is wanted, not a URL");
+        return bad(err, text, "a host expected, not a URL");
     if (*text == '[') {
         const char *close = strchr(text, ']');
         if (!close || (close[1] != '\0' && close[1] != ':'))

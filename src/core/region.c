@@ -165,7 +165,7 @@ int moon_url_check(const char *url, const char *what, char out[MOON_URL_SIZE], s
     if (strchr(url, '@')) /* may hold a password: not shown */
         return moon_err_set(err, MOON_EINVAL, "%s: a URL with a user or password is not accepted", what);
     if (scheme == 0)
-        return moon_err_set(err, MOON_EINVAL, "%s: '%.100s' is no http:// or https:// URL", what, url);
+        return moon_err_set(err, MOON_EINVAL, "%s: '%.100s' is not an http:// or https:// URL", what, url);
     if (len >= MOON_URL_SIZE)
         return moon_err_set(err, MOON_EINVAL, "%s: the URL is longer than %d bytes", what, MOON_URL_SIZE - 1);
     const char *host = url + scheme;
@@ -247,7 +247,7 @@ int moon_region_resolve(const char *value, struct moon_endpoints *out, struct mo
     }
     if (!valid_domain(value))
         return moon_err_set(err, MOON_EINVAL,
-                            "region: '%.100s' is no valid domain; a URL begins with https:// or http://", value);
+                            "region: '%.100s' is not a valid domain; a URL starts with https:// or http://", value);
     of_domain(value, out);
     return 0;
 }

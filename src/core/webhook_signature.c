@@ -122,12 +122,13 @@ static int check_headers(struct moon_bytes id, struct moon_bytes timestamp, stru
     if (!valid_id(id))
         return moon_err_set(err, MOON_EVERIFY, "webhook: the id is malformed");
     if (parse_timestamp(timestamp, &sent) != 0)
-        return moon_err_set(err, MOON_EVERIFY, "webhook: the timestamp is no number of seconds");
+        return moon_err_set(err, MOON_EVERIFY, "webhook: the timestamp is not a number of seconds");
     if (now_s - sent > tolerance_s)
         return moon_err_set(err, MOON_EVERIFY, "webhook: the message is %lld s old, %lld are allowed",
                             (long long)(now_s - sent), (long long)tolerance_s);
     if (sent - now_s > tolerance_s)
-        return moon_err_set(err, MOON_EVERIFY, "webhook: the timestamp lies %lld s in the future, %lld are allowed",
+        return moon_err_set(err, MOON_EVERIFY,
+                            "webhook: the timestamp is %lld s in the future; at most %lld s are allowed",
                             (long long)(sent - now_s), (long long)tolerance_s);
     return 0;
 }

@@ -230,7 +230,7 @@ static void on_answer(void *ud) {
     else if (r->status != 200)
         refused(a, r, &an);
     else if (rc != 0 || an.token_len == 0)
-        fail(a, MOON_EPROTOCOL, "its answer holds no access_token: is this the login host?", "");
+        fail(a, MOON_EPROTOCOL, "its response has no access_token: is this the login host?", "");
     else
         accept_token(a, &an);
     if (an.token)

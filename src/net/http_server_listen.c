@@ -46,7 +46,8 @@ int moon_http_listen(const char *host, uint16_t port, bool tls, int *fd, uint16_
     socklen_t len = parse(host, port, &a);
     if (len == 0)
         return moon_err_set(err, MOON_EINVAL,
-                            "host: \"%.60s\" is no numeric address (127.0.0.1, ::1, 0.0.0.0) and not localhost", host);
+                            "host: \"%.60s\" is not a numeric address (127.0.0.1, ::1, 0.0.0.0) and not localhost",
+                            host);
     int sock = socket(a.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (sock < 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't make a socket");

@@ -99,7 +99,7 @@ int moon_http_exchange_reply(struct moon_http_exchange *exchange, const struct m
                              struct moon_err *err) {
     struct exchange *x = (struct exchange *)exchange;
     if (!x->conn || (x->phase != X_ASKED && x->phase != X_OWNED))
-        return moon_err_set(err, MOON_ECLOSED, x->conn ? "this request has its answer" : "the client is gone");
+        return moon_err_set(err, MOON_ECLOSED, x->conn ? "this request has its answer" : "the client has disconnected");
     int rc = check(r, err);
     if (rc != 0)
         return rc;

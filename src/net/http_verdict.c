@@ -115,7 +115,7 @@ static const char *why_unconnected(const struct moon_curl_transfer *t) {
     long why = 0;
     curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &why);
     return why == ECONNREFUSED                         ? "the connection was refused"
-           : why == ENETUNREACH || why == EHOSTUNREACH ? "there is no route to the host"
+           : why == ENETUNREACH || why == EHOSTUNREACH ? "no route to the host"
                                                        : "could not connect";
 }
 

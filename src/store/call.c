@@ -135,6 +135,6 @@ int store_result_expect(struct moon_store_call *c, const struct moon_store_state
     if (st->expect < 0 || st->expect == touched)
         return 0;
     return moon_err_set(&c->err, MOON_ECONFLICT,
-                        "the state has changed meanwhile: %" PRId64 " rows instead of %" PRId64 " (%.200s)", touched,
-                        st->expect, c->text.data + st->sql);
+                        "the state was changed by another process: %" PRId64 " rows instead of %" PRId64 " (%.200s)",
+                        touched, st->expect, c->text.data + st->sql);
 }

@@ -26,7 +26,7 @@ int pg_lost(struct pg_store *s, struct moon_err *err) {
     if (s->silences > 0)
         message = "the server does not answer";
     else if (!*message)
-        message = "the connection is gone";
+        message = "the connection is lost";
     moon_err_set(err, MOON_ESTORE, "state %s: %.*s", s->shown, (int)strcspn(message, "\n"), message);
     s->lost = true;
     return PG_LOST;
@@ -84,7 +84,7 @@ static int fail(struct pg_store *s, const PGresult *res, const char *what, struc
     if (rc == MOON_EBUG)
         moon_err_set(err, MOON_EBUG, "SQL: %s (%.200s)", message, what);
     else if (rc == MOON_ECONFLICT)
-        moon_err_set(err, rc, "the state has changed meanwhile: %s", message);
+        moon_err_set(err, rc, "the state was changed by another process: %s", message);
     else
         moon_err_set(err, rc < 0 ? rc : MOON_ESTORE, "state %s: %s%s", s->shown, message, advice(state ? state : ""));
     return rc;

@@ -48,9 +48,9 @@ int sqlite_fail(struct sqlite_store *s, struct moon_err *err, const char *what) 
                             s->path, message);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return moon_err_set(err, MOON_EBUSY, "state %s is held by another process (waited for it)", s->path);
+        return moon_err_set(err, MOON_EBUSY, "state %s is locked by another process (timed out waiting)", s->path);
     case SQLITE_CONSTRAINT:
-        return moon_err_set(err, MOON_ECONFLICT, "the state has changed meanwhile: %s", message);
+        return moon_err_set(err, MOON_ECONFLICT, "the state was changed by another process: %s", message);
     case SQLITE_NOMEM:
         return moon_err_set(err, MOON_ENOMEM, "out of memory");
     default:

@@ -42,11 +42,10 @@ static int check_fs(const char *folder, const char *path, struct moon_err *err) 
     struct statfs fs;
     const char *name = statfs(folder, &fs) == 0 ? sqlite_network_fs((unsigned long)fs.f_type & 0xffffffffUL) : NULL;
     if (name)
-        return moon_err_set(
-            err, MOON_ESTORE,
-            "state %s lies on a network filesystem (%s), where SQLite can't lock it: put it on a disk of "
-            "this machine (--state), or share it through PostgreSQL (--state postgres://...)",
-            path, name);
+        return moon_err_set(err, MOON_ESTORE,
+                            "state %s is on a network filesystem (%s), where SQLite can't lock it: put it on a disk of "
+                            "this machine (--state), or share it through PostgreSQL (--state postgres://...)",
+                            path, name);
 #else
     (void)folder, (void)path, (void)err;
 #endif
@@ -84,7 +83,7 @@ static int prepare_place(struct sqlite_store *s, bool *fresh, struct moon_err *e
     /* SQLite takes a log without its database for rubbish, and deletes it. (Looked at once more: another process may
      * just have made both.) */
     if (size <= 0 && wal_size(s->path) > 0 && size_of(s->path) <= 0)
-        return sqlite_damaged(s, err, "the file is gone or empty, but its log (-wal) is still there");
+        return sqlite_damaged(s, err, "the file is missing or empty, but its log (-wal) still exists");
     return 0;
 }
 
@@ -186,7 +185,7 @@ static int use_wal(struct sqlite_store *s, struct moon_err *err) {
         if (rc == MOON_EBUSY && tries < 200 && on_busy(s, 7))
             rc = 0;
         else if (rc == 0 && strcmp(mode, "wal") != 0)
-            return moon_err_set(err, MOON_ESTORE, "state %s: this place can't hold SQLite's log (journal mode %s)",
+            return moon_err_set(err, MOON_ESTORE, "state %s: this filesystem can't hold SQLite's log (journal mode %s)",
                                 s->path, mode);
     }
     return rc;

@@ -30,7 +30,7 @@ subtest 'nothing set up' => sub {
     is($status, 4, 'no credentials: 4');
     finding($found, 'credentials', 'FAIL', qr/no credentials/, 'nothing');
     finding($found, 'API host', 'FAIL', qr/./, 'nothing');
-    finding($found, 'state folder', 'ok', qr/made when it is first needed/, 'nothing');
+    finding($found, 'state folder', 'ok', qr/created when first needed/, 'nothing');
 };
 
 subtest 'simulated' => sub {

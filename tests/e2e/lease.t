@@ -62,11 +62,11 @@ subtest 'fifty processes at once: one does it' => sub {
     is(scalar(grep { json($_->{out})->{summary}{unchanged} != 3 } grep { $_ != $made[0] } @{ $by{0} }), 0, 'who came later found all of it done');
     cmp_ok(scalar @{ $by{5} }, '>=', 1, scalar @{ $by{5} } . ' left with exit status 5');
     my $err = $by{5}[0] ? $by{5}[0]{err} : '';
-    like($err, qr{resource /api/v2/ai/vectorstores/store-1/indexes/shared-\d.* is held by deploy-index, pid \d+ on }, 'and said who holds it');
+    like($err, qr{resource /api/v2/ai/vectorstores/store-1/indexes/shared-\d.* is locked by deploy-index, pid \d+ on }, 'and said who holds it');
     like($err, qr/--wait/, 'and what to do');
     is(routes(qr/^PUT/), 3, 'the gateway saw three writes');
     cmp_ok(routes(qr/token/), '<=', 50, 'and at most one token request a process');
-    is(moon(@state, 'lease', 'list')->{out}, "nothing is held\n", 'nothing is held any more');
+    is(moon(@state, 'lease', 'list')->{out}, "no leases\n", 'nothing is held any more');
 };
 
 subtest 'fifty that wait: all are done, one has done it' => sub {
@@ -103,10 +103,10 @@ subtest 'a holder that is killed is taken over from at once' => sub {
     is(scalar(grep { $_->{state} eq 'held' && $_->{pid} == $p->{pid} && $_->{name} =~ /^resource / } @$list), 3, 'it holds all three');
     kill KILL => $p->{pid};
     ended($p);
-    like(moon(@state, 'lease', 'list')->{out}, qr/left by deploy-index, pid $p->{pid} on .*, which is gone/, 'the list says that it is gone');
+    like(moon(@state, 'lease', 'list')->{out}, qr/left by deploy-index, pid $p->{pid} on .*, which has died/, 'the list says that it is gone');
     my $r = moon({ env => $sim->{env} }, @state, 'deploy-index', @files);
     is($r->{status}, 0, 'the next one goes on') or diag($r->{err});
-    like($r->{err}, qr/is gone: taken over/, 'and says so');
+    like($r->{err}, qr/has died: taken over/, 'and says so');
     cmp_ok($r->{elapsed}, '<', 10, 'without waiting');
 };
 
@@ -196,7 +196,7 @@ LUA
     write_file('nowhere', '');
     $r = moon({ env => $sim->{env} }, '--state', "$dir/nowhere/x", '--audit-log', "$dir/a.jsonl", 'run', $script);
     isnt($r->{status}, 0, 'without a store it is not written');
-    like($r->{err}, qr/not sent, because what is written can't be held/, 'and the error says so');
+    like($r->{err}, qr/not sent, because the resource can't be locked/, 'and the error says so');
     is(routes(qr/^PUT/), 1, 'nothing was sent');
 };
 

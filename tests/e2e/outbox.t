@@ -77,7 +77,7 @@ subtest 'killed while the receiver makes up its mind: delivered by the next, und
     write_file('answer', '204');
     my $r = moon('outbox', 'flush');
     is($r->{status}, 0, 'nothing is left') or diag("$r->{out}$r->{err}");
-    is($r->{out}, "1 delivered, 0 kept for later, 0 given up\n", 'and says so');
+    is($r->{out}, "1 delivered, 0 kept for later, 0 dead\n", 'and says so');
     my $got = got();
     is(scalar @$got, 2, 'told twice: at least once');
     is($got->[0][0], $got->[1][0], 'under one id');
@@ -114,7 +114,7 @@ subtest 'what is left goes out beside the next run' => sub {
     index_file('two');
     my $r = moon('deploy-index', 'two.json');
     is($r->{status}, 0, 'a webhook never fails the job');
-    like($r->{out}, qr{webhook board was NOT told of index_update: \Q$url\E: answered 400}, 'but is told of');
+    like($r->{out}, qr{webhook board: index_update was NOT delivered: \Q$url\E: answered 400}, 'but is told of');
     like($r->{out}, qr{kept and tried again: moongate queue list}, 'and how to look at it');
     my $document = json(moon('--json', 'deploy-index', 'two.json')->{out});
     ok(!$document->{undelivered_webhooks}, 'nothing changed: nobody is told');
@@ -190,7 +190,7 @@ subtest 'exit statuses, show, retry, drop' => sub {
     is($m->{url}, $url, 'the origin alone');
     $r = moon('outbox', 'flush');
     is($r->{status}, 0, 'a dead letter is not pending');
-    like(moon('doctor')->{out}, qr/^warn  outbox         1 webhook message was given up, 0 pending$/m, 'the doctor sees it');
+    like(moon('doctor')->{out}, qr/^warn  outbox         1 webhook message is dead, 0 pending$/m, 'the doctor sees it');
     clear('503');
     is(moon('outbox', 'retry', '--all-dead')->{status}, 0, 'retried');
     is(moon('outbox', 'flush')->{status}, 9, 'kept for later: 9');
@@ -237,7 +237,7 @@ subtest 'a watch goes on until it is told to end' => sub {
     kill TERM => $w->{pid};
     waitpid $w->{pid}, 0;
     is($? >> 8, 0, 'ends well');
-    like(read_file($w->{log}), qr/^1 delivered, 0 kept for later, 0 given up$/m, 'with its sum');
+    like(read_file($w->{log}), qr/^1 delivered, 0 kept for later, 0 dead$/m, 'with its sum');
 };
 
 # The clock can't be turned from outside: the schedule is.

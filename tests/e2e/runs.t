@@ -226,7 +226,7 @@ subtest 'another gateway is refused' => sub {
     my $r = moon({ env => { %{ $sim->{env} }, GENESYSCLOUD_REGION => 'http://127.0.0.1:1' } }, 'runs', 'resume', 'elsewhere');
     is($r->{status}, 5, 'exit status 5');
     like($r->{err}, qr/run elsewhere was started against \Q$sim->{url}\E, not against/);
-    like(moon('--sim', '--state', "$dir/.moongate", 'runs', 'resume', 'elsewhere')->{err}, qr/there is no run elsewhere/, 'nor is it one of the simulated ones');
+    like(moon('--sim', '--state', "$dir/.moongate", 'runs', 'resume', 'elsewhere')->{err}, qr/run elsewhere not found/, 'nor is it one of the simulated ones');
     fault();
 };
 

@@ -32,7 +32,7 @@ function M.store()
       written, err = db:batch(statements)
       if not written then return nil, err end
     end
-    if at and n >= at then return nil, errors.new { code = "crashed", message = "the process is gone" } end
+    if at and n >= at then return nil, errors.new { code = "crashed", message = "the process has ended" } end
     return written
   end
   function fake_db.exec(_, ...) return db:exec(...) end
@@ -47,7 +47,7 @@ function M.store()
   return fake_db
 end
 
--- The end of a life, unless the process is gone, or has lost its run.
+-- The end of a life, unless the process has ended, or has lost its run.
 local function finish(j, status, outcome)
   local ok, err = runs.finish(j, status, outcome)
   if not ok and err.code ~= "crashed" and err.code ~= "conflict" then error(err, 0) end

@@ -92,9 +92,9 @@ t.test("fields and methods that are not there", function()
   t.eq(told "local fs = require('moongate').fs return fs.raed('a')",
     "1:45: moongate.fs has no field 'raed' (did you mean 'read'?)")
   t.eq(told 'local m = require "moongate" return m.jsno',
-    "1:39: there is no module moongate.jsno (did you mean 'json'?)")
+    "1:39: unknown module moongate.jsno (did you mean 'json'?)")
   t.eq(told 'local h = require "moongate.htpp" return h.get',
-    "1:19: there is no module moongate.htpp (did you mean 'moongate.http'?)")
+    "1:19: unknown module moongate.htpp (did you mean 'moongate.http'?)")
   t.eq(told [[
 local http = require "moongate.http"
 local client = assert(http.client { base_url = "https://x" })
@@ -159,7 +159,7 @@ end)
 t.test("modules of the script's own", function()
   local function has(name) return name == "helper" end
   t.eq(told('require "helper" require "hepler"', has),
-    "1:26: there is no module hepler: neither one of moongate nor a file beside this one")
+    "1:26: unknown module hepler: neither part of moongate nor a file beside this one")
   t.eq(told 'require "hepler"', "")
   t.eq(told 'local h = require "moongate.host"', "1:19: moongate.host is moongate's own: a script can't require it")
 end)
@@ -176,7 +176,7 @@ return workflow.define { name = "a", summary = "b", run = function(run, args)
 end }]], table.concat({
     "3:31: run:step in a loop over pairs (line 3)", "4:41: task.spawn in a loop over pairs (line 4)",
     "4:62: run:sleep in a loop over pairs (line 4)", "",
-  }, ", whose order is another one when the run is resumed: sort the keys first, and use ipairs\n"):sub(1, -2))
+  }, ", whose order may differ when the run is resumed: sort the keys first, and use ipairs\n"):sub(1, -2))
   t.eq(told 'local task = require "moongate.task" for k in pairs {} do task.spawn(k) end', "") -- no workflow
   t.eq(told "local function pairs() end for k in pairs() do run:step(k) end run = 1", "")      -- another pairs
 end)

@@ -95,7 +95,7 @@ t.test("a declaration with a mistake raises", function()
   bad({ flags = { { "a" } }, args = { { "a" } } }, "'a' is declared twice")
   bad({ args = { { "a", repeated = true }, { "b" } } }, "'a' is repeated, but not the last")
   bad({ args = { { "no good" } } }, "argument 1 has no proper name")
-  bad({ args = { "x" } }, "argument 1 is no table")
+  bad({ args = { "x" } }, "argument 1 is not a table")
   flags.check(SPEC, { { "json" } })
 end)
 

@@ -529,7 +529,7 @@ test("a webhook that can't be told fails nothing, and is on the result and in th
   t.eq({ #got, out.exit_status, #reported, data.results[1].status }, { 1, 0, 0, "updated" })
   t.eq({ data.results[1].webhooks[1].name, data.results[1].webhooks[1].delivered }, { "governance", false })
   t.eq(data.undelivered_webhooks.total, 1)
-  t.ok(out.lines[#out.lines]:find("webhook governance was NOT told of llm_config_change", 1, true))
+  t.ok(out.lines[#out.lines]:find("webhook governance: llm_config_change was NOT delivered", 1, true))
   local line = audit.lines[#audit.lines]
   t.eq({ line.action, line.status, line.event }, { "webhook_delivery", "undelivered", "llm_config_change" })
   t.eq(data.metrics.successes, 1)

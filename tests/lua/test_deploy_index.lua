@@ -443,7 +443,7 @@ test("webhooks are told, signed; one that can't be told fails nothing", function
   local entry = data.results[1]
   t.eq({ entry.webhooks[1].name, entry.webhooks[1].delivered }, { "dead", false })
   t.eq({ entry.webhooks[2].name, entry.webhooks[2].delivered }, { "good", true })
-  t.ok(out.lines[#out.lines]:find("webhook dead was NOT told of index_update", 1, true))
+  t.ok(out.lines[#out.lines]:find("webhook dead: index_update was NOT delivered", 1, true))
   local deliveries = 0
   for _, line in ipairs(audit.lines) do deliveries = deliveries + (line.action == "webhook_delivery" and 1 or 0) end
   t.eq(deliveries, 2)

@@ -185,11 +185,11 @@ t.test("without hashes the members that are listed decide; a bare name only wher
   t.eq(write { { id = "y", name = "a", size = 1 } }, "y")
   t.eq(write { { id = "x", name = "a", size = 2 }, { id = "y", name = "a", size = 1 } }, "y")
   t.ok(write { { id = "x", name = "a", size = 2 } }:find "^unknown: .*not in the listing so far")
-  t.ok(write { { id = "y", name = "a" } }:find "^unknown: .*does not tell")
+  t.ok(write { { id = "y", name = "a" } }:find "^unknown: .*does not show")
   t.eq(write({ { id = "y", name = "a" } }, {}), "y")
   t.eq(write({ { id = 1, name = "a" }, { id = "y", name = "a" } }, { { id = 1, name = "a" } }), "y")
   t.ok(write({ { id = 1, name = "a" } }, { { id = 1, name = "a" } }):find "^unknown: .*not in the listing so far")
-  t.ok(write({ { id = 1, name = "a" }, { id = 2, name = "a" } }, {}):find "^unknown: .*does not tell")
+  t.ok(write({ { id = 1, name = "a" }, { id = 2, name = "a" } }, {}):find "^unknown: .*does not show")
 end)
 
 t.test("what was made here is known again, where the listing has no hash", function()

@@ -28,7 +28,7 @@ t.test("the same name is the same metric; another type or other labels are a mis
   local r = metrics.new()
   local c = r:counter("moongate_tries_total", "Tries.", { "kind" })
   t.ok(rawequal(c, r:counter("moongate_tries_total", "Tries.", { "kind" })))
-  t.raises(function() r:gauge("moongate_tries_total", "Tries.", { "kind" }) end, "there already, as a counter")
+  t.raises(function() r:gauge("moongate_tries_total", "Tries.", { "kind" }) end, "already exists, as a counter")
   t.raises(function() r:counter("moongate_tries_total", "Tries.", { "kind", "x" }) end, "with the labels {kind}")
 end)
 

@@ -67,7 +67,7 @@ t.test("ten tries, then a dead letter", function()
   local row = rows.list(db, rows.STATES, 1)[1]
   t.eq({ row.state, row.tries, row.attempts, row.last_status }, { "dead", 10, 10, 400 })
   local last = env.audit.lines[#env.audit.lines]
-  t.eq({ last.action, last.tries, last.reason }, { "webhook_dead_letter", 10, "given up after 10 tries" })
+  t.eq({ last.action, last.tries, last.reason }, { "webhook_dead_letter", 10, "failed after 10 attempts" })
   db:close()
 end)
 

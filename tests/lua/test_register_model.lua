@@ -183,7 +183,7 @@ test("a gateway whose listing has no hashes: the name alone is a conflict", func
   local kinds = { model = { hash = "noSuchMember" } }
   local data, out = register(server, { file_of(server) }, { gateway = { kinds = kinds } })
   t.eq({ out.exit_status, posts(server) }, { 5, 1 })
-  t.ok(data.results[1].error.message:find("does not tell whether", 1, true))
+  t.ok(data.results[1].error.message:find("does not report whether", 1, true))
 end)
 
 -- ---- the job ----

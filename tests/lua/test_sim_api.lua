@@ -283,7 +283,7 @@ end)
 
 t.test("options are checked", function()
   t.raises(sim.start, "unknown option 'prot'", { prot = 1 })
-  t.raises(sim.start, "port: a integer is wanted, not a string", { port = "1" })
+  t.raises(sim.start, "port: a integer expected, not a string", { port = "1" })
   t.raises(sim.start, "webhook_hosts", { webhook_hosts = "none" })
   t.raises(sim.start, "token_ttl", { token_ttl = 0 })
   t.fails("invalid", sim.start { faults = { "odd" } })

@@ -25,19 +25,19 @@ end)
 t.test("what is wrong with a rule is said, all of it", function()
   for spec, words in pairs {
     ["status=503,rat=0.1"] = "unknown key 'rat'",
-    ["status=99"] = "status: an integer from 200 to 599 is wanted, not '99'",
+    ["status=99"] = "status: an integer from 200 to 599 expected, not '99'",
     ["status=x"] = "status: an integer",
     ["rate=2,status=500"] = "rate: a number from 0 to 1",
     ["nth=0,half"] = "nth: an integer from 1",
     ["nth=1.5,half"] = "nth: an integer from 1",
-    ["slow"] = "'slow' is no kind",
+    ["slow"] = "'slow' is neither a kind",
     ["half,drip"] = "two kinds",
     ["half,nth=1,nth=2"] = "'nth' comes twice",
-    ["rate=0.5"] = "no kind",
+    ["rate=0.5"] = "a kind is missing",
     ["kind=status"] = "status= is missing",
     ["kind=latency"] = "ms= is missing",
     ["kind=odd"] = "kind: status, latency",
-    [""] = "no kind",
+    [""] = "a kind is missing",
     ["drip,bytes=0"] = "bytes: an integer from 1",
     ["status=503,body=xml"] = "body: json, html or empty",
   } do

@@ -162,7 +162,7 @@ for _, url in ipairs(urls) do
 
   test("mistakes are told", function(db)
     t.raises(function() db:exec("SELECT $1", {}) end, "parameter $1 is a table")
-    t.raises(function() db:exec("SELECT $1", "a\0b") end, "holds a NUL")
+    t.raises(function() db:exec("SELECT $1", "a\0b") end, "contains a NUL")
     t.raises(function() db:exec("SELECT $1", 0 / 0) end, "not a finite number")
     t.raises(function() db:exec("SELECT 1", 1) end, "1 values for 0 parameters")
     t.raises(function() db:batch { { "SELECT 1", 1 } } end, "1 values for 0 parameters")

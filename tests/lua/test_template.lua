@@ -40,7 +40,7 @@ local BAD = {
     { ":4", "/content", "^line 1, column 9 of the content: {{b}} is not declared" },
     { ":4", "/content", "^line 2, column 1 of the content: {{c is not closed" },
     { ":6", "/variables/d", "has no {{d}}" },
-    { ":7", "/variables/2e", "no name" },
+    { ":7", "/variables/2e", "not a name" },
     { ":9", "/rollbackDirective", "boolean" },
     { ":11", "/abTestingTrigger/enabled", "boolean" },
     { ":12", "/abTestingTrigger/trafficPercent", "fraction .* 0.2 for 20 %%" },
@@ -99,7 +99,7 @@ local BAD = {
   ["unknown_member.json"] = { { ":9", "/contnet", "did you mean 'content'" } },
   ["unused.json"] = { { ":7", "/variables/tone", "{{tone}}" }, { ":8", "/variables/city", "{{city}}" } },
   ["variable_list.json"] = { { ":6", "/variables/name", "array" } },
-  ["variable_name.json"] = { { ":7", "/variables/1st", "no name" } },
+  ["variable_name.json"] = { { ":7", "/variables/1st", "not a name" } },
   ["variable_null.json"] = { { ":6", "/variables/name", "null" } },
   ["variables_list.json"] = { { ":5", "/variables", "must be an object" } },
   ["variables_list_empty.json"] = { { ":5", "/variables", "must be an object" } },
@@ -286,7 +286,7 @@ t.test("malformed placeholders: each with its line and column, in characters", f
   end
   t.eq(places, {
     "2:3 {{ x}} has white space inside: write {{x}}",
-    "2:10 {{x y}} is no placeholder: a name has letters, digits and _ only",
+    "2:10 {{x y}} is not a placeholder: a name has letters, digits and _ only",
     "2:17 {{{{: 4 braces in a row are no placeholder; put a space between",
     "3:1 {{a is not closed",
     "4:1 {{b is not closed",

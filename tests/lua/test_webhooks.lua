@@ -358,7 +358,7 @@ t.test("410 disables a webhook for the rest of the run, and says so", function()
   t.eq({ audit.lines[2].event, audit.lines[2].disabled, audit.lines[2].error_code }, { "b", true, "webhook_disabled" })
   t.eq(data.undelivered_webhooks.total, 2)
   t.eq(data.undelivered_webhooks.first[1].webhook, "gone")
-  t.ok(out.lines[#out.lines]:find "webhook gone was NOT told of b", out.lines[#out.lines])
+  t.ok(out.lines[#out.lines]:find "webhook gone: b was NOT delivered", out.lines[#out.lines])
 end)
 
 t.test("a webhook with a new URL is another one", function()

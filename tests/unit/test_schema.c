@@ -156,7 +156,7 @@ static void places_in_the_schema(void **state) {
 static void wrong_schemas(void **state) {
     (void)state;
     refuses("3", "a schema must be an object or a boolean");
-    refuses("{\"type\":\"text\"}", "/type: \"text\" is none of");
+    refuses("{\"type\":\"text\"}", "/type: \"text\" is not one of");
     refuses("{\"properties\":{\"a\":{\"items\":{\"minimum\":\"1\"}}}}",
             "/properties/a/items/minimum: must be a number");
     refuses("{\"minLength\":-1}", "/minLength: must be an integer, 0 or more");
@@ -169,9 +169,9 @@ static void wrong_schemas(void **state) {
     refuses("{\"allOf\":[]}", "/allOf: must be a list of at least one schema");
     refuses("{\"allOf\":[1]}", "/allOf: must be a schema");
     refuses("{\"enum\":1}", "/enum: must be a list of values");
-    refuses("{\"pattern\":\"(\"}", "/pattern: \"(\" is no regular expression");
+    refuses("{\"pattern\":\"(\"}", "/pattern: \"(\" is not a regular expression");
     refuses("{\"patternProperties\":{\"a**\":{}}}",
-            "/patternProperties: \"a**\" is no regular expression: at character 3");
+            "/patternProperties: \"a**\" is not a regular expression: at character 3");
     refuses("{\"$ref\":\"#/properties/x\"}", "/$ref: \"#/properties/x\" leads to no schema");
     refuses("{\"$ref\":\"http://x.example/\"}", "references are never fetched");
     refuses("{\"$id\":\"http://x.example/#frag\"}", "/$id: must have no fragment");

@@ -20,7 +20,7 @@ local function key_of(args)
   end
   if not args.name then
     errors.raise {
-      code = "invalid", message = ("%s is none of the keys in the project file's approvals.keys"):format(args.key_file),
+      code = "invalid", message = ("%s is not in the project file's approvals.keys"):format(args.key_file),
       hint = "Give --name, the name that the key was created with.",
     }
   end

@@ -28,7 +28,7 @@ function M.verdict(path, r)
   if r.head then
     line = line .. "; it ends with the line that was written last"
   elseif r.lines > 0 then
-    line = ("%s; whether lines are missing at its end can't be told without %s.head (the last is %s)"):format(line,
+    line = ("%s; missing lines at its end can't be detected without %s.head (the last is %s)"):format(line,
       path:match "[^/]*$", r.last_hash:sub(1, 16))
   end
   if r.previous then
@@ -95,7 +95,7 @@ local function join(sum, before, s, r)
     sum.lines = sum.lines + r.lines
     local line = r.lines > 0 and r.first_bad or s.first or before and before.last_seq + 1 or r.first_bad
     bad(s.path, line, r.reason .. "; the lines before it are good", r.torn
-      and "a crash cut the last line short; the next event sets it aside and goes on"
+      and "a crash truncated the last line; the next event moves it aside"
       or "Keep a copy of the file; nothing more is written to it until it is moved away.")
   end
   if s.first then check_segment(s, r) end
@@ -141,7 +141,7 @@ local function read_checkpoints(from, vkeys)
       if name:find "%.checkpoint$" then files[#files + 1] = from .. "/" .. name end
     end
     if #files == 0 then
-      errors.raise { code = "not_found", message = ("%s holds no file *.checkpoint"):format(from) }
+      errors.raise { code = "not_found", message = ("%s contains no *.checkpoint file"):format(from) }
     end
   end
   for i, file in ipairs(files) do
@@ -328,7 +328,7 @@ function M.rotate(ctx, args)
   end
   local segments = checkpoint.segments(host.state().audit)
   local s = segments[#segments - 1] or segments[#segments]
-  ctx:result({ segment = s.path, first = s.first, last = s.last }, ("%s holds lines %d to %d"):format(s.path, s.first,
+  ctx:result({ segment = s.path, first = s.first, last = s.last }, ("%s has lines %d to %d"):format(s.path, s.first,
     s.last))
 end
 

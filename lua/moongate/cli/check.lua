@@ -166,9 +166,9 @@ function M.run(ctx, args)
     end
   end
   if #faults == 0 then
-    return ctx:result({ files = #files, faults = 0 }, text.count(#files, "file") .. " without a fault")
+    return ctx:result({ files = #files, faults = 0 }, text.count(#files, "file") .. ": no problems found")
   end
-  local summary = ("%s in %s"):format(text.count(#faults, "fault"), text.count(#files, "file"))
+  local summary = ("%s in %s"):format(text.count(#faults, "error"), text.count(#files, "file"))
   ctx:note("moongate: %s", summary)
   ctx:result(report.document({ code = "invalid", message = summary, details = faults }, exit_status.INPUT),
     table.concat(lines, "\n"))

@@ -72,7 +72,7 @@ local function put(folder, c)
   if there == c.note then return end
   errors.raise {
     code = "verify", where = path,
-    message = ("%s has another content: the audit log that was signed there is not this one"):format(path),
+    message = ("%s has different content: it was signed for another audit log"):format(path),
     hint = "Keep both files and a copy of the log; find out which of the logs is the real one.",
   }
 end

@@ -60,7 +60,7 @@ local function credentials(found)
   local c = host.credentials()
   for _, warning in ipairs(c.warnings) do found:warn("credentials", warning) end
   if c.error then
-    found:fail("credentials", c.error, "mend it where it says it is from")
+    found:fail("credentials", c.error, "Correct the value in the source named above.")
     return false
   end
   local has = {}
@@ -73,7 +73,7 @@ local function credentials(found)
   if has.access_token or (has.client_id and has.client_secret) then return true end
   local missing = has.client_id and "client secret" or has.client_secret and "client id" or "credentials"
   found:fail("credentials", { code = "unauthorized", message = "no " .. missing },
-    "set GENESYSCLOUD_OAUTHCLIENT_ID and GENESYSCLOUD_OAUTHCLIENT_SECRET, or write ~/.gc/config.toml, or try --sim")
+    "Set GENESYSCLOUD_OAUTHCLIENT_ID and GENESYSCLOUD_OAUTHCLIENT_SECRET, write ~/.gc/config.toml, or try --sim.")
   return false
 end
 
@@ -170,7 +170,7 @@ local function clock(found, date, at)
   if not theirs then return found:warn("clock", "the gateway sent no Date to compare with") end
   local skew = at - theirs - 0.5 -- Date has whole seconds, cut off
   local message = ("%.0f s %s the gateway's"):format(math.abs(skew), skew < 0 and "behind" or "ahead of")
-  local hint = "set this machine's clock (NTP): webhook signatures and audit times depend on it"
+  local hint = "Set this machine's clock (NTP): webhook signatures and audit times depend on it."
   if math.abs(skew) >= SKEW_FAIL then
     found:fail("clock", { code = "invalid", message = message }, hint)
   elseif math.abs(skew) >= SKEW_WARN then
@@ -233,9 +233,9 @@ local function state(found)
     repeat above = parent(above) until host.access(above) or above == "" or above == "."
     local writable = host.access(above == "" and "/" or above)
     if writable and writable.writable and writable.folder then
-      found:ok("state folder", "%s (made when it is first needed)", s.dir)
+      found:ok("state folder", "%s (created when first needed)", s.dir)
     else
-      found:fail("state folder", { code = "io", message = s.dir .. " can't be made" }, "set --state or XDG_STATE_HOME")
+      found:fail("state folder", { code = "io", message = s.dir .. " can't be made" }, "Set --state or XDG_STATE_HOME.")
     end
   end
 end
@@ -247,7 +247,7 @@ local function state_store(found)
   if s.error then return end
   if file == ":memory:" then return found:ok("state", "in memory, gone with the process") end
   if file and not host.access(file) and not host.access(file .. "-wal") then
-    return found:ok("state", "%s (made when it is first needed)", file)
+    return found:ok("state", "%s (created when first needed)", file)
   end
   local db, err = require("moongate.store").session()
   local hint = file and "give --state another place, or restore this one" or "check that the server runs, and ~/.pgpass"
@@ -265,8 +265,8 @@ end
 local function outbox(found, db)
   local counts, pending = require("moongate.queue.kinds.message").counts(db)
   if counts.dead > 0 then
-    found:warn("outbox", ("%d webhook message%s given up, %d pending"):format(counts.dead,
-      counts.dead == 1 and " was" or "s were", pending), "moongate queue list; then queue retry, or drop")
+    found:warn("outbox", ("%d webhook message%s dead, %d pending"):format(counts.dead,
+      counts.dead == 1 and " is" or "s are", pending), "moongate queue list; then queue retry, or drop")
   elseif pending > 0 then
     found:ok("outbox", "%s pending", count(pending, "webhook message"))
   end

@@ -53,7 +53,7 @@ function M.check(run)
   local kept = run.options.input or {}
   local changed = {}
   for i, word in ipairs(run.words) do
-    if word == "-" then log.warn("run %s: what standard input held then can't be compared with now", run.id) end
+    if word == "-" then log.warn("run %s: standard input can't be compared with the original input", run.id) end
     local print = kept[tostring(i)]
     local now = print and print_of(word)
     if now and now ~= print then changed[#changed + 1] = word end

@@ -128,7 +128,7 @@ local function finish(j, status, outcome)
   if j.broken and j.broken.code == "run_cancelled" then return end
   local ok, err = runs.finish(j, status, outcome)
   if not ok and err.code == "conflict" then
-    log.warn("run %s was taken over meanwhile: how it ended here is not kept", j.id)
+    log.warn("run %s was taken over by another process: its end here is not recorded", j.id)
   elseif not ok and not j.broken then
     log.error("the end of run %s could not be kept: %s", j.id, err.message)
   end
@@ -238,7 +238,7 @@ end
 -- Why a run can't be taken up by this command line, raised.
 local function check_same(run, what, record)
   local function refuse(fmt, ...)
-    errors.raise { code = "usage", message = fmt:format(...), hint = "give another --run-id" }
+    errors.raise { code = "usage", message = fmt:format(...), hint = "Choose another --run-id." }
   end
   if run.workflow ~= record.workflow then
     refuse("run %s is one of %s, not of %s", run.id, run.workflow, record.workflow)
@@ -263,8 +263,8 @@ function M.check_gateway(run, gateway)
     code = "conflict", outcome = "not_sent",
     message = ("run %s was started against %s, not against %s"):format(run.id, run.gateway or "no gateway",
       gateway or "none"),
-    hint = run.gateway == M.SIMULATED and "a private simulated gateway (--sim) ends with its run" or
-      "give the --region or --profile that it was begun with",
+    hint = run.gateway == M.SIMULATED and "A private simulated gateway (--sim) ends with its run." or
+      "Use the --region or --profile that the run was started with.",
   }
 end
 
@@ -274,7 +274,7 @@ local function take_up(ctx, db, run, opts)
   if run.options.simulated or run.gateway == M.SIMULATED then M.check_gateway(run, nil) end
   if run.status == "cancelled" then
     errors.raise {
-      code = "conflict", message = ("run %s was cancelled"):format(run.id), hint = "begin a new one, or fork it",
+      code = "conflict", message = ("run %s was cancelled"):format(run.id), hint = "Start a new run, or fork this one.",
     }
   end
   local j = runs.take_up(db, run)
@@ -294,7 +294,7 @@ function M.begin(ctx, what, execute)
   record.id = given or runs.new_id()
   local held <close> = hold(ctx, db, record.id, record.workflow)
   local j, run = runs.begin(db, record)
-  if not j and not given then error(("run %s is there already"):format(record.id), 0) end
+  if not j and not given then error(("run %s already exists"):format(record.id), 0) end
   if not j then
     check_same(run, what, record)
     if run.status == "done" then return M.recorded(ctx, run) end

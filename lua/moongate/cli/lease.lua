@@ -31,9 +31,9 @@ end
 local function line(ctx, row)
   local state, left = words.state(row), words.span(math.abs(row.expires_at - row.now))
   local who, since = words.holder(row), words.clock(row.acquired_at)
-  local said = ("held by %s since %s; runs out in %s unless renewed"):format(who, since, left)
-  if state == "gone" then said = ("left by %s, which is gone; it had it since %s"):format(who, since) end
-  if state == "expired" then said = ("ran out %s ago; it was held by %s since %s"):format(left, who, since) end
+  local said = ("held by %s since %s; expires in %s unless renewed"):format(who, since, left)
+  if state == "gone" then said = ("left by %s, which has died; held since %s"):format(who, since) end
+  if state == "expired" then said = ("expired %s ago; held by %s since %s"):format(left, who, since) end
   return ("%s\n  %s"):format(row.name, ctx:paint(1, state == "held" and "green" or "dim", said))
 end
 
@@ -43,7 +43,7 @@ function M.list(ctx)
   for i, row in ipairs(list) do
     lines[i], out[i] = line(ctx, row), data(row)
   end
-  ctx:result({ leases = out }, #lines > 0 and table.concat(lines, "\n") or "nothing is held")
+  ctx:result({ leases = out }, #lines > 0 and table.concat(lines, "\n") or "no leases")
 end
 
 -- The one lease that a person means.
@@ -58,9 +58,9 @@ local function find(list, name)
   for i, row in ipairs(found) do details[i] = { message = row.name } end
   errors.raise {
     code = #found == 0 and "not_found" or "usage", details = #found > 0 and details or nil,
-    message = #found == 0 and ("nothing of the name %q is held"):format(name)
+    message = #found == 0 and ("no lease matches %q"):format(name)
       or ("%q could be %d leases"):format(name, #found),
-    hint = "`moongate lease list` shows what is held",
+    hint = "Run `moongate lease list`.",
   }
 end
 
@@ -85,7 +85,7 @@ function M.break_(ctx, args)
     out[i] = data(row)
     out[i].broken = done and not ctx.opts.dry_run
     lines[i] = ("%s: %s %s"):format(row.name, ctx.opts.dry_run and "would be taken from" or done and "taken from"
-      or "was given up meanwhile by", words.holder(row))
+      or "was already released by", words.holder(row))
   end
   ctx:result({ leases = out }, table.concat(lines, "\n"))
 end

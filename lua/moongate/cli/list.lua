@@ -93,8 +93,8 @@ local function entry_of(name)
     }
   end
   errors.raise {
-    code = "not_found", message = ("there is no workflow '%s'%s"):format(name, suggest.hint(name, listed)),
-    hint = "`moongate list` names them",
+    code = "not_found", message = ("unknown workflow '%s'%s"):format(name, suggest.hint(name, listed)),
+    hint = "Run `moongate list`.",
   }
 end
 

@@ -20,7 +20,7 @@ local LONGEST = 64
 
 local function check_name(name)
   if not name:find "^%l[%l%d-]*$" or name:find "%-$" or name:find "%-%-" or #name > LONGEST then
-    fail.usage("'%s' is no name: lower-case words joined by '-', at most %d characters", name, LONGEST)
+    fail.usage("'%s' is not a valid name: lower-case words joined by '-', at most %d characters", name, LONGEST)
   end
   for _, taken in ipairs(command_names.all()) do
     if taken == name then fail.usage("'%s' is a command of moongate already", name) end
@@ -33,8 +33,8 @@ local function check_place(folder)
   if not stat then return end
   if stat.type == "directory" and #assert(fs.list(folder)) == 0 then return end
   errors.raise {
-    code = "conflict", message = ("%s is there already; nothing was written"):format(folder),
-    hint = "give another name, or remove it",
+    code = "conflict", message = ("%s already exists; nothing was written"):format(folder),
+    hint = "Choose another name, or remove it.",
   }
 end
 

@@ -53,7 +53,7 @@ function M.check(name, declared)
     errors.raise {
       code = "denied",
       message = ("%s; allow it with %s"):format(told(name, declared), table.concat(missing, " ")),
-      hint = "flags stand anywhere on the command line; moongate.lua can allow the same for good: permissions = {...}",
+      hint = "Flags may appear in any position. To allow it permanently: permissions = {...} in moongate.lua.",
     }
   end
 end
@@ -75,7 +75,7 @@ function M.environment()
     for i, name in ipairs(missing) do flags[i] = M.flag("env", name) end
     errors.raise {
       code = "denied",
-      message = ("a script takes nothing from the environment unasked: %s; allow it with %s%s"):format(
+      message = ("a script needs permission to read the environment: %s; allow it with %s%s"):format(
         table.concat(missing, ", "), table.concat(flags, " "), words_say_why),
     }
   end

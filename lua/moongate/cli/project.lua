@@ -202,7 +202,7 @@ end
 -- An error message of the compiler, without the text of a string it stopped at (it may be a secret's).
 local function compiler_fault(message, name)
   local line, text = string.match(message, "^.-:(%d+): (.*)$")
-  if message == "not enough memory" then text = "needs too much memory: a project file holds data only" end
+  if message == "not enough memory" then text = "needs too much memory: a project file contains only data" end
   text = string.gsub(text or message, " near '[\"'%[%d].*$", " near a literal")
   return { file = name, line = tonumber(line), message = text }
 end

@@ -51,9 +51,9 @@ function Repl:shown(results)
     return self:tell(failure)
   end
   local run = self.session.run
-  local known = { [run] = "workflow.run; help(run) tells what it has" }
+  local known = { [run] = "workflow.run; help(run) lists its methods" }
   local gateway = rawget(run, "gateway")
-  if gateway then known[gateway] = "gateway.handle; help(gw) tells what it has" end
+  if gateway then known[gateway] = "gateway.handle; help(gw) lists its methods" end
   host.write(show.values(results, names, known) .. "\n")
 end
 

@@ -135,7 +135,7 @@ function M.start(ctx, chunk, name, words, source)
   if type(result) == "table" and type(result.run) == "function" and require("moongate.workflow").is(result) then
     return run_workflow(ctx, result, name, words, source)
   end
-  if ctx.opts.help then return ctx:text("This script is no workflow: it does not say what it takes.") end
+  if ctx.opts.help then return ctx:text("This script is not a workflow: it declares no arguments.") end
   ctx:result(result, M.shown(result))
 end
 

@@ -67,7 +67,7 @@ function M.list(ctx, args)
   ctx:result({ runs = out }, #lines > 0 and table.concat(lines, "\n") or "no runs are kept here")
 end
 
-local STATES = { started = "begun, not known to be done" }
+local STATES = { started = "started, outcome unknown" }
 
 local function record_line(rec)
   local place = rec.path ~= "" and ("[%s] "):format(rec.path) or ""
@@ -105,7 +105,7 @@ function M.show(ctx, args)
   add("script %s", run.script)
   add("against %s", run.gateway)
   add("in %s", run.options.cwd)
-  add("begun %s", out.created_at)
+  add("started %s", out.created_at)
   add("ended %s", out.finished_at)
   add("by %s", run.host)
   if run.parent then add("forked from %s", ("%s before %s"):format(run.parent, run.parent_step or "?")) end
@@ -137,12 +137,12 @@ local function script_of(run, path)
   local file = path or run.script
   local chunk, err = require("moongate.sandbox").load_script(file, cli_run.globals(file, run.words))
   if not chunk then
-    if err.code == "not_found" then err.hint = "say where the script is now: --script FILE" end
+    if err.code == "not_found" then err.hint = "Give its new path: --script FILE." end
     error(err, 0)
   end
   local definition = chunk(table.unpack(cli_run.plain_words(run.words)))
   if not require("moongate.workflow").is(definition) then
-    errors.raise { code = "invalid", message = ("%s is no workflow any more"):format(file) }
+    errors.raise { code = "invalid", message = ("%s is no longer a workflow"):format(file) }
   end
   return definition, cli_run.source(file)
 end
@@ -159,7 +159,7 @@ local function go_there(run)
   local cwd = run.options.cwd
   if not cwd or cwd == host.cwd() then return end
   if not host.chdir(cwd) then
-    log.warn("run %s was begun in %s, which is not here: its files are looked for in %s", run.id, cwd, host.cwd())
+    log.warn("run %s was started in %s, which is not here: its files are searched in %s", run.id, cwd, host.cwd())
   end
 end
 
@@ -183,12 +183,12 @@ local function go_on(ctx, db, run, args)
   if ctx.opts.dry_run then
     local kept = runs.records(db, run.id)
     return ctx:result({ id = run.id, status = run.status, records = #kept },
-      ("run %s would go on with %s"):format(run.id, text.count(#kept, "record")))
+      ("run %s would resume with %s"):format(run.id, text.count(#kept, "record")))
   end
   if run.options.secret then
     errors.raise {
-      code = "usage", message = ("run %s was begun with a secret among its words, which is not kept"):format(run.id),
-      hint = ("give the whole command again, with --run-id %s"):format(run.id),
+      code = "usage", message = ("run %s had a secret in its arguments, which is not stored"):format(run.id),
+      hint = ("Give the complete command again, with --run-id %s."):format(run.id),
     }
   end
   go_there(run)

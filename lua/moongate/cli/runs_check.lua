@@ -109,7 +109,7 @@ local function definition_of(script)
   if not chunk then error(err, 0) end
   local definition = chunk()
   if workflow.is(definition) then return definition end
-  errors.raise { code = "invalid", message = ("%s is no workflow"):format(script) }
+  errors.raise { code = "invalid", message = ("%s is not a workflow"):format(script) }
 end
 
 local function document_of(name, open)
@@ -122,7 +122,7 @@ local function document_of(name, open)
   if type(document) == "table" and document.form == "moongate run 1" then return document end
   errors.raise {
     code = "invalid", where = name,
-    message = ("%s is no document of `moongate runs export`%s"):format(name, err and ": " .. err.message or ""),
+    message = ("%s is not a document of `moongate runs export`%s"):format(name, err and ": " .. err.message or ""),
   }
 end
 

@@ -33,7 +33,7 @@ function M.run(ctx, args)
   local lines = { ("%s: types of %s"):format(dir, text.count(n, "module")) }
   local there = fs.stat(SETTINGS) ~= nil
   if there then
-    lines[2] = ("%s is there already; what it needs: \"workspace.library\": [%q]"):format(SETTINGS, dir)
+    lines[2] = ("%s already exists; add to it: \"workspace.library\": [%q]"):format(SETTINGS, dir)
   else
     assert(fs.write(SETTINGS, M.settings(dir)))
     lines[2] = SETTINGS .. " names them"

@@ -45,8 +45,8 @@ function M.read_back(gw, kind, args, content, result, what)
     path = kinds.locate(kind, kinds.readable(kind), args).path, correlation_id = now and now.correlation_id or nil,
     message = ("%s was written, but %s%s"):format(what,
       now and "reads back otherwise" or "is not there when read back",
-      moved and " (its ETag has changed: somebody wrote after us)" or ""),
-    hint = "look at what the gateway holds before writing again",
+      moved and " (its ETag has changed: another client wrote after us)" or ""),
+    hint = "Check the resource at the gateway before writing again.",
   }
 end
 

@@ -49,15 +49,15 @@ function M.error(w, theirs, cause)
   elseif not theirs then
     message = ("%s has been removed since it was read"):format(w.path)
   elseif not w.base then
-    message = ("%s is there already: somebody else created it%s"):format(w.path, who(theirs))
+    message = ("%s already exists: another client created it%s"):format(w.path, who(theirs))
   else
-    message = ("%s was changed by somebody else%s since it was read"):format(w.path, who(theirs))
+    message = ("%s was modified by another client%s after it was read"):format(w.path, who(theirs))
   end
   local err = errors.new {
     code = "conflict", message = message, method = w.method, path = w.path, status = cause.status,
     correlation_id = cause.correlation_id, attempts = cause.attempts, outcome = "refused",
     details = details_of(base, content, w.content),
-    hint = "look at what they wrote, then --on-conflict=rebase (keep both where they don't overlap) or overwrite",
+    hint = "Compare the changes above, then use --on-conflict=rebase (merge) or overwrite.",
   }
   err.lines = diff.three_columns(base, content, w.content)
   return err
@@ -65,7 +65,7 @@ end
 
 local function rebase(w, err)
   if not w.theirs then
-    err.hint = "--on-conflict=overwrite creates it again"
+    err.hint = "Use --on-conflict=overwrite to create it again."
     error(err, 0)
   end
   local merged, conflicts = diff.merge(sides(w, w.theirs))
@@ -73,15 +73,15 @@ local function rebase(w, err)
     local names = {}
     for i, c in ipairs(conflicts) do names[i] = diff.path(c.pointer) end
     err.message = ("%s; both changed %s"):format(err.message, table.concat(names, ", "))
-    err.hint = "change the file to what is wanted, or --on-conflict=overwrite"
+    err.hint = "Edit the file, or use --on-conflict=overwrite."
     error(err, 0)
   end
-  w.gw.log.warn("%s: somebody else wrote; our changes are applied on top of theirs", w.path)
+  w.gw.log.warn("%s: modified by another client; rebasing our changes", w.path)
   w.content, w.rebased = merged, true
 end
 
 local function overwrite(w)
-  w.gw.log.warn("%s: somebody else wrote; their state (ETag %s) is overwritten", w.path,
+  w.gw.log.warn("%s: modified by another client; overwriting its state (ETag %s)", w.path,
     w.theirs and w.theirs.etag or "none")
   w.overwrote = w.theirs and w.theirs.etag or nil
 end
@@ -89,7 +89,7 @@ end
 -- M.resolve(w, err): makes w ready to go again on top of what they wrote, by the policy; or raises.
 function M.resolve(w, err)
   if w.untouched then
-    w.gw.log.warn("%s: nobody has written; trying again", w.path)
+    w.gw.log.warn("%s: unchanged; retrying", w.path)
   elseif w.on_conflict == "rebase" and w.method ~= "DELETE" then rebase(w, err) else overwrite(w) end
   w.base = w.theirs
   w.base_content = w.theirs and w.gw:_original(w.theirs) or nil

@@ -175,7 +175,7 @@ function M.look_up(w, err)
     }
   end
   give_up(w, err, tells and "it is not in the listing so far"
-    or "one of that name is there, but the listing does not tell whether it is what was sent")
+    or "a resource of that name exists, but the listing does not show whether its content is what was sent")
 end
 
 return M

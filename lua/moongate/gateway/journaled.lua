@@ -172,7 +172,7 @@ function M.replayed(w, next)
   elseif rec:failed_for_good() then
     rec:raise()
   elseif j.checking then
-    j:needs(("%s was begun and not ended"):format(rec.name))
+    j:needs(("%s was started and has no outcome"):format(rec.name))
   else
     result = perform(w, next, rec)
   end

@@ -186,7 +186,7 @@ end
 function M.load(dialect, overrides, limits)
   if type(dialect) == "string" then
     local found, loaded = pcall(require, "moongate.dialects." .. dialect)
-    if not found then reject("there is no dialect %q", dialect) end
+    if not found then reject("unknown dialect %q", dialect) end
     dialect = loaded
   end
   local all = {}

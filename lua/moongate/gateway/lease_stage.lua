@@ -37,7 +37,7 @@ local function scope_of(gw)
   if scope then return scope, gw.leases == nil end
   errors.raise {
     code = err.code, outcome = "not_sent", hint = err.hint,
-    message = "not sent, because what is written can't be held: " .. err.message,
+    message = "not sent, because the resource can't be locked: " .. err.message,
   }
 end
 

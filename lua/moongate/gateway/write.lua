@@ -71,7 +71,7 @@ local function checked(w, next)
       end
       errors.raise {
         code = "invalid", details = details,
-        message = ("%s %s: %d fault%s in what was to be written"):format(w.kind.title, w.path, #details,
+        message = ("%s %s: %d error%s in the content to be written"):format(w.kind.title, w.path, #details,
           #details == 1 and "" or "s"),
       }
     end
@@ -86,8 +86,8 @@ local function compared(w, next)
   if stale and not w.dry_run and not w.queue then
     errors.raise {
       code = "breaker_open", path = w.path, outcome = "not_sent",
-      message = w.path .. " was read from the cache while the gateway was unavailable; that is no base to write on",
-      hint = "try again when the gateway answers, or keep it for then with --queue",
+      message = w.path .. " was read from the cache while the gateway was unavailable; it is not a base for a write",
+      hint = "Retry when the gateway is available, or queue the write with --queue.",
     }
   end
   if w.base and w.content ~= nil then -- a member that is absent is as good as one at its default
@@ -116,7 +116,7 @@ local function payload_hash(content)
   if content == nil then return nil end
   local hex, err = hash.payload(content)
   if not hex then
-    errors.raise { code = "invalid", message = "what was to be written is no JSON: " .. err.message }
+    errors.raise { code = "invalid", message = "the content to be written is not JSON: " .. err.message }
   end
   return hex
 end
@@ -153,7 +153,7 @@ local function recorded(w, next)
       code = why and why.code ~= "not_found" and why.code or "io", -- it is no input that was not found
       outcome = "not_sent", method = w.method, path = w.path,
       message = ("not sent, because it can't be audited: %s"):format(why and why.message or "the audit log failed"),
-      hint = "see to the audit log (moongate doctor), then run this again",
+      hint = "Check the audit log (moongate doctor), then run this again.",
     }
   end
   w.audit_seq = entry.seq
@@ -203,8 +203,8 @@ end
 -- It holds what we sent. Ours, if a try of ours may have arrived; else somebody else wrote the very same.
 local function found(w, theirs, err)
   local ours = err.outcome == "unknown" or err.after_ambiguous or w.taken_up
-  w.gw.log.warn(ours and "%s: the answer was lost; read back, and it holds what was sent"
-    or "%s: somebody else wrote just what was to be written", w.path)
+  w.gw.log.warn(ours and "%s: the response was lost; the resource reads back as it was sent"
+    or "%s: another client has written the same content", w.path)
   return {
     status = ours and "reconciled" or "unchanged", etag = theirs and theirs.etag, body = theirs and theirs.body,
     http_status = err.status,
@@ -289,7 +289,7 @@ local function attempt(w, next)
   if is_busy(w, err, theirs) then return nil, err end
   if not clash and (readback.same_version(theirs, w.base) or readback.same_content(w, theirs)) then
     err.message, err.not_applied = err.message .. "; read back: it has not taken effect so far", true
-    err.hint = "run it again: it is not applied twice"
+    err.hint = "Run it again: it is not applied twice."
     error(err, 0)
   end
   error(conflict.error(w, theirs, err), 0)

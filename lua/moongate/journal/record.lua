@@ -47,7 +47,7 @@ function M.encode(what, results)
   if text then return text end
   errors.raise {
     code = "script", message = ("%s: what it returned can't be kept: %s"):format(what, err.message),
-    hint = "return plain data: strings, numbers, booleans, and tables of them",
+    hint = "Return plain data: strings, numbers, booleans, and tables of them.",
   }
 end
 
@@ -166,7 +166,7 @@ function Record:start(intent)
     self.intent_json = text
   end
   self.state, self.result_json, self.error_json, self.begun = "started", nil, nil, true
-  self.journal:commit({ self:_statement(false) }, self:what() .. " was not begun", true)
+  self.journal:commit({ self:_statement(false) }, self:what() .. " was not started", true)
 end
 
 -- A change of the intent while it is under way: what was learnt on the way (the id of a job).

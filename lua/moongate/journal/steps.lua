@@ -93,7 +93,7 @@ function M.step(run, name, fn, opts)
     return unpack_kept(rec.result_json)
   end
   if rec:failed_for_good(true) and not (opts.again and not j.checking) then rec:raise() end
-  if j.checking then j:needs(("step '%s' was begun and not ended"):format(name)) end
+  if j.checking then j:needs(("step '%s' was started and has no outcome"):format(name)) end
   if rec.state == "started" and j.redo and j.redo[name] then rec.state = "failed" end
   if rec.state == "started" and j.skip and j.skip[name] then
     rec:done { n = 0 }

@@ -29,7 +29,7 @@ function M.look(gateway, item)
   configuration.check_capabilities { item.origin }
   local live, unserved = configuration.get(gateway, item.content)
   if unserved then
-    unserved.hint = "Without reading there is nothing to plan: use configure-model --no-read."
+    unserved.hint = "A plan needs to read: use configure-model --no-read."
     error(unserved, 0)
   end
   return keepers.see(live)

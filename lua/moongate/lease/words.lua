@@ -40,7 +40,7 @@ function M.holder(row)
 end
 
 local function since_until(row)
-  return ("since %s; unless it is renewed it runs out in %s"):format(M.clock(row.acquired_at),
+  return ("since %s; expires in %s unless renewed"):format(M.clock(row.acquired_at),
     M.span(row.expires_at - row.now))
 end
 
@@ -54,33 +54,33 @@ function M.taken(rows)
     details = {}
     for i, row in ipairs(rows) do
       if i > SHOWN then break end
-      details[i] = { field = row.name, message = "held by " .. M.holder(row) }
+      details[i] = { field = row.name, message = "locked by " .. M.holder(row) }
     end
   end
   return errors.new {
     code = "conflict", outcome = "not_sent", details = details, held_by = first.holder,
-    message = ("%s%s is held by %s, %s"):format(first.name, #rows > 1 and (" (and %d more)"):format(#rows - 1) or "",
+    message = ("%s%s is locked by %s, %s"):format(first.name, #rows > 1 and (" (and %d more)"):format(#rows - 1) or "",
       M.holder(first), since_until(first)),
-    hint = "wait for it: --wait 5m. If its holder hangs or is gone for good: moongate lease list, moongate lease break",
+    hint = "Wait with --wait 5m. If the holder hangs or is dead: moongate lease list, moongate lease break.",
   }
 end
 
 -- Others took it and gave it back, again and again, while it was looked at.
 function M.busy(name)
   return errors.new {
-    code = "conflict", outcome = "not_sent", message = ("%s changes hands just now"):format(name),
-    hint = "run this again, or wait for it: --wait 5m",
+    code = "conflict", outcome = "not_sent", message = ("the lease on %s keeps changing holders"):format(name),
+    hint = "Run this again, or wait with --wait 5m.",
   }
 end
 
 -- What was held is so no more. row: as it is now, or nil.
 function M.lost(name, row)
-  local how = "it was broken (moongate lease break), or ran out and another one took it"
-  if row and row.holder then how = ("it is held by %s, since %s"):format(M.holder(row), M.clock(row.acquired_at)) end
+  local how = "it was broken (moongate lease break), or it expired and another process took it"
+  if row and row.holder then how = ("%s has held it since %s"):format(M.holder(row), M.clock(row.acquired_at)) end
   return errors.new {
     code = "conflict", outcome = "not_sent", lease_lost = true,
     message = ("the lease on %s was lost: %s. Nothing more is written"):format(name, how),
-    hint = "look at what the other one has done, then run this again",
+    hint = "Check the outcome of the other run, then run this again.",
   }
 end
 

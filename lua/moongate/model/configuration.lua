@@ -96,7 +96,7 @@ function M.load_capabilities(source)
     if is_capabilities(value) then by_id[tostring(id):lower()] = capabilities_of(value) end
   end
   if next(by_id) == nil then
-    documents.add(faults, shown, nil, "holds no max_context_window or restricted_safety_filters, by id or for all")
+    documents.add(faults, shown, nil, "contains no max_context_window or restricted_safety_filters, by id or for all")
     documents.raise(faults)
   end
   return function(model_id) return by_id[model_id:lower()] end

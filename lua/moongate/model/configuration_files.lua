@@ -66,7 +66,7 @@ local function name_faults(configurations, report)
   for name in pairs(configurations) do
     if not name:find("^[%w_.-]+$") then
       report(documents.pointer("/configurations", name),
-        "is no name for a configuration: letters, digits, '_', '.' and '-' only")
+        "is not a name for a configuration: letters, digits, '_', '.' and '-' only")
     end
   end
 end
@@ -176,7 +176,7 @@ local function picked(items, only, faults)
   for _, name in ipairs(only) do
     if not found[name] and #faults == 0 then
       errors.raise {
-        code = "usage", message = ("there is no configuration named '%s'%s"):format(name, suggest.hint(name, names)),
+        code = "usage", message = ("no configuration is named '%s'%s"):format(name, suggest.hint(name, names)),
         hint = "there are " .. table.concat(names, ", ", 1, math.min(#names, 20)) .. (#names > 20 and ", …" or ""),
       }
     end

@@ -49,7 +49,7 @@ function M.tokens(run, urls, origins)
   local token, allowed = secret.env(M.TOKEN), {}
   for _, origin in ipairs(origins) do
     local plain = synthetic.origin(origin)
-    if not plain then usage("--token-origin '%s' is no origin: https://host", origin) end
+    if not plain then usage("--token-origin '%s' is not an origin: https://host", origin) end
     allowed[plain] = true
   end
   warn_of_strangers(run, urls, allowed)

@@ -38,10 +38,10 @@ end
 local function endpoint_fault(url)
   local fault = documents.url_fault(url)
   if fault then return fault end
-  if url:find("[?#]") then return "must not hold a query or a fragment: /v1/chat/completions is put behind it" end
+  if url:find("[?#]") then return "must not contain a query or fragment: /v1/chat/completions is appended" end
   local port = url:match("^[^/]*//[^/]*:(%d*)$") or url:match("^[^/]*//[^/]*:(%d*)/")
   if port and not (#port < 6 and tonumber(port) and tonumber(port) > 0 and tonumber(port) < 65536) then
-    return ("has a port that is none: %q"):format(port)
+    return ("has an invalid port: %q"):format(port)
   end
   if url:find "/completions/*$" then return "must end before /v1/chat/completions, which is put behind it" end
   local version = url:match "^%a+://[^/]+.*(/v%d+%w*)/*$"
@@ -51,12 +51,12 @@ local function endpoint_fault(url)
 end
 
 local function name_fault(name)
-  if name:find("%c") then return "must not hold control characters" end
+  if name:find("%c") then return "must not contain control characters" end
   if name:find("^%s") or name:find("%s$") then return "must not begin or end with a space" end
 end
 
 local function id_fault(id)
-  if id:find("%c") then return "must not hold control characters" end
+  if id:find("%c") then return "must not contain control characters" end
 end
 
 local RULES = {
@@ -169,8 +169,8 @@ local function taken(match, registration)
     code = "conflict", outcome = "not_sent", details = differences(model, registration),
     message = ("a model named %s is registered already (id %s)%s"):format(registration.name, tostring(model.id),
       match.same_content == false and ", with other content"
-      or "; the gateway does not tell whether it is the same"),
-    hint = "give this one another name, or register it beside that one with --allow-duplicate-name",
+      or "; the gateway does not report whether it is the same"),
+    hint = "Choose another name, or register it with --allow-duplicate-name.",
   }
 end
 

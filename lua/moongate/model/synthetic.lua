@@ -85,8 +85,10 @@ local function answer_fault(response, expect)
   local said = reply.text(body)
   local choice = type(body) == "table" and type(body.choices) == "table" and body.choices[1]
   local cut = type(choice) == "table" and choice.finish_reason == "length"
-  if not said then return "the answer holds no choices[0].message.content", cut end
-  if not said:find(expect, 1, true) then return ("the reply %s does not hold %s"):format(excerpt(said), expect), cut end
+  if not said then return "the response has no choices[0].message.content", cut end
+  if not said:find(expect, 1, true) then
+    return ("the reply %s does not contain %s"):format(excerpt(said), expect), cut
+  end
 end
 
 -- The time of the last try: the waits before it are not the endpoint's.

@@ -38,7 +38,7 @@ local function verdict(row, err, mode, random)
   end
   local wait = schedule.wait(row.tries + 1, random(), err.retry_after)
   if wait then return { state = "waiting", wait = wait, counted = true } end
-  return { state = "dead", counted = true, reason = ("given up after %d tries"):format(row.tries + 1) }
+  return { state = "dead", counted = true, reason = ("failed after %d attempts"):format(row.tries + 1) }
 end
 
 -- env: what notify.try wants, and db, random. row: taken by `token`. hook, headers: where it goes; nil, err: nowhere.
@@ -68,7 +68,7 @@ function M.send(env, row, token, hook, headers, mode)
   outcome = outcome or { state = "done", counted = true }
   outcome.attempts, outcome.status, outcome.error = note.attempts, note.status, note.error
   if not messages.settle(env.db, row.id, token, outcome) then
-    env.log.warn("webhook message %s: its lease ran out while it was sent; somebody else may send it again", row.id)
+    env.log.warn("webhook message %s: its lease expired while it was sent; another process may send it again", row.id)
   end
   return note, err, outcome.state
 end

@@ -153,12 +153,12 @@ local function of_environment(row, place)
   local hook = { name = row.webhook, url = row.url, profile = row.profile }
   local simulated = row.url:sub(1, #SIMULATED) == SIMULATED
   if simulated and not place.simulated then
-    return failed("not_found", "it was made under --sim, for a simulated gateway that is gone")
+    return failed("not_found", "it was created under --sim, for a simulated gateway that has ended")
   end
   if simulated then
     hook.url, hook.stored_url = receiver(row.webhook), row.url
   elseif place.simulated and not host.is_loopback(row.url) then
-    return failed("secret", "it is not for a simulated gateway", "leave --sim away")
+    return failed("secret", "it is not for a simulated gateway", "Drop --sim.")
   end
   local names = row.secret_ref:match "^env:(.+)$"
   if not names then return hook end

@@ -17,7 +17,7 @@ local function lost(row)
   local p = plain.decode(row.payload_json)
   return plain.write({
     line = p.line, id = p.id, status = "failed", request_id = row.request_id,
-    error = { code = "lost", message = ("given up: %d workers that had it are gone"):format(row.attempts) },
+    error = { code = "lost", message = ("discarded: %d workers died with it"):format(row.attempts) },
   })
 end
 

@@ -128,7 +128,7 @@ function Worker:_turn()
   local finished, want = self.finished, self.stopping and 0 or self.concurrency - self.active
   self.finished = {}
   local turn = self.queue:turn(self.who, finished, want)
-  if turn.gone then errors.raise { code = "not_found", message = "the queue was dropped meanwhile" } end
+  if turn.gone then errors.raise { code = "not_found", message = "the queue was dropped while the worker ran" } end
   self:_count(finished)
   self.settings = turn.settings or self.settings
   for _, row in ipairs(turn.items) do

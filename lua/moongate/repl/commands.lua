@@ -32,7 +32,7 @@ local function evaluate(repl, words)
   local fn, kind = chunk.compile(needed(words, "an expression"), repl.session.env)
   if not fn then
     if type(kind) == "table" then error(kind, 0) end
-    fail.usage("'%s' is no whole expression", words)
+    fail.usage("'%s' is not a complete expression", words)
   end
   local status, results = repl.session:call(fn)
   if status == "ok" then return results end
@@ -41,7 +41,7 @@ end
 
 command("help", "[NAME]", "what there is, or what is known of NAME", function(repl, words)
   local text, hint = require("moongate.repl.help").of(repl.session, words ~= "" and words or nil)
-  if not text then fail.usage("there is no help for %s%s", words, hint) end
+  if not text then fail.usage("no help for %s%s", words, hint) end
   host.write(text .. "\n")
 end)
 

@@ -75,7 +75,7 @@ function M.install(session, command_rows)
     local text, hint = M.of(session, v)
     if not text then
       local what = type(v) == "string" and v or "that"
-      error(("there is no help for %s%s; help() lists the modules"):format(what, hint), 0)
+      error(("no help for %s%s; help() lists the modules"):format(what, hint), 0)
     end
     host.write(text .. "\n")
   end

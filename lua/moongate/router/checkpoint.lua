@@ -21,7 +21,7 @@ local function check_input(kept, input)
   errors.raise {
     code = "conflict", outcome = "not_sent",
     message = ("the file of prompts is not what it was when %d of its results were written"):format(kept.out),
-    hint = "take the run up again with the file it began with, or begin a new run",
+    hint = "Resume the run with the original file, or start a new run.",
   }
 end
 

@@ -82,7 +82,7 @@ function Models:find(name)
   local known = {}
   for other in pairs(self.names) do known[#known + 1] = other end
   table.sort(known)
-  return nil, ("there is no model %q%s"):format(name, suggest.hint(name, known))
+  return nil, ("model %q not found%s"):format(name, suggest.hint(name, known))
 end
 
 -- The model as one that is counted.
@@ -222,8 +222,8 @@ function M.refuse(faults)
   errors.raise {
     code = "invalid", details = details, outcome = "not_sent",
     message = #details == 1 and ("%s: %s"):format(details[1].field, details[1].message)
-      or ("%d faults in the models to route to"):format(#details),
-    hint = "GET /api/v2/ai/models lists the models that there are",
+      or ("%d errors in the models to route to"):format(#details),
+    hint = "Run `moongate get models` to list the models.",
   }
 end
 

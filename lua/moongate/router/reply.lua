@@ -105,7 +105,7 @@ function M.usage(body)
     count(usage, "outputTokens", "output_tokens", "completion_tokens", "completionTokens", "candidatesTokenCount")
 end
 
-local WARNING = "the answer holds no text where one is expected; it is kept as it came (raw)"
+local WARNING = "the response has no text where it is expected; it is kept unchanged (raw)"
 
 -- M.read(body, response [, pointers]) -> an answer in the form {output, finishReason, usage, safety, modelId,
 -- requestId, raw, warning}. body: what the response holds as JSON, nil when it is none. raw: the answer, where no text

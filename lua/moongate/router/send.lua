@@ -243,7 +243,7 @@ local function finish(r, w, item, asked, answer, err)
     if err.status == 403 and r._scope and kinds.is_scope(err) then
       err.hint = ("The OAuth client needs the scopes %s."):format(r._scope)
     end
-    if is_violation(r, err) then err.hint = "change the prompt, or name models to go on to (fallback)" end
+    if is_violation(r, err) then err.hint = "Change the prompt, or add fallback models." end
   end
   return result, write_audit(r, w, result, model)
 end

@@ -121,7 +121,7 @@ function Stream:_invalid(number, faults, id)
   local err = errors.new {
     code = "invalid", details = #details > 1 and details or nil, outcome = "not_sent",
     message = #faults == 1 and (faults[1].field and faults[1].field .. ": " or "") .. faults[1].message
-      or ("%d faults"):format(#faults),
+      or ("%d errors"):format(#faults),
   }
   self:_failed(number, err)
   err.details = details

@@ -145,7 +145,7 @@ local function complete(gw, call)
   if type(model) ~= "string" or model == "" then
     return fail(400, "invalid_request_error", "you must provide a model parameter", "model")
   elseif not prompt then
-    return fail(400, "invalid_request_error", "messages must hold a message of the user with text", "messages")
+    return fail(400, "invalid_request_error", "messages must contain a user message with text", "messages")
   end
   if given(body.n) and body.n ~= 1 then
     return fail(400, "invalid_request_error", "n must be 1: this endpoint gives one choice", "n")

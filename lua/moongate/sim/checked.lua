@@ -27,7 +27,7 @@ function M.body(call, schema, noun, more)
   end
   for _, detail in ipairs(more or {}) do details[#details + 1] = detail end
   if #details == 0 then return nil end
-  return errors.response(call, 422, "validation.failed", ("The %s has %d fault%s."):format(noun, #details,
+  return errors.response(call, 422, "validation.failed", ("The %s has %d error%s."):format(noun, #details,
     #details == 1 and "" or "s"), details)
 end
 

@@ -30,7 +30,7 @@ function M.check(call, etag, noun)
     return errors.response(call, 412, "precondition.failed", noun .. " does not exist, and If-Match was sent.")
   elseif if_match and not names(if_match, etag) then
     return errors.response(call, 412, "precondition.failed", "If-Match does not name the current ETag. " .. noun
-      .. " was written by somebody else.")
+      .. " was written by another client.")
   elseif etag and not if_match then
     return errors.response(call, 409, "general.conflict", noun .. " exists: send its ETag in If-Match.")
   end

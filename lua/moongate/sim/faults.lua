@@ -111,11 +111,11 @@ local function normalise(given)
       wrong[#wrong + 1] = ("unknown key '%s'"):format(tostring(name))
     else
       local v, wanted = check(value)
-      if v == nil then wrong[#wrong + 1] = ("%s: %s is wanted, not '%s'"):format(name, wanted, tostring(value)) end
+      if v == nil then wrong[#wrong + 1] = ("%s: %s expected, not '%s'"):format(name, wanted, tostring(value)) end
       rule[name] = v
     end
   end
-  if not rule.kind and #wrong == 0 then wrong[1] = "no kind: status=, latency=, close_before, ..." end
+  if not rule.kind and #wrong == 0 then wrong[1] = "a kind is missing: status=, latency=, close_before, ..." end
   if rule.kind == "status" and not rule.status then wrong[#wrong + 1] = "status= is missing" end
   if (rule.kind == "latency" or rule.kind == "late") and not rule.ms then wrong[#wrong + 1] = "ms= is missing" end
   if #wrong > 0 then
@@ -139,7 +139,7 @@ function M.parse(spec)
       if rule.kind then return invalid("two kinds in '%s'", spec) end
       rule.kind = part
     elseif part ~= "" then
-      return invalid("'%s' is no kind and no key=value", part)
+      return invalid("'%s' is neither a kind nor key=value", part)
     end
   end
   return normalise(rule)

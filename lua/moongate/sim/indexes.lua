@@ -88,7 +88,7 @@ local function get(gw, call)
   if not index then
     local p = call.params
     return errors.response(call, 404, "not.found",
-      ("There is no index %s in vector store %s."):format(p.indexId, p.vectorStoreId))
+      ("Index %s not found in vector store %s."):format(p.indexId, p.vectorStoreId))
   end
   return { headers = { ETag = index.etag }, json = state(index) }
 end

@@ -20,7 +20,7 @@ local function put_requests(registry, stats)
 end
 
 local function put_counts(registry, gw)
-  local faults = registry:counter("moongate_sim_faults_total", "Faults that fired, by kind.", { "kind" })
+  local faults = registry:counter("moongate_sim_faults_total", "Injected faults, by kind.", { "kind" })
   for kind, count in pairs(gw.stats.faults) do faults:add(count, kind) end
   local webhooks = registry:counter("moongate_sim_webhooks_total",
     "Webhooks by what became of them; refused: not to this machine.", { "status" })
@@ -29,7 +29,7 @@ local function put_counts(registry, gw)
 end
 
 local function put_held(registry, gw)
-  local held = registry:gauge("moongate_sim_resources", "Resources held, by kind.", { "kind" })
+  local held = registry:gauge("moongate_sim_resources", "Resources stored, by kind.", { "kind" })
   for _, resource in ipairs(gw.resources) do
     if resource.count then held:set(resource.count(gw[resource.name]), resource.name) end
   end

@@ -103,7 +103,7 @@ end
 
 local function get(gw, call)
   local job = gw.model_jobs[call.params.jobId]
-  if not job then return errors.response(call, 404, "not.found", ("There is no job %s."):format(call.params.jobId)) end
+  if not job then return errors.response(call, 404, "not.found", ("Job %s not found."):format(call.params.jobId)) end
   job.polls = job.polls + 1
   return { json = shown(job) }
 end

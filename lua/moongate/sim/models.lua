@@ -104,7 +104,7 @@ end
 function M.of_call(gw, call)
   local model = M.find(gw, call.params.modelId)
   if model then return model end
-  return nil, errors.response(call, 404, "not.found", ("There is no model %s."):format(call.params.modelId))
+  return nil, errors.response(call, 404, "not.found", ("Model %s not found."):format(call.params.modelId))
 end
 
 local function list(gw, call)

@@ -54,7 +54,7 @@ function M.read(opts)
   for name, spec in pairs(specs) do
     local v = opts[name]
     if v == nil then v = spec[2] end
-    if v ~= nil and not fits(v, spec[1]) then bad("%s: a %s is wanted, not a %s", name, spec[1], type_of(v)) end
+    if v ~= nil and not fits(v, spec[1]) then bad("%s: a %s expected, not a %s", name, spec[1], type_of(v)) end
     o[name] = v
   end
   if o.webhook_hosts ~= "loopback" and o.webhook_hosts ~= "any" then bad [[webhook_hosts: "loopback" or "any"]] end

@@ -45,7 +45,7 @@ function M.parse(spec)
   local profile, model = {}, "*"
   for part in spec:gmatch "[^,]+" do
     local name, value = part:match "^%s*(%a+)%s*=%s*(%S+)%s*$"
-    if not name then return nil, ("'%s' is no key=value"):format(part) end
+    if not name then return nil, ("'%s' is not key=value"):format(part) end
     if name == "model" then model = value else profile[name] = value end
   end
   local good, why = check(("'%s'"):format(spec), profile)
@@ -209,7 +209,7 @@ local function answer(gw, call)
   local body = call.body
   local model = models.find(gw, body.modelId)
   if not model then
-    return errors.response(call, 404, "model.not.found", ("There is no model %s."):format(body.modelId),
+    return errors.response(call, 404, "model.not.found", ("Model %s not found."):format(body.modelId),
       { errors.field("modelId", "not.found", "is not registered") })
   end
   local entry, counts = call.entry_of_id, counts_of(gw.prompts, model.id)

@@ -84,7 +84,7 @@ end
 local function no_route(call)
   local methods = call.params
   if methods.malformed then return errors.response(call, 400, "bad.request", "The path is not valid UTF-8.") end
-  if #methods == 0 then return errors.response(call, 404, "not.found", "There is nothing at this path.") end
+  if #methods == 0 then return errors.response(call, 404, "not.found", "No resource at this path.") end
   local message = "This path does not know the method " .. call.req.method .. "."
   return errors.response(call, 405, "method.not.allowed", message, nil, { Allow = table.concat(methods, ", ") })
 end

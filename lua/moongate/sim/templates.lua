@@ -60,7 +60,7 @@ end
 local function list(gw, call)
   local template = gw.templates.templates[call.params.templateId]
   if not template then
-    return errors.response(call, 404, "not.found", ("There is no template %s."):format(call.params.templateId))
+    return errors.response(call, 404, "not.found", ("Template %s not found."):format(call.params.templateId))
   end
   return page.response(call, states(template))
 end
@@ -71,7 +71,7 @@ local function get(gw, call)
   local version = template and template.by_version[p.version]
   if not version then
     return errors.response(call, 404, "not.found",
-      ("There is no version %s of template %s."):format(p.version, p.templateId))
+      ("Version %s of template %s not found."):format(p.version, p.templateId))
   end
   return { json = state(template, version) }
 end
@@ -83,7 +83,7 @@ local function check_placeholders(body, fault)
   local used = {}
   for inner in body.content:gmatch "{{(.-)}}" do
     if not inner:match "^[A-Za-z_][A-Za-z0-9_]*$" then
-      fault("content", "placeholder", ("{{%s}} is no placeholder"):format(inner))
+      fault("content", "placeholder", ("{{%s}} is not a placeholder"):format(inner))
     elseif body.variables[inner] == nil and not used[inner] then
       fault("content", "undeclared", ("{{%s}} is not declared"):format(inner))
     end
@@ -124,7 +124,7 @@ local function check(call, body)
   if #details == 0 then return nil end
   table.sort(details, function(a, b) return a.fieldName < b.fieldName end)
   return errors.response(call, 422, "validation.failed",
-    ("The template version has %d fault%s."):format(#details, #details == 1 and "" or "s"), details)
+    ("The template version has %d error%s."):format(#details, #details == 1 and "" or "s"), details)
 end
 
 local function make_live(template, version, became)
@@ -145,12 +145,12 @@ local function any() return true end
 local function roll_back(call, template, body)
   local version = template and template.by_version[body.version]
   if not version then
-    return errors.response(call, 404, "not.found", ("There is no version %s to roll back to."):format(body.version))
+    return errors.response(call, 404, "not.found", ("Version %s to roll back to not found."):format(body.version))
   elseif template.rollback then
     return errors.response(call, 409, "rollback.active", ("A rollback to %s is active."):format(template.rollback))
   elseif version.body.content ~= body.content then
     return errors.response(call, 422, "validation.failed", "A rollback does not change a version.",
-      { errors.field("content", "mismatch", "is not what the version holds") })
+      { errors.field("content", "mismatch", "differs from the content of the version") })
   end
   make_live(template, version, "ROLLED_BACK")
   retire_tests(template, any)

@@ -35,7 +35,7 @@ end
 
 local function add(segments, variant, n)
   if type(variant) ~= "string" or not variant:find("^[A-Za-z0-9_.-]+$") then
-    error(("'%s' is no variant id: letters, digits, _, . and - only"):format(tostring(variant)), 0)
+    error(("'%s' is not a variant id: letters, digits, _, . and - only"):format(tostring(variant)), 0)
   end
   local last = segments[#segments]
   if last and last[1] == variant then last[2] = last[2] + n else segments[#segments + 1] = { variant, n } end

@@ -87,12 +87,12 @@ local function variable_faults(document, src, report)
   table.sort(faults, function(a, b) return a.at < b.at end)
   for n = 1, math.min(#faults, MAX_FAULTS) do report_at(content, src, report, faults[n]) end
   if #faults > MAX_FAULTS then
-    report("/content", ("has %d more faults of its placeholders"):format(#faults - MAX_FAULTS), {})
+    report("/content", ("has %d more errors in its placeholders"):format(#faults - MAX_FAULTS), {})
   end
   for _, name in ipairs(names) do
     local pointer = documents.pointer("/variables", name)
     if not placeholders.is_name(name) then
-      report(pointer, "is no name of a variable: letters, digits and _, not a digit first")
+      report(pointer, "is not a name of a variable: letters, digits and _, not a digit first")
     elseif not used[name] then
       report(pointer, ("is declared, but the content has no {{%s}}"):format(name))
     end

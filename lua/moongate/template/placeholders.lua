@@ -28,8 +28,8 @@ local function misnamed(inner)
     return ("%s has white space inside: write {{%s}}"):format(whole, trimmed), trimmed
   end
   if trimmed == "" then return whole .. " names no variable" end
-  if trimmed:find("^%d") then return whole .. " is no placeholder: a name begins with a letter or _" end
-  return whole .. " is no placeholder: a name has letters, digits and _ only"
+  if trimmed:find("^%d") then return whole .. " is not a placeholder: a name begins with a letter or _" end
+  return whole .. " is not a placeholder: a name has letters, digits and _ only"
 end
 
 local WINDOW = 200 -- bytes behind {{ in which a malformed one may end

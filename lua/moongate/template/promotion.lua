@@ -83,7 +83,7 @@ local function refuse_promotion(seen, document)
   if there then
     local content = there.content or {} -- an odd answer holds none
     local same = diff.equal(content.content, document.content) and diff.equal(content.variables, document.variables)
-    conflict(("version %s of %s is there already%s%s"):format(document.version, document.templateId,
+    conflict(("version %s of %s already exists%s%s"):format(document.version, document.templateId,
       there.status and (" (%s)"):format(there.status) or "", same and ", with the same content" or ""),
       "a version is never changed: give the file a new one, or --rollback to make that one live again")
   end
@@ -116,7 +116,7 @@ local function write(gateway, document, opts)
     if errors.is(result) and result.status == 409 and result.code == "conflict" then
       local said = (tostring(result.gateway_code) .. " " .. tostring(result.message)):lower()
       result.hint = said:find "rollback" and rolled_back(document.templateId)
-        or "look at what the gateway holds (--dry-run); a version that is there is never changed"
+        or "Compare with --dry-run; an existing version is never changed."
     end
     error(result, 0)
   end
@@ -169,7 +169,7 @@ function M.rollback_document(template_id, version, seen, own)
   if not there then
     errors.raise {
       code = "invalid", outcome = "not_sent",
-      message = ("there is no version %s of %s to roll back to"):format(version, template_id), hint = versions_of(seen),
+      message = ("version %s of %s to roll back to not found"):format(version, template_id), hint = versions_of(seen),
     }
   end
   local from = there.content
@@ -177,7 +177,7 @@ function M.rollback_document(template_id, version, seen, own)
     if not (own and own.version == version) then
       errors.raise {
         code = "invalid", outcome = "not_sent",
-        message = ("the gateway does not tell the content of version %s of %s"):format(version, template_id),
+        message = ("the gateway does not report the content of version %s of %s"):format(version, template_id),
         hint = "give the template file of that version",
       }
     end

@@ -90,7 +90,7 @@ end
 local function target(document, key)
   local outer, name = key:match("^([%a]+)%.(.+)$")
   if not outer then
-    if not key:find("^%a[%w]*$") then return nil, ("%q is no key: key: value is wanted"):format(key) end
+    if not key:find("^%a[%w]*$") then return nil, ("%q is not a key; expected key: value"):format(key) end
     return document, key, "/" .. key
   end
   if not NESTED[outer] then return nil, ("%q: only variables., abTestingTrigger. and metadata. have names below them")

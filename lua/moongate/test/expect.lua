@@ -172,7 +172,7 @@ local Subject = {
   __index = function(_, name)
     local fn = type(name) == "string" and method(name)
     if not fn then
-      error(("expect(…):%s: there is no such check%s"):format(tostring(name),
+      error(("expect(…):%s: unknown check%s"):format(tostring(name),
         suggest.hint(tostring(name), names())), 2)
     end
     return fn

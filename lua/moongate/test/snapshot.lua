@@ -60,7 +60,7 @@ function M.check(test, value, name)
   state.seen[key] = text
   if kept == text then return true end
   if kept == nil and state.ci and not state.update then
-    return false, ("there is no snapshot %q in %s"):format(key, state.path)
+    return false, ("snapshot %q not found in %s"):format(key, state.path)
   end
   if kept == nil or state.update then
     state.written = state.written + 1

@@ -21,7 +21,7 @@ function M.wanted() return wanted.crash or wanted.repeat_writes or false end
 
 -- ---- a store that fails for good ----
 
-local gone = { code = "closed", message = "the process is gone" }
+local gone = { code = "closed", message = "the process has ended" }
 
 local function dead() return current and current.dead end
 
@@ -189,7 +189,7 @@ end
 
 local function describe(variant, batches)
   if variant.repeats then return "every write was sent twice" end
-  return ("cut off %s batch %d of %d%s, and taken up again"):format(variant.when, variant.at_batch, batches,
+  return ("interrupted %s batch %d of %d%s, then resumed"):format(variant.when, variant.at_batch, batches,
     variant.place and (" (%s)"):format(variant.place) or "")
 end
 

@@ -80,7 +80,7 @@ local function sampled(env, log, context, trace_id)
   local by_parent, root = name:match "^(parentbased_)(.+)$"
   root = root or name
   if not SAMPLERS[root] then
-    log.warn("OTEL_TRACES_SAMPLER: there is no sampler %q; parentbased_always_on is used", name)
+    log.warn("OTEL_TRACES_SAMPLER: unknown sampler %q; using parentbased_always_on", name)
     by_parent, root = true, "always_on"
   end
   if by_parent and context then return context.sampled end
@@ -96,7 +96,7 @@ function M.read(getenv, log)
   local env = reader(getenv)
   local given = env "TRACEPARENT"
   local context = given and M.parse(given)
-  if given and not context then log.warn("TRACEPARENT is no W3C trace context and is not used") end
+  if given and not context then log.warn("TRACEPARENT is not a W3C trace context and is ignored") end
   local endpoint = not is_off(env) and endpoint_of(env) or nil
   if not context and not endpoint then return nil end
   local settings = context or { trace_id = native.trace_id(), parent = 0, sampled = true }

@@ -43,7 +43,7 @@ local function count(metrics, hook, event, note, seconds)
     { "webhook", "event", "status" }):add(1, hook.name, event, note.delivered and "delivered" or "undelivered")
   metrics:counter("moongate_webhook_attempts_total", "Requests made to deliver webhook messages.", { "webhook" })
     :add(note.attempts, hook.name)
-  metrics:histogram("moongate_webhook_delivery_seconds", "Time until a webhook message was delivered or given up.",
+  metrics:histogram("moongate_webhook_delivery_seconds", "Time until a webhook message was delivered or dead.",
     { "webhook" }):observe(seconds, hook.name)
 end
 
@@ -57,12 +57,12 @@ local function give_up(env, hook, event, note, err)
   env.state:missed {
     webhook = hook.name, event = event, id = note.id, error = err.message, kept = note.kept, dead = note.dead,
   }
-  local after = first and "; it is told of nothing more" or ""
+  local after = first and "; it gets no more messages" or ""
   if note.dead and not first then
     after = "; it is a dead letter" .. (note.dead ~= err.message and ": " .. note.dead or "")
   end
-  env.log.warn("webhook %s was not told of %s: %s%s%s", hook.name, event, err.message, after,
-    note.kept and "; it is kept and tried again" or "")
+  env.log.warn("webhook %s: %s was not delivered: %s%s%s", hook.name, event, err.message, after,
+    note.kept and "; it is queued and retried" or "")
 end
 
 local function attempt(env, hook, message)
@@ -144,7 +144,7 @@ function M.undelivered(run)
   if counts.total == 0 then return nil end
   local lines = {}
   for i = 1, math.min(#first, SHOWN_LINES) do
-    lines[i] = ("webhook %s was NOT told of %s: %s"):format(first[i].webhook, first[i].event, first[i].error)
+    lines[i] = ("webhook %s: %s was NOT delivered: %s"):format(first[i].webhook, first[i].event, first[i].error)
   end
   if counts.total > #lines then
     lines[#lines + 1] = ("and %d more messages were not delivered"):format(counts.total - #lines)

@@ -35,11 +35,13 @@ local function refused(format, ...)
 end
 
 local function verify_mlflow(o, id, timestamp, signature)
-  if not timestamp:find("^%d+$") or #timestamp > 15 then return refused("the timestamp is no number of seconds") end
+  if not timestamp:find("^%d+$") or #timestamp > 15 then return refused("the timestamp is not a number of seconds") end
   local age = (o.now or time.now()) // 1 - math.tointeger(tonumber(timestamp))
   local allowed = o.tolerance or TOLERANCE
   if age > allowed then return refused("the message is %d s old, %d are allowed", age, allowed) end
-  if -age > allowed then return refused("the timestamp lies %d s in the future, %d are allowed", -age, allowed) end
+  if -age > allowed then
+    return refused("the timestamp is %d s in the future; at most %d s are allowed", -age, allowed)
+  end
   if signature:sub(1, 3) ~= "v1," then return refused("no signature of version v1") end
   local matches = false
   for _, key in ipairs(keys_of(o.secret)) do -- all of them, whichever matches

@@ -91,7 +91,7 @@ static int start_near_end(struct moon_audit_log *log, off_t size, struct moon_er
     audit_scan_release(&scan);
     if (rc < 0)
         return rc;
-    return found ? 0 : damaged(log, "there is no line break in the last part of it", err);
+    return found ? 0 : damaged(log, "no line break in its last part", err);
 }
 
 int audit_catch_up(struct moon_audit_log *log, struct moon_err *err) {
@@ -105,8 +105,8 @@ int audit_catch_up(struct moon_audit_log *log, struct moon_err *err) {
         audit_chain_init(&log->chain);
     }
     if (st.st_size < log->good_end)
-        return moon_err_set(err, MOON_ECORRUPT, "the audit log %s was cut short by somebody: it ends before line %llu",
-                            log->path, (unsigned long long)log->chain.seq);
+        return moon_err_set(err, MOON_ECORRUPT, "the audit log %s was truncated: it ends before line %llu", log->path,
+                            (unsigned long long)log->chain.seq);
     if (st.st_size == log->good_end) {
         log->torn_end = log->good_end;
         return 0;

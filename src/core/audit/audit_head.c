@@ -93,7 +93,7 @@ int audit_head_check(struct moon_audit_log *log, struct moon_err *err) {
     if (log->head_differs)
         return moon_err_set(
             err, MOON_ECORRUPT,
-            "line %llu of the audit log %s is not the one that was written: the log was replaced; nothing "
+            "line %llu of the audit log %s differs from the one that was written: the log was replaced; nothing "
             "is appended to it until it is moved away",
             (unsigned long long)head.seq, log->path);
     log->head.seq = 0;

@@ -80,7 +80,7 @@ static int canonicalise(const char *text, size_t len, struct moon_buf *out, stru
     else if ((rc = moon_json_write(out, &doc.root)) == MOON_ENOMEM)
         no_memory(err);
     else if (rc != 0)
-        rc = moon_err_set(err, MOON_EINVAL, "an audit event holds a number that has no exact JSON form");
+        rc = moon_err_set(err, MOON_EINVAL, "an audit event contains a number that has no exact JSON form");
     moon_json_doc_release(&doc);
     return rc;
 }

@@ -137,7 +137,7 @@ static int redact_fields(const struct moon_redact *redact, const char *fields, s
     if (rc == MOON_ENOMEM)
         moon_err_set(err, rc, "out of memory");
     else if (rc != 0)
-        rc = moon_err_set(err, MOON_EINVAL, "an audit event holds a number that has no exact JSON form");
+        rc = moon_err_set(err, MOON_EINVAL, "an audit event contains a number that has no exact JSON form");
     for (struct kept *k = x.kept, *next; k; k = next) {
         next = k->next;
         free(k);

@@ -228,7 +228,7 @@ static int read_continued(const char *line, size_t len, struct moon_merkle *m, s
         }
     }
     moon_json_doc_release(&doc);
-    return rc == MOON_EPARSE ? moon_err_set(err, rc, "its first line does not tell the tree of the lines before it")
+    return rc == MOON_EPARSE ? moon_err_set(err, rc, "its first line does not contain the tree of the lines before it")
                              : rc;
 }
 
@@ -257,7 +257,7 @@ static int begin_segment(struct reading *r, int fd, off_t file_end, bool first, 
     if (joined(r, &have, NULL) != 0)
         return no_memory(err);
     if (memcmp(have.subtree, before.subtree, have.subtrees * sizeof *have.subtree) != 0)
-        return moon_err_set(err, MOON_EVERIFY, "its first line tells another tree than the segment before it has");
+        return moon_err_set(err, MOON_EVERIFY, "its first line and the segment before it have different trees");
     return 0;
 }
 

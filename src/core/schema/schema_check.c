@@ -168,7 +168,7 @@ static bool collect_spans(struct schema_checker *c, const struct schema_node *n,
     *count = i;
     if (rc == MOON_ENOMEM)
         return schema_give_up(c, rc, n);
-    return rc == 0 && more >= 0 ? true : schema_fault(c, n, "uniqueItems", in, "holds something that is no JSON value");
+    return rc == 0 && more >= 0 ? true : schema_fault(c, n, "uniqueItems", in, "contains a value that is not JSON");
 }
 
 static bool check_unique(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in) {
@@ -540,7 +540,7 @@ static bool check_kind(struct schema_checker *c, const struct schema_node *n, co
     case MOON_JSON_OBJECT:
         return !n->about_objects || check_object(c, n, in, ev);
     case MOON_JSON_END:
-        return n->types != 0 || schema_fault(c, n, "type", in, "is no JSON value"); /* `type` has said it */
+        return n->types != 0 || schema_fault(c, n, "type", in, "is not a JSON value"); /* `type` has said it */
     default:
         return true;
     }

@@ -50,7 +50,7 @@ bool schema_check_type(struct schema_checker *c, const struct schema_node *n, co
                                     names[i]);
     }
     if (in->view.type == MOON_JSON_END)
-        return schema_fault(c, n, "type", in, "must be %s, is no JSON value", wanted);
+        return schema_fault(c, n, "type", in, "must be %s (is not a JSON value)", wanted);
     if (in->view.type == MOON_JSON_NULL || in->view.type == MOON_JSON_ARRAY || in->view.type == MOON_JSON_OBJECT)
         return schema_fault(c, n, "type", in, "must be %s, is %s", wanted, schema_type_name(in->view.type));
     return schema_fault(c, n, "type", in, "must be %s, is %s (%s)", wanted, schema_type_name(in->view.type),
@@ -124,7 +124,8 @@ bool schema_check_constants(struct schema_checker *c, const struct schema_node *
     char preview[SCHEMA_PREVIEW], wanted[SCHEMA_PREVIEW];
     bool ok = true;
     if ((in->view.type == MOON_JSON_ARRAY || in->view.type == MOON_JSON_OBJECT) && !canonical(c, n, in))
-        return c->rc != 0 ? false : schema_fault(c, n, n->constant != NULL ? "const" : "enum", in, "is no JSON value");
+        return c->rc != 0 ? false
+                          : schema_fault(c, n, n->constant != NULL ? "const" : "enum", in, "is not a JSON value");
     if (n->choices != NULL) {
         size_t i = 0;
         while (i < n->choice_count && !equals(c, &n->choices[i], in))

@@ -179,7 +179,7 @@ static int regex(struct schema_compiler *c, const char *source, size_t len, stru
     if (rc == MOON_ENOMEM)
         return no_memory(c);
     if (rc != 0)
-        return bad(c, "\"%.80s\" is no regular expression: %.120s", source, why.message);
+        return bad(c, "\"%.80s\" is not a regular expression: %.120s", source, why.message);
     s->regexes[s->regex_count++] = *out;
     return 0;
 }
@@ -285,7 +285,7 @@ static int add_type(struct schema_compiler *c, const struct moon_json_value *v) 
             return 0;
         }
     }
-    return bad(c, "\"%.40s\" is none of null, boolean, integer, number, string, array, object", v->u.string.data);
+    return bad(c, "\"%.40s\" is not one of null, boolean, integer, number, string, array, object", v->u.string.data);
 }
 
 static int compile_type(struct schema_compiler *c, const struct moon_json_value *v) {

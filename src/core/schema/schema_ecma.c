@@ -266,7 +266,7 @@ static int group(struct ecma *e) {
         return put(e, "(?<");
     }
     if (ahead(e, "(*"))
-        return wrong(e, "there is nothing to repeat");
+        return wrong(e, "nothing to repeat");
     e->p++;
     return put(e, "(");
 }
@@ -294,7 +294,7 @@ static int quantifier(struct ecma *e, size_t len) {
         rc = put(e, "?");
     }
     if (rc == 0 && e->p < e->end && strchr("+*?", *e->p) != NULL && *e->p != '\0')
-        return wrong(e, "there is nothing to repeat");
+        return wrong(e, "nothing to repeat");
     return rc;
 }
 

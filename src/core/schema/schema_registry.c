@@ -427,8 +427,7 @@ int schema_registry_resolve(struct schema_registry *r, size_t resource, const ch
     if ((rc = load(r, uri, &target)) != 0)
         return rc;
     if (target == SIZE_MAX)
-        return moon_err_set(r->err, MOON_EINVAL, "there is no schema \"%s\" here, and references are never fetched",
-                            uri);
+        return moon_err_set(r->err, MOON_EINVAL, "schema \"%s\" not found; references are never fetched", uri);
     if (n == 0 || fragment[0] == '/') {
         if ((rc = follow(r, target, fragment, n, place)) != 0)
             return rc;

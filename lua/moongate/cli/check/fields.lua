@@ -82,7 +82,7 @@ function Check:check_name(node, object, name)
     if values.exists("moongate." .. name) then return end
     local list = {}
     for _, module in ipairs(meta.modules()) do list[#list + 1] = module:match "^moongate%.(.+)$" end
-    return self:fault(node, "there is no module moongate.%s%s", name, suggest.hint(name, list))
+    return self:fault(node, "unknown module moongate.%s%s", name, suggest.hint(name, list))
   end
   local owner = object.module or object.class
   local set
@@ -130,10 +130,10 @@ function Check:module(node)
       if values.is_public(name) or self.trusted then return end
       return self:fault(first, "%s is moongate's own: a script can't require it", name)
     end
-    return self:fault(first, "there is no module %s%s", name, suggest.hint(name, meta.modules()))
+    return self:fault(first, "unknown module %s%s", name, suggest.hint(name, meta.modules()))
   end
   if self.has_file and not self.has_file(name) then
-    self:fault(first, "there is no module %s: neither one of moongate nor a file beside this one", name)
+    self:fault(first, "unknown module %s: neither part of moongate nor a file beside this one", name)
   end
 end
 

@@ -38,7 +38,7 @@ function M.faults(tree, known, is_workflow)
       seen[node] = true
       faults[#faults + 1] = {
         line = node.line, column = node.column,
-        message = ("%s in a loop over pairs (line %d), whose order is another one when the run is resumed: "):format(
+        message = ("%s in a loop over pairs (line %d), whose order may differ when the run is resumed: "):format(
           name, loop.line) .. "sort the keys first, and use ipairs",
       }
     end)

@@ -65,7 +65,7 @@ end
 local function check_state(ctx)
   for _, state in ipairs(messages.STATES) do
     if ctx.opts.state == state then
-      fail.usage("--state is where the store lies; messages of one state: --status %s", state)
+      fail.usage("--state selects the store; to select messages by state: --status %s", state)
     end
   end
 end
@@ -154,7 +154,7 @@ local function url_now(env, row)
   if not hook then
     errors.raise {
       code = "not_found", message = ("message %s: the project file has no webhook %s"):format(row.id, row.webhook),
-      hint = "put it back, or give the message up: moongate queue drop " .. row.id,
+      hint = "Restore it, or discard the message: moongate queue drop " .. row.id,
     }
   end
   local copy = { name = row.webhook, url = hook.url }
@@ -191,7 +191,7 @@ end
 
 local function outcome_line(note, state)
   if note.delivered then return ("delivered: %s to %s, status %d"):format(note.id, note.name, note.status) end
-  if state == "dead" then return ("given up: %s to %s: %s"):format(note.id, note.name, note.error) end
+  if state == "dead" then return ("dead: %s to %s: %s"):format(note.id, note.name, note.error) end
   return ("not delivered: %s to %s: %s%s"):format(note.id, note.name, note.error,
     note.next_try and "; next " .. note.next_try or "")
 end
@@ -203,7 +203,7 @@ local function status_of(counts)
 end
 
 local function counted(counts)
-  local line_of = ("%d delivered, %d kept for later, %d given up"):format(counts.delivered, counts.pending, counts.dead)
+  local line_of = ("%d delivered, %d kept for later, %d dead"):format(counts.delivered, counts.pending, counts.dead)
   return counts.busy > 0 and line_of .. (", %d in other processes' hands"):format(counts.busy) or line_of
 end
 

@@ -63,7 +63,7 @@ end
 -- ---- looking ----
 
 local function limits_of(s)
-  return ("at most %d at once%s, %s"):format(s.concurrency,
+  return ("at most %d in parallel%s, %s"):format(s.concurrency,
     s.rate > 0 and (", %g a second"):format(s.rate) or "", text.count(s.attempts, "try", "tries"))
 end
 

@@ -88,8 +88,8 @@ function M.show(ctx, args)
   local id = ids_of({ args.id })[1]
   local row = writes.get(session_store(), id)
   if not row then
-    error(require("moongate.error").new { code = "not_found", message = ("queued write %d does not exist"):format(id),
-      hint = "`moongate queue list --all` shows all that were queued" }, 0)
+    error(require("moongate.error").new { code = "not_found", message = ("queued write %d not found"):format(id),
+      hint = "Run `moongate queue list --all`." }, 0)
   end
   local out, lines = data(row), { line(row) }
   local changes = changes_of(row)

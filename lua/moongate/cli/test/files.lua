@@ -25,7 +25,7 @@ function M.collect(paths)
   for _, path in ipairs(paths) do
     local kind = lua_files.kind(path)
     if not kind then
-      errors.raise { code = "usage", message = ("there is no file or folder %s"):format(path) }
+      errors.raise { code = "usage", message = ("file or folder not found: %s"):format(path) }
     end
     if kind == "directory" then lua_files.walk(path, found, is_test) else found[#found + 1] = path end
   end

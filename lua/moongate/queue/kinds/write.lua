@@ -157,7 +157,7 @@ function M.mark(db, id, state, err)
 end
 
 local function refuse(code, format, ...)
-  errors.raise { code = code, message = format:format(...), hint = "`moongate queue list` shows what waits" }
+  errors.raise { code = code, message = format:format(...), hint = "Run `moongate queue list`." }
 end
 
 -- M.drop(db, ids) -> rows: they are sent no more. All of them or, when one does not wait or another that stays depends
