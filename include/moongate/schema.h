@@ -67,7 +67,6 @@ struct moon_schema_ops {
     void (*leave)(void *ud, struct moon_schema_walk *w); /* ends a walk early */
     /* Appends canonical text, for comparing values: integers of 64 bits included. 0, MOON_ENOMEM, MOON_EINVAL */
     int (*canonical)(void *ud, struct moon_schema_node node, struct moon_buf *out);
-    bool ordered; /* members have an order, and faults follow it; else faults are ordered by key */
 };
 
 /* ---- checking ---- */
@@ -86,7 +85,7 @@ struct moon_schema_fault {
 
 /* All memory of a check lies here, so that a Lua error can't leak it. */
 struct moon_schema_report {
-    struct moon_schema_fault *faults; /* in document order */
+    struct moon_schema_fault *faults; /* items by number, members by key */
     size_t count;
     bool more; /* there were more than the report takes: MOON_SCHEMA_FAULTS_MAX */
     size_t cap;
@@ -103,7 +102,5 @@ void moon_schema_report_release(struct moon_schema_report *report);
  * at a time per schema. */
 int moon_schema_check(const struct moon_schema *schema, const struct moon_schema_ops *ops, void *ud,
                       struct moon_schema_node node, struct moon_schema_report *report, struct moon_err *err);
-int moon_schema_check_tree(const struct moon_schema *schema, const struct moon_json_value *value,
-                           struct moon_schema_report *report, struct moon_err *err);
 
 #endif

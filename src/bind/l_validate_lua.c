@@ -143,4 +143,4 @@ static int lua_canonical(void *ud, struct moon_schema_node node, struct moon_buf
     return rc == 0 || rc == MOON_ENOMEM ? rc : MOON_EINVAL;
 }
 
-const struct moon_schema_ops moon_lua_schema_ops = {lua_view, lua_walk, lua_walk_next, lua_leave, lua_canonical, false};
+const struct moon_schema_ops moon_lua_schema_ops = {lua_view, lua_walk, lua_walk_next, lua_leave, lua_canonical};

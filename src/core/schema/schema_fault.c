@@ -1,4 +1,4 @@
-/* schema_fault.c - what is wrong, in words a person can act on, and in the order of the document. */
+/* schema_fault.c - what is wrong, in words a person can act on, and in order: items by number, members by key. */
 #include "schema_check.h"
 
 #include "../arena.h"
@@ -50,11 +50,11 @@ static const char *pointer_to(struct schema_checker *c, const struct schema_inst
 static const char *order_of(struct schema_checker *c, const struct schema_instance *in, size_t *len) {
     size_t n = 0;
     for (const struct schema_instance *i = in; i->up != NULL; i = i->up)
-        n += i->key == NULL || c->ops->ordered ? 5 : i->key_len + 2;
+        n += i->key == NULL ? 5 : i->key_len + 2;
     char *order = moon_arena_alloc(&c->report->arena, n + 1), *at = order + n;
     *len = n;
     for (const struct schema_instance *i = in; order != NULL && i->up != NULL; i = i->up) {
-        if (i->key == NULL || c->ops->ordered) {
+        if (i->key == NULL) {
             for (int shift = 0; shift < 32; shift += 8)
                 *--at = (char)(i->at >> shift);
         } else {
