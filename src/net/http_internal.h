@@ -1,9 +1,7 @@
 /* http_internal.h - the parts of the HTTP client to each other. Private to src/net.
  *
  * http_client.c  moon_http and moon_http_client: settings, pools, lists
- * http_start.c   a call begins: URL, credential, headers
- * http_attempt.c its way: token, limiter, breaker, attempts; the one retry loop
- * http_call.c    its life: pool, places, end
+ * http_call.c    a call from its start to its end: its waits, its attempts, the one retry loop
  * http_verdict.c what became of an attempt: class, code, words for a person
  * http_fault.c   TLS and proxies: why one of them made a call fail
  * http_message.c header lines, URLs, results
@@ -188,23 +186,10 @@ struct moon_http_call {
 /* ---- http_client.c ---- */
 struct moon_http_host *moon_http_host_get(struct moon_http *http, const char *origin);
 void moon_http_client_unref(struct moon_http_client *c);
-void moon_http_call_destroy(struct moon_http_call *call); /* frees an idle one's memory */
 
 /* ---- http_call.c ---- */
-int64_t moon_http_call_now(const struct moon_http_call *c);
-void moon_http_call_on_place(void *ud);                     /* it has its place: goes on */
-void moon_http_call_finish(void *ud);                       /* calls done; call may be gone after it */
-void moon_http_call_finish_later(struct moon_http_call *c); /* for all that may run inside moon_http_start */
-
-/* ---- http_attempt.c ---- */
-/* Goes as far as it can towards the next attempt, and comes back here after each wait. */
-void moon_http_call_step(struct moon_http_call *c);
-void moon_http_call_unhold(struct moon_http_call *c);  /* out of http->held; only in HTTP_HELD */
-void moon_http_call_uncrowd(struct moon_http_call *c); /* out of http->crowd; only in HTTP_CROWDED */
-void moon_http_call_drop(struct moon_http_call *c);    /* its transfer, if it has one, goes back; the next may go */
-void moon_http_on_breaker(void *ud);                   /* a breaker's state has changed: never from inside one */
-/* Starts the timer for the deadline or connect_due_ns, whichever comes first. Fails only for a call's first time. */
-int moon_http_call_watch(struct moon_http_call *c, int64_t now, int64_t connect_due_ns);
+void moon_http_call_destroy(struct moon_http_call *call); /* frees an idle one's memory */
+void moon_http_on_breaker(void *ud);                      /* a breaker's state has changed: never from inside one */
 
 /* ---- http_message.c ---- */
 struct moon_http_result *moon_http_result_new(struct moon_http *http);
