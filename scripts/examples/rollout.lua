@@ -9,30 +9,30 @@ local workflow = require "moongate.workflow"
 
 return workflow.define {
   name = "rollout",
-  summary = "put an index, ask a model whether it answers, tell the team",
+  summary = "write an index, ask a model, notify the team",
   args = { { "index", "the index's id" } },
   flags = {
     { "vector-store", "the vector store", env = "GENESYS_CLOUD_VECTOR_STORE_ID", required = true },
     { "model", "the model's id", default = "5a3e1a00-0000-4000-8000-000000000001" },
-    { "settle", "how long to wait between the two", type = "duration", default = "0s" },
+    { "settle", "time to wait between the two", type = "duration", default = "0s" },
   },
   run = function(run, args)
-    -- What is read outside of steps is read again when the run is taken up.
+    -- What is read outside of steps is read again when the run is resumed.
     local place = { vectorStoreId = args.vector_store, indexId = args.index }
     local live = run.gateway:get("index", place)
     local config = {
       indexId = args.index, dimensions = 768, similarityMetric = "cosine", embeddingFormat = "float32",
     }
 
-    -- 1. A write of the gateway knows by itself whether it took effect.
+    -- 1. A write of the gateway finds out whether it took effect.
     local put = run:step("put the index", function()
       return run.gateway:write("index", place, { base = live, content = config })
     end)
 
-    run:sleep(args.settle) -- until a time that is kept
+    run:sleep(args.settle) -- the journal keeps the end time
 
-    -- 2. Another request that must have one effect goes out under one id, drawn outside of the step: it is the same id
-    -- again when the run is taken up. The gateway knows a prompt by it.
+    -- 2. Any other request that must take effect once needs an id, created outside of the step: a resumed run gets the
+    -- same id. The gateway recognises the prompt by it.
     local request = uuid.v4()
     local answer = run:step("ask the model", function()
       local sent = run.gateway:post_path("/api/v2/ai/gateway/prompts", {
@@ -44,8 +44,8 @@ return workflow.define {
       return sent.body.output
     end)
 
-    -- 3. A step that only tells: the message is in the outbox with the step's end, and is never lost.
-    run:step("tell the team", function()
+    -- 3. A step that only notifies: the message is stored together with the end of the step and is never lost.
+    run:step("notify the team", function()
       return { index = args.index, etag = put.etag, answer = answer }
     end, { webhook = function(told) return "rollout_done", told end })
 

@@ -251,7 +251,7 @@ subtest 'a request that must not be sent twice stops the run' => sub {
     ended($p);
     my $r = moon({ env => $sim->{env} }, 'runs', 'resume', 'charge');
     is($r->{status}, 6, 'exit status 6') or diag($r->{err});
-    like($r->{err}, qr{it is not known whether it took effect.*POST /api/v2/things.*--redo}s, 'says what to look at');
+    like($r->{err}, qr{its outcome is unknown.*POST /api/v2/things.*--redo}s, 'says what to look at');
     is(requests(qr/unknown/), 1, 'nothing was sent');
     is(run_of('charge')->{status}, 'stopped', 'stopped');
     $r = moon({ env => $sim->{env} }, 'runs', 'resume', 'charge', '--redo', 'POST /api/v2/things');

@@ -167,7 +167,7 @@ test("a step that may have sent what must not be sent twice stops the run, and s
     return post()
   end)
   t.eq(err.code, "unknown_outcome")
-  t.ok(err.message:find "step 'send' was begun before the run was interrupted", err.message)
+  t.ok(err.message:find "step 'send' was started before the interruption", err.message)
   t.ok(err.hint:find "http://127.0.0.1:1/things", err.hint)
   t.ok(err.hint:find "moongate runs resume r %-%-redo 'send'", err.hint)
   t.eq(#j.unknown, 1)

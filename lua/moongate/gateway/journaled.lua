@@ -83,10 +83,10 @@ end
 local function unknown(w, rec, listed)
   local err = errors.new {
     code = "unknown_outcome", outcome = "unknown", method = w.method, path = w.path,
-    message = ("it was begun before the run was interrupted, and it is not known whether it took effect: a %s can't be "
-      .. "sent twice, %s"):format(w.method, listed and "and nothing that it made is listed" or "nor looked up"),
-    hint = ("look at what the gateway holds; then `moongate runs resume %s --redo '%s'` if it has not taken effect, or "
-      .. "--skip '%s' if it has"):format(rec.journal.id, w.step and w.step.name or rec.name, rec.name),
+    message = ("it was started before the interruption; its outcome is unknown: a %s can't be sent twice, %s")
+      :format(w.method, listed and "and the listing does not show its result" or "nor looked up"),
+    hint = ("Check the resource at the gateway; then `moongate runs resume %s --redo '%s'` if it had no effect, "
+      .. "--skip '%s' if it had."):format(rec.journal.id, w.step and w.step.name or rec.name, rec.name),
   }
   rec.journal.unknown[#rec.journal.unknown + 1] = { step = rec.name, error = err }
   return err

@@ -19,9 +19,9 @@ local function unknown(rec, err)
   local j = rec.journal
   local stop = errors.new {
     code = "unknown_outcome", outcome = "unknown", method = err.method, path = err.path, where = rec.place,
-    message = ("step '%s' was begun before the run was interrupted, and it is not known whether it took effect: it is "
-      .. "not sent again (%s)"):format(rec.name, err.message),
-    hint = ("look at %s; then `moongate runs resume %s --redo '%s'` if it has not taken effect, --skip '%s' if it has")
+    message = ("step '%s' was started before the interruption; its outcome is unknown: it is not sent again (%s)")
+      :format(rec.name, err.message),
+    hint = ("Check %s; then `moongate runs resume %s --redo '%s'` if it had no effect, --skip '%s' if it had.")
       :format(err.path or "what it changes", j.id, rec.name, rec.name),
   }
   j.unknown[#j.unknown + 1] = { step = rec.name, error = stop }
