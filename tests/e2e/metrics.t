@@ -126,7 +126,7 @@ my %failed = map { $_->{name} => $_ } grep { $_->{status}{code} } map { @{ $_->{
 my $type = sub { (map { $_->{value}{stringValue} } grep { $_->{key} eq 'error.type' } @{ $failed{ $_[0] }{attributes} })[0] };
 is($type->('chat all-wrong'), 'verify', 'its call of the model is a failed span');
 is($type->('run register-model'), 'exit_8', 'and so is the run, though nothing was raised');
-$r = moon({ env => $sim->{env} }, 'register-model', 'model.json', '--test-model', 'good', '--metrics-file', 'again.prom');
+$r = moon({ env => $sim->{env} }, 'register-model', 'model.json', '--test-model', 'sim-small', '--metrics-file', 'again.prom');
 like(read_file('again.prom'), qr/^moongate_model_registrations_total\{job="\w+",status="unchanged"\} 1$/m, 'what was registered before does not count as registered');
 
 unlink glob 'post-*.json';
