@@ -93,7 +93,7 @@ subtest 'one group for all that waits' => sub {
     like(gateway('queue', 'show', 4)->{out}, qr/dimensions: .*256/, 'a number shows a write');
     is(gateway('queue', 'drop', 4, 'night')->{status}, 2, 'one kind at a time');
     is(gateway('queue', 'retry', 4)->{status}, 2, 'a write has no schedule');
-    is(gateway('queue', 'set', 'night', '--attempts', 3)->{out}, "night: at most 8 at once, 3 tries\n", 'the limits of a queue');
+    is(gateway('queue', 'set', 'night', '--attempts', 3)->{out}, "night: at most 8 in parallel, 3 tries\n", 'the limits of a queue');
     is(gateway('work', 'status', 'night')->{out}, gateway('queue', 'list', '--kind', 'prompt')->{out}, 'work is another name');
     is(gateway('queue', 'set', 'writes', '--attempts', 3)->{status}, 5, 'the queue of writes is not one of prompts');
     up();
