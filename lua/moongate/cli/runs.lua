@@ -4,6 +4,7 @@ local errors = require "moongate.error"
 local exit_status = require "moongate.exit_status"
 local host = require "moongate.host"
 local journal = require "moongate.journal"
+local grid = require "moongate.grid"
 local json = require "moongate.json"
 local log = require "moongate.log"
 local plain = require "moongate.plain"
@@ -58,13 +59,19 @@ end
 
 function M.list(ctx, args)
   local db = open()
-  local list, leases, out, lines = runs.list(db, args), held(db), json.array {}, {}
+  local list, leases, out = runs.list(db, args), held(db), json.array {}
+  local rows = { { "RUN", "STATUS", "STARTED", "COMMAND" } }
   for i, run in ipairs(list) do
     local status = status_of(run, leases)
-    out[i], lines[i] = data(run), line(ctx, run, status)
+    out[i] = data(run)
     out[i].killed = status == "killed" or nil
+    local started = time.iso(run.created_at // 1000):gsub("T", " "):gsub("%.%d+Z$", "Z")
+    rows[i + 1] = { run.id, status, started, table.concat({ run.workflow or "?", table.unpack(run.words) }, " ") }
   end
-  ctx:result({ runs = out }, #lines > 0 and table.concat(lines, "\n") or "no runs are kept here")
+  local lines = grid.lines(rows, { paint = function(row, column, cell)
+    return column == 2 and row > 1 and ctx:paint(1, COLORS[list[row - 1].status] or "dim", cell) or cell
+  end })
+  ctx:result({ runs = out }, #list > 0 and table.concat(lines, "\n") or "no runs are kept here")
 end
 
 local STATES = { started = "started, outcome unknown" }
