@@ -29,12 +29,18 @@ local function show(run, document)
   for _, line in ipairs(plans.lines(document)) do run:note(line) end
 end
 
+-- Who approves the plan, for the audit events of its writes. Raises when approvals are missing.
+local function approve(run, document)
+  local ids = approvals.check(document, run.project.approvals)
+  document.approved_by = #ids > 0 and json.array(ids) or nil
+end
+
 -- A plan made now: shown, and asked about.
 local function make(run, args)
   local document = plans.make(run, {
     paths = args.path or {}, only = args.only, vector_store = args.vector_store, concurrency = args.concurrency,
   })
-  approvals.check(document, run.project.approvals)
+  approve(run, document)
   if #document.plan.resource_changes == 0 or run.dry_run then return document end
   show(run, document)
   if not args.yes and not run:confirm(("Write %d changes?"):format(#document.plan.resource_changes)) then
@@ -46,7 +52,7 @@ end
 local function read(run, path)
   local document = approvals.read(path)
   apply.check(run, document)
-  approvals.check(document, run.project.approvals)
+  approve(run, document)
   return document
 end
 

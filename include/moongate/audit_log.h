@@ -150,6 +150,7 @@ struct moon_audit_filter {
     const char *outcome;        /* matches the member "outcome" or "status" */
     const char *correlation_id; /* matches "correlation_id" or "correlationId" */
     const char *run;
+    const char *plan;
     const char *phase;
     const char *since,
         *until;  /* a time or the beginning of one ("2026-11-20", "2026-11-20T07:31"), UTC; both inclusive */

@@ -99,6 +99,7 @@ function audit.verify(path) end
 ---@field outcome? string the member `outcome` or `status`
 ---@field correlation_id? string the member `correlation_id` or `correlationId`
 ---@field run? string
+---@field plan? string id of a plan, "sha256:…"
 ---@field phase? "event"|"intent"|"outcome"
 ---@field since? string|number a UTC time or the beginning of one ("2026-11-20", "2026-11-20T07:31"), or seconds since 1970; inclusive
 ---@field until? string|number as since; "2026-11-20" includes that day

@@ -25,6 +25,7 @@ enum text {
     TEXT_OUTCOME,
     TEXT_CORRELATION,
     TEXT_RUN,
+    TEXT_PLAN,
     TEXT_PHASE,
     TEXT_SINCE,
     TEXT_UNTIL,
@@ -103,6 +104,7 @@ static void run_read(void *ud) {
                                         .outcome = j->text[TEXT_OUTCOME],
                                         .correlation_id = j->text[TEXT_CORRELATION],
                                         .run = j->text[TEXT_RUN],
+                                        .plan = j->text[TEXT_PLAN],
                                         .phase = j->text[TEXT_PHASE],
                                         .since = j->text[TEXT_SINCE],
                                         .until = j->text[TEXT_UNTIL],
@@ -281,8 +283,8 @@ static const char *time_option(lua_State *L, const char *name, char out[MOON_TIM
 
 /* audit.read([path [, filter]]) -> events, skipped | nil, err */
 int l_audit_read(lua_State *L) {
-    static const char *const options[] = {"action", "outcome", "correlation_id", "run", "phase",
-                                          "since",  "until",   "last",           NULL};
+    static const char *const options[] = {"action", "outcome", "correlation_id", "run",  "plan",
+                                          "phase",  "since",   "until",          "last", NULL};
     char since[MOON_TIME_SIZE], until[MOON_TIME_SIZE];
     struct moon_err err;
     lua_Integer last = 0;
@@ -295,6 +297,7 @@ int l_audit_read(lua_State *L) {
         text[TEXT_OUTCOME] = text_option(L, "outcome");
         text[TEXT_CORRELATION] = text_option(L, "correlation_id");
         text[TEXT_RUN] = text_option(L, "run");
+        text[TEXT_PLAN] = text_option(L, "plan");
         text[TEXT_PHASE] = text_option(L, "phase");
         text[TEXT_SINCE] = time_option(L, "since", since);
         text[TEXT_UNTIL] = time_option(L, "until", until);

@@ -256,7 +256,7 @@ sub forge {
     write_file('worm/' . ((split /\n/, moon('audit', 'checkpoint')->{out})[1] + 1) . '.checkpoint', "another log\n");
     $r = moon('audit', 'checkpoint');
     is($r->{status}, 8, 'a file of that size with another content is an alarm');
-    like($r->{err}, qr/has another content/);
+    like($r->{err}, qr/has different content/);
 }
 
 # ---- where checkpoints go, and when ----
@@ -324,6 +324,29 @@ LUA
     is(scalar @{ json(read_file('plan.json'))->{approvals} }, 1, 'the note is in the plan');
     write_file('plan.json', read_file('plan.json') =~ s/example\.com"/example.org"/r);
     is(moon(@approve, '--yes')->{status}, 8, 'a plan that was changed is not approved');
+}
+
+{
+    mkdir $_ for 'planned', 'planned/indexes';
+    my $sim = start_sim();
+    write_file('planned/moongate.lua', qq{return { approvals = { keys = { "$vkey" } }, audit = { origin = "$origin", key_file = "../audit.key" } }\n});
+    write_file("planned/indexes/$_.json", read_file(index_file($_))) for qw(a b);
+    my @planned = ({ env => $sim->{env}, dir => 'planned' });
+    is(moon(@planned, 'plan', '--out', 'plan.json')->{status}, 0, 'plan');
+    my $id = json(read_file('planned/plan.json'))->{id};
+    $r = moon(@planned, 'apply', 'plan.json');
+    is($r->{status}, 7, 'apply needs an approval') or diag($r->{out}, $r->{err});
+    is(moon(@planned, qw(approve plan.json --key-file ../audit.key --yes --name), $origin)->{status}, 0);
+    $r = moon(@planned, 'apply', 'plan.json');
+    is($r->{status}, 0, 'apply') or diag($r->{out}, $r->{err});
+    my @writes = grep { ($_->{plan} // '') eq $id } map { json($_) } split /\n/, read_file('planned/.moongate/audit.jsonl');
+    my ($key) = $vkey =~ /^([^+]*\+[^+]*)/;
+    is(scalar @writes, 4, 'two intents and two outcomes name the plan');
+    is_deeply($_->{approved_by}, [$key], "$_->{phase} $_->{seq}: and the key that approved it") for @writes;
+    $r = moon(@planned, 'audit', 'prove', '--plan', $id, '--out', 'proofs');
+    is($r->{status}, 0, 'prove --plan') or diag($r->{err});
+    is_deeply([ sort map { m{/(\d+)\.proof} } glob 'planned/proofs/*' ], [ sort map { $_->{seq} } @writes ], 'a proof for each');
+    is(grep({ moon('audit', 'verify-proof', $_, '--vkey', $vkey)->{status} != 0 } glob 'planned/proofs/*'), 0, 'and each is good');
 }
 
 # ---- two processes append while a third rotates ----

@@ -272,21 +272,25 @@ local function checkpoint_of(path, file)
   }
 end
 
--- The numbers of a run's lines, over all segments.
-local function lines_of_run(path, run)
+-- The numbers of a run's or a plan's lines, over all segments.
+local function lines_of(path, run, plan)
   local out = {}
   for _, s in ipairs(checkpoint.segments(path)) do
-    local list, err = audit.read(s.path, { run = run })
+    local list, err = audit.read(s.path, { run = run, plan = plan })
     if not list then error(err, 0) end
     for _, entry in ipairs(list) do out[#out + 1] = entry.seq end
   end
   if #out > 0 then return out end
-  errors.raise { code = "not_found", message = ("%s has no line of run %s"):format(path, run) }
+  errors.raise { code = "not_found", message = ("%s has no line of %s %s"):format(path, run and "run" or "plan",
+    run or plan) }
 end
 
 function M.prove(ctx, args)
   local path = path_of(args)
-  if (args.seq == nil) == (args.run == nil) then fail.usage "audit prove needs --seq or --run, one of them" end
+  if (args.seq and 1 or 0) + (args.run and 1 or 0) + (args.plan and 1 or 0) ~= 1 then
+    fail.usage "audit prove needs --seq, --run or --plan, one of them"
+  end
+  local plan = args.plan and "sha256:" .. args.plan:gsub("^sha256:", "") or nil
   local c = checkpoint_of(path, args.checkpoint)
   local files = json.array {}
   if args.seq then
@@ -294,7 +298,7 @@ function M.prove(ctx, args)
     files[1] = args.out
   else
     assert(host.fs.mkdir(args.out))
-    for i, seq in ipairs(lines_of_run(path, args.run)) do
+    for i, seq in ipairs(lines_of(path, args.run, plan)) do
       files[i] = ("%s/%d.proof"):format(args.out, seq)
       assert(host.fs.write(files[i], checkpoint.prove(path, seq, c)))
     end

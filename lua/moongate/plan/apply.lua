@@ -72,7 +72,7 @@ local function apply_one(run, document, change, entry)
   end)
   local result = run:step("apply " .. change.address, function()
     local result = keeper.write(run.gateway, change, {
-      on_conflict = "fail", stamp = { plan = document.id, change = change.n },
+      on_conflict = "fail", stamp = { plan = document.id, change = change.n, approved_by = document.approved_by },
     }, now)
     done(result)
     if CHANGED[entry.status] then keeper.confirm(run.gateway, change, result) end

@@ -30,7 +30,7 @@ static bool in_time(const struct moon_json_value *v, const struct moon_audit_fil
 
 static bool matches(const struct moon_json_value *v, const struct moon_audit_filter *f) {
     return (!f->action || member_is(v, "action", f->action)) && (!f->phase || member_is(v, "phase", f->phase)) &&
-           (!f->run || member_is(v, "run", f->run)) &&
+           (!f->run || member_is(v, "run", f->run)) && (!f->plan || member_is(v, "plan", f->plan)) &&
            (!f->outcome || member_is(v, "outcome", f->outcome) || member_is(v, "status", f->outcome)) &&
            (!f->correlation_id || member_is(v, "correlation_id", f->correlation_id) ||
             member_is(v, "correlationId", f->correlation_id)) &&

@@ -64,14 +64,15 @@ return {
       summary = "write a proof that a line is in the log",
       description = {
         "A proof contains the line, its path in the Merkle tree and a checkpoint. Anyone with the verifier key can",
-        "check it with `moongate audit verify-proof` or any program for C2SP tlog-proof. --run writes a proof for",
-        "each line of the run into the folder --out.",
+        "check it with `moongate audit verify-proof` or any program for C2SP tlog-proof. --run and --plan write",
+        "a proof for each line of the run, or of the plan's writes, into the folder --out.",
       },
       flags = {
         { "seq", "prove the line with this number", type = "integer", min = 1, value = "N" },
         { "run", "prove all lines of this run", value = "ID" },
+        { "plan", "prove all lines of this plan's writes", value = "ID" },
         { "checkpoint", "prove against this checkpoint (default: the last)", value = "FILE" },
-        { "out", "write to this file, or folder with --run", value = "PATH", required = true },
+        { "out", "write to this file, or folder with --run or --plan", value = "PATH", required = true },
       },
       examples = { { "moongate audit prove --seq 12 --out line-12.proof" } },
     },
