@@ -125,7 +125,7 @@ end
 
 local function measure(run, entry, outcome)
   run.metrics:counter("moongate_model_configuration_updates_total",
-    "Updates of model configurations by model and outcome; what was unchanged is none.", { "model_id", "outcome" })
+    "Updates of model configurations by model and outcome, without unchanged ones.", { "model_id", "outcome" })
     :add(1, entry.model_id, outcome)
   durations(run):observe(entry.latency_ms / 1000, outcome)
 end

@@ -163,7 +163,7 @@ end
 
 local of_session -- nil: not asked for; false: there is no store
 
--- shared.session() -> the session's, begun at first use; or nil when its store can't be used.
+-- shared.session() -> the session's, started at first use; or nil when its store can't be used.
 function M.session()
   if of_session ~= nil then return of_session or nil end
   local db, err = require("moongate.store").session()

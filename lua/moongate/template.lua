@@ -117,7 +117,7 @@ function M.render(template, values)
     local wanted, value = declared[name], values[name]
     if wanted ~= nil and value == nil and not check.TYPES[wanted] then value = wanted end
     if wanted == nil then
-      fault(name, "is no variable of the template" .. suggest.hint(name, known))
+      fault(name, "is not a variable of the template" .. suggest.hint(name, known))
     elseif value == nil then
       fault(name, ("is missing: a value of type %s"):format(wanted))
     elseif not fits(type_of(wanted), value) then

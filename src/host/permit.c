@@ -211,7 +211,7 @@ int moon_permit_refuse(enum moon_permission kind, const char *path, struct moon_
     return denied(err, kind, path, why);
 }
 
-/* An inner address that the target's name has led to. Whoever runs the name's DNS chooses the address, so that the name
+/* An inner address that the target's name has led to. The owner of the name's DNS chooses the address, so that the name
  * alone is no permission: the address is named too, or the user has set the host up, as a gateway, say. */
 static bool inner_allowed(const struct moon_permit *p, const struct moon_net_target *t, const char *address) {
     struct moon_net_target a;

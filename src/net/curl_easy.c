@@ -18,9 +18,9 @@
 /* https://curl.se/libcurl/c/CURLOPT_PREREQFUNCTION.html: called each time a request is about to go out on a connection.
  *
  * libcurl sends a request again by itself when a reused connection dies before the answer. A charge would be made
- * twice, and a write's 412 be taken for somebody else's, so the second time is refused: the loop in http_call.c is the
- * only one that sends again. (A read callback without a seek callback does the same for bodies, at the price of a
- * second packet and a buffer for every request.) */
+ * twice, and the 412 of a repeated write be taken for a conflict, so the second time is refused: the loop in
+ * http_call.c is the only one that sends again. (A read callback without a seek callback does the same for bodies, at
+ * the price of a second packet and a buffer for every request.) */
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
 static int on_prereq(void *ud, char *peer, char *local, int peer_port, int local_port) {
     struct moon_curl_transfer *t = ud;

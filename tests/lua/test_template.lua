@@ -287,7 +287,7 @@ t.test("malformed placeholders: each with its line and column, in characters", f
   t.eq(places, {
     "2:3 {{ x}} has white space inside: write {{x}}",
     "2:10 {{x y}} is not a placeholder: a name has letters, digits and _ only",
-    "2:17 {{{{: 4 braces in a row are no placeholder; put a space between",
+    "2:17 {{{{: 4 braces in a row are not a placeholder; put a space between",
     "3:1 {{a is not closed",
     "4:1 {{b is not closed",
     "4:14 {{c} is not closed",
@@ -367,7 +367,7 @@ t.test("render: values that are missing, extra or of another type, all at once",
     { s = 1, n = "1", i = 1.5, b = "true", d = 1, extra = 1 })
   t.eq(faults, {
     'b must be of type boolean, not "true"', "d must be of type string, not 1",
-    "extra is no variable of the template", "i must be of type integer, not 1.5",
+    "extra is not a variable of the template", "i must be of type integer, not 1.5",
     "m is missing: a value of type string", 'n must be of type number, not "1"', "s must be of type string, not 1",
   })
 end)

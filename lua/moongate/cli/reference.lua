@@ -86,7 +86,7 @@ end
 local function index()
   local page = setmetatable({}, Page)
   page:add "# Reference\n"
-  page:add "What the modules offer, from lua/meta: `make reference` writes these pages. The same is told by"
+  page:add "What the modules offer, from lua/meta: `make reference` writes these pages. The same text is shown by"
   page:add "`moongate help http.request`, by `help(http.request)` at the prompt, and by an editor that `moongate types`"
   page:add "has set up. [scripting.md](../scripting.md) shows how things go together.\n"
   page:add "| module | |\n|---|---|"

@@ -261,7 +261,7 @@ function Stream:_resume(ordered)
   self.before, self.told, self.failures = self.taken, 0, kept.failures
   local first = kept.first_failure
   if first then self.first_failure = { line = first.line, error = errors.new(first.error) } end
-  self.run:note(("%d results are out already: going on behind them"):format(self.before))
+  self.run:note(("%d results are written already: continuing after them"):format(self.before))
 end
 
 function Stream:_pump()

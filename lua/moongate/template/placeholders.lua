@@ -46,7 +46,7 @@ local function malformed(text, at)
   local braces = text:match("^{+", at)
   if #braces > 2 then
     local meant, stop = text:match("^(" .. NAME .. ")}}+()", at + #braces)
-    return ("%s: %d braces in a row are no placeholder; put a space between"):format(braces:sub(1, 8), #braces),
+    return ("%s: %d braces in a row are not a placeholder; put a space between"):format(braces:sub(1, 8), #braces),
       stop or at + #braces, meant
   end
   local line = rest_of_line(text, at + 2)

@@ -125,7 +125,7 @@ local function pause(err, n, message, left, clock)
   local wait = backoff.wait(POLICY, n, { floor = floor, left = left, random = clock.random })
   if not wait then return nil, "the deadline leaves no time for another attempt" end
   if message.ours_until and clock.now() + wait + ONE_ATTEMPT > message.ours_until then
-    return nil, "the clock went on while it was sent" -- the machine slept: it may be another process's by now
+    return nil, "the lease expired while it was sent" -- the machine slept: it may be another process's by now
   end
   return wait
 end

@@ -311,7 +311,7 @@ static bool walk_members(struct object_check *o) {
             return false;
         }
     }
-    return more == 0 ? ok : schema_fault(o->c, o->n, "type", o->in, "has keys that are no strings");
+    return more == 0 ? ok : schema_fault(o->c, o->n, "type", o->in, "has keys that are not strings");
 }
 
 static bool has_member(const struct object_check *o, size_t i) {
