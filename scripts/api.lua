@@ -93,7 +93,7 @@ end
 
 -- ---- what is printed ----
 
--- The value at a JSON Pointer; raises where there is none.
+-- The value at a JSON Pointer; raises when it is missing.
 local function at(value, pointer)
   if pointer == "" then return value end
   if pointer:sub(1, 1) ~= "/" then usage("--pointer needs a JSON Pointer such as /entities/0/id, not %q", pointer) end

@@ -1,6 +1,6 @@
 -- configure-model: bring the configurations of models to what their files say.
 --
---   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   load every file; on an error in one, all errors of all are reported and nothing is sent
 --   hold them all, so that no other run is half-way through them
 --   read the capabilities of every model; a configuration that its model can't do is a fault of its file
 --   for each configuration, several at a time: read what is live, compare, PUT with If-Match when something differs,
@@ -29,7 +29,7 @@ end
 -- ---- capabilities ----
 
 -- The capabilities of an item's model: what the user gives, else what the gateway says. A gateway that says nothing of
--- models is no obstacle: it checks the configuration itself.
+-- models is accepted: it checks the configuration itself.
 local function look_up(run, item, given)
   if given then
     item.capabilities = given(item.config.model_id) or {}

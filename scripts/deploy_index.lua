@@ -1,6 +1,6 @@
 -- deploy-index: bring vector-store indexes to what their configuration files say.
 --
---   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   load every file; on an error in one, all errors of all are reported and nothing is sent
 --   hold them all, so that no other run is half-way through them
 --   for each index, several at a time: read it, compare, PUT with If-Match when something differs, read it back, audit,
 --   tell the webhooks
@@ -24,7 +24,7 @@ local function note_write(entry, result)
   entry.retrieval_precision, entry.sync_event_id = result.retrievalPrecision, result.syncEventId
 end
 
--- What is told of the index when it is read back: plain data.
+-- Reads the index back -> plain data.
 local function confirm(run, entry, result)
   local now = batch.confirm(run, entry, {
     action = "index_confirm", fields = { indexId = entry.index_id, vector_store_id = entry.vector_store_id },
@@ -109,7 +109,7 @@ local function change_lines(entry) return batch.changes(entry, entry.index_id) e
 
 -- ---- the workflow ----
 
--- Under --sim there is one store for whoever names none.
+-- Under --sim there is one default store.
 local function name_store(run)
   if run.flags.vector_store then return end
   if not run.simulated then

@@ -1,6 +1,6 @@
 -- promote-template: make a new version of a prompt template live, or an older one again.
 --
---   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   load every file; on an error in one, all errors of all are reported and nothing is sent
 --   hold them all, so that no other run is half-way through them
 --   for each template, several at a time: look at what is there, refuse what exists, show what changes against the live
 --   version, POST it, tell the webhooks, audit
@@ -76,7 +76,7 @@ local function note_write(entry, result, status)
   entry.gateway_status = type(result.body) == "table" and result.body.status or nil
 end
 
--- What the prompt registry is told, and whoever else wants to know.
+-- The data of the webhook, for the prompt registry and others.
 local function announcement(entry, document)
   local facts = {
     audit_id = entry.audit_id, generation_success_rate = entry.generation_success_rate, latency_ms = entry.latency_ms,
@@ -156,7 +156,7 @@ local function describe(entry, document, seen)
   end
 end
 
--- What the gateway holds of it before anything is changed: a run that is taken up again still compares with that.
+-- What the gateway holds of it before anything is changed: a resumed run still compares with that.
 local function look(run, item, version)
   return run:read("look at " .. item.template_id, function()
     local seen = template.look(run.gateway, item.template_id, version)

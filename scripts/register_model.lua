@@ -1,6 +1,6 @@
 -- register-model: register models with the gateway and prove that they answer.
 --
---   load every file; a fault in one, and all faults of all are told and nothing is sent
+--   load every file; on an error in one, all errors of all are reported and nothing is sent
 --   hold their names, so that no other run is half-way through them
 --   read the list of models once: what is registered already is not registered again
 --   for each model, several at a time: submit it, wait for its job, test its endpoint, check its health, tell the
@@ -111,7 +111,7 @@ local function check_health(m)
   }
 end
 
--- ---- one model: what others are told ----
+-- ---- one model: webhooks and audit ----
 
 -- The registration's own webhook_callback_url, told in the flat form.
 local function callback(m)

@@ -65,7 +65,7 @@ local function open(run, args)
   }
 end
 
--- Webhooks that listen for prompt_routing are told the sum of it, those with per_prompt each prompt.
+-- Webhooks for prompt_routing get the summary, those with per_prompt a message for each prompt.
 local function tell(run, r, summary)
   local notes = run:webhook("prompt_routing", { summary = summary, models = r.models:data() },
     { headers = SOURCE, per_prompt = false })

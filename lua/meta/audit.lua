@@ -54,7 +54,7 @@ function audit.intent(fields) end
 ---@field seq integer
 local entry = {}
 
----Writes what became of it, synced to the disk. `action` is the intent's unless it is given. Raises when it was told already.
+---Writes what became of it, synced to the disk. `action` is the intent's unless it is given. Raises when the outcome was written already.
 ---
 ---Errors: as audit.event; it may be tried again.
 ---@param fields table<string, moongate.json.value>
@@ -75,7 +75,7 @@ function audit.path() end
 ---@field set_aside integer torn lines that were set aside before
 ---@field open_intents integer[] seqs of intents without an outcome
 ---@field settled integer[] seqs of intents in earlier segments that have their outcome here
----@field head? integer number of the line that was written last, by the file `.head` beside the log; nil: there is none
+---@field head? integer number of the line that was written last, by the file `.head` beside the log; nil: it does not exist
 ---@field previous? integer the log begins behind this line of another log, which was gone or empty (`log_replaced`)
 ---@field previous_hash? string of that line
 ---@field first_seq? integer number of the first good line
@@ -83,7 +83,7 @@ function audit.path() end
 ---@field first_prev? string `prev` of the first good line
 ---@field continued boolean it continues a segment that was rotated away
 ---@field rotated boolean it is a segment: its last line says that it was closed
----@field last_hash string of the last good line; 64 zeros when there is none
+---@field last_hash string of the last good line; 64 zeros for an empty log
 
 ---Checks a whole log. A broken one is a result, not an error.
 ---
@@ -103,7 +103,7 @@ function audit.verify(path) end
 ---@field phase? "event"|"intent"|"outcome"
 ---@field since? string|number a UTC time or the beginning of one ("2026-11-20", "2026-11-20T07:31"), or seconds since 1970; inclusive
 ---@field until? string|number as since; "2026-11-20" includes that day
----@field last? integer only the last so many of those that match
+---@field last? integer maximum number of events: the last that match
 
 ---The events of a log, in order. Hashes are not checked: see audit.verify.
 ---
@@ -111,7 +111,7 @@ function audit.verify(path) end
 ---@param path? string default: the session's log
 ---@param filter? moongate.audit.filter
 ---@return moongate.audit.line[]? events
----@return integer|moongate.error skipped how many lines were no JSON; or the error
+---@return integer|moongate.error skipped number of lines that were not JSON; or the error
 function audit.read(path, filter) end
 
 ---@class moongate.audit.tree_opts

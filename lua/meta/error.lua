@@ -22,7 +22,7 @@ local errors = {}
 ---| "timeout"
 ---| "cancelled" the task was
 ---| "http" an answer with a status of 400 or more
----| "conflict" somebody else wrote, or holds it
+---| "conflict" another client wrote it, or another process has locked it
 ---| "breaker_open" the gateway has failed too often just now; nothing was sent
 ---| "retry_budget" too many calls of this host are tries again already
 ---| "unknown_outcome" whether it took effect is not known
@@ -32,7 +32,7 @@ local errors = {}
 ---| "interrupted" Ctrl-C
 ---| "protocol" the other side does not keep to the protocol
 ---| "verify" a signature, or what was written, is not as it must be
----| "script" a script raised something that is no error object
+---| "script" a script raised something that is not an error object
 ---| "bug" moongate's own fault
 ---| "store" the state can't be used
 ---| "busy"
@@ -61,7 +61,7 @@ local errors = {}
 ---@field warning? boolean shown as a warning, not as an error (run:report)
 ---@field value? any what was raised, when it was neither a string nor an error object
 ---@field traceback? string with -v
----@field [string] any what else whoever made it has to say
+---@field [string] any further fields
 
 ---Makes an error object with all these fields, and with others if there are any. Raises when `code` or `message` is missing.
 ---@param fields moongate.error

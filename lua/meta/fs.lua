@@ -76,7 +76,7 @@ function lines:offset() end
 ---Ends a read that waits, too. Closing again is harmless; so does `<close>`.
 function lines:close() end
 
----Errors: `denied`. A file that can't be opened is told by the first read.
+---Errors: `denied`. A file that can't be opened is reported by the first read.
 ---@param path string "-": standard input
 ---@param max? integer bytes of a line (default 1 MiB)
 ---@return moongate.fs.lines? lines

@@ -15,7 +15,7 @@ local gateway = {}
 ---@field log? table as moongate.log (default)
 ---@field cache? table last states that were seen
 ---@field dry_run? boolean writes are shown, not sent
----@field on_conflict? "fail"|"rebase"|"overwrite" when somebody else wrote (default "fail")
+---@field on_conflict? "fail"|"rebase"|"overwrite" when another client wrote (default "fail")
 ---@field deadline? number seconds that a write may take, waits for a busy resource included (default 30)
 ---@field clock? table for tests, as are audit, leases, journal and store: a script can't set them
 ---@field metrics? moongate.metrics.registry
@@ -58,7 +58,7 @@ local handle = {}
 
 ---@class moongate.gateway.read_options
 ---@field fresh? boolean never what was seen last
----@field for_write? boolean a write is to build on it; with --queue, nil also when it can't be told
+---@field for_write? boolean a write is to build on it; with --queue, nil also when it can't be read
 ---@field query? table<string, any>
 ---@field headers? table<string, string>
 ---@field params? table<string, any> for the "{name}"s of a path
@@ -73,7 +73,7 @@ function handle:kind(name) end
 ---@param kind string "index", "template", "model", "configuration", …
 ---@param args table what names it: {vectorStoreId = , indexId = }
 ---@param options? moongate.gateway.read_options
----@return moongate.gateway.resource? resource nil: there is none
+---@return moongate.gateway.resource? resource nil: not found
 ---@return boolean? unserved neither its path nor its listing is served
 function handle:get(kind, args, options) end
 
@@ -87,7 +87,7 @@ function handle:from_listing(kind, args, entity) end
 ---Reads from any path.
 ---@param path string
 ---@param options? moongate.gateway.read_options
----@return moongate.gateway.resource? resource nil: there is none
+---@return moongate.gateway.resource? resource nil: not found
 function handle:get_path(path, options) end
 
 ---A call that is not a resource. A POST must say `read = true`: it is not sent in a dry run, and a script's is in the
@@ -140,14 +140,14 @@ function handle:find(kind, args, content, options) end
 ---@field field? string the member to look at (default "status")
 ---@field done string[] states that end it well
 ---@field failed? string[] states that raise `failed`
----@field running? string[] states that go on; others go on too, with a warning
+---@field running? string[] states of a running job; unknown states count as running, with a warning
 ---@field deadline? number seconds (default 120)
 ---@field interval? number seconds before the second look (default 0.25)
 ---@field max_interval? number seconds (default 3)
 ---@field params? table<string, any>
 ---@field query? table<string, any>
 ---@field family? string
----@field watch? fun(state: string) is told of each state
+---@field watch? fun(state: string) called with each state
 
 ---Reads again and again until a member is what it should be. Raises `failed`, or `timeout` after the deadline.
 ---@param path string
@@ -156,7 +156,7 @@ function handle:find(kind, args, content, options) end
 function handle:poll(path, options) end
 
 ---@class moongate.gateway.write_options
----@field base? moongate.gateway.resource as it was read; nil: there is none, the write creates it
+---@field base? moongate.gateway.resource as it was read; nil: the write creates it
 ---@field content? any what it is to become (default: base.content, changed in place)
 ---@field action? string the audit event's name (default "<kind>_write")
 ---@field details? table|fun(content: any): table the audit event's fields
@@ -189,7 +189,7 @@ function handle:poll(path, options) end
 ---@field attempts? integer
 ---@field payload_hash? string SHA-256 of the bytes sent
 ---@field audit_seq? integer
----@field rebased? boolean somebody else's changes were kept
+---@field rebased? boolean another client's changes were kept
 ---@field overwrote? string the ETag of what was overwritten
 ---@field queue_id? integer of one that is queued
 ---@field superseded? integer[] older ones that it replaces

@@ -60,14 +60,14 @@ function host.write_out(text) end
 ---@return moongate.error? err
 function host.read_stdin() end
 
----The current task is a prompt: Ctrl-C ends that one of its descendants, and goes on. nil: it ends nothing now.
+---The current task is a prompt: Ctrl-C ends that one of its descendants, and the prompt continues. nil: it ends nothing now.
 ---@param task? moongate.task.handle
 function host.foreground(task) end
 
 ---@return boolean whether tasks that the current one has spawned still live
 function host.has_children() end
 
----A task that the current one's end does not end: it goes on until the program ends. Its failure is nobody else's.
+---A task that the current one's end does not end: it continues until the program ends. Its failure is nobody else's.
 ---@param fn function
 ---@param ... any its arguments
 ---@return moongate.task.handle
@@ -77,7 +77,7 @@ function host.background(fn, ...) end
 ---@return {host: string, boot: string, space: string, pid: integer, started: integer}
 function host.process() end
 
----Whether a process lives; "unknown" when it is one of another machine, or can't be told.
+---Whether a process lives; "unknown" when it is one of another machine, or can't be found out.
 ---@param process {boot?: string, space?: string, pid?: integer, started?: integer} as `process` gave it there
 ---@return "alive"|"gone"|"unknown"
 function host.process_life(process) end
@@ -170,7 +170,7 @@ function host.write_secret(path, handle) end
 ---@return table
 function host.options() end
 
----The project file; without `path` there is none. `error`: it can't be read. A secret in `data` is a handle, or
+---The project file; without `path` none was found. `error`: it can't be read. A secret in `data` is a handle, or
 ---`{unset = NAME}` when its variable is not set.
 ---@return {path?: string, dir?: string, data: table, faults: table[], error?: moongate.error}
 function host.project() end

@@ -23,7 +23,7 @@ local http = {}
 ---  the first one included (1..1000). Waits of random(0, min(cap, base * 2^n)), base 500 ms, cap 20 s
 ---@field rate? {per_second: number, burst?: number} token bucket; calls wait for their turn
 ---@field breaker? boolean     default true; false: neither asks nor feeds the circuit breaker
----@field concurrency? integer calls at once; the others wait in order. Default: no limit
+---@field concurrency? integer calls in parallel; the others wait in order. Default: no limit
 ---@field max_body? integer    bytes of an answer, decoded; default and most: 64 MiB
 ---@field trace? boolean       default true; false: no traceparent goes along, and no spans are made
 
@@ -50,7 +50,7 @@ local http = {}
 ---@class moongate.http.attempt
 ---@field n integer            from 1
 ---@field status? integer      of its answer
----@field error? string        or why there was none: a code
+---@field error? string        or why it failed: a code
 ---@field class string         "none" (a success), "not_sent", "refused", "ambiguous" or "final"
 ---@field wait_ms number       waited before it: limiter, token, back-off
 ---@field elapsed_ms number
@@ -68,7 +68,7 @@ local http = {}
 local response = {}
 
 ---The body as JSON, read from the receive buffer.
----@return any value nil when it is none
+---@return any value nil when it is not JSON
 ---@return moongate.error? err "parse"
 function response:json() end
 
@@ -142,7 +142,7 @@ function client:delete(path, options) end
 ---@return moongate.http.client_stats stats
 function client:stats() end
 
----Calls that run go on; new ones raise.
+---Running calls continue; new ones raise.
 function client:close() end
 
 ---@param options moongate.http.client_options

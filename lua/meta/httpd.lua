@@ -25,20 +25,20 @@ local httpd = {}
 ---@field path string          the path as it was sent: still percent-encoded (see httpd.unescape)
 ---@field query table<string, string>   decoded; of a name that comes twice, the last
 ---@field headers table<string, string> names in lower case, found in any case; lines of one name joined by ", "
----@field body string?         "" when there is none; nil in accept
+---@field body string?         "" without a body; nil in accept
 ---@field remote string        the client's address
 ---@field remote_port integer
 local request = {}
 
 -- The body as JSON.
----@return any value nil when it is none
+---@return any value nil when it is not JSON
 ---@return moongate.error? err
 function request:json() end
 
 ---@class moongate.httpd.response
 ---@field status? integer      200..599; default 200
 ---@field headers? table<string, string|number|string[]> Content-Length and Transfer-Encoding are the server's own. A
----  name that is no token, or a control character in a value, is an error
+---  name that is not a token, or a control character in a value, is an error
 ---@field body? string         Content-Type defaults to text/plain
 ---@field json? any            encoded as the body; Content-Type defaults to application/json
 ---@field close? boolean       fault: end the connection without an answer
@@ -48,12 +48,12 @@ function request:json() end
 ---@class moongate.httpd.server
 ---@field port integer
 ---@field url string           "http://127.0.0.1:8080", without a slash at the end
----@field live integer         requests that have begun and are not over
+---@field live integer         requests that have started and are not over
 local server = {}
 
 -- Starts a server. Only inside a task. A request whose end can be read in two ways (two Content-Lengths, a length with
 -- Transfer-Encoding, a space before a colon, a folded line, a control character, no Host or two) is answered 400 and its
--- connection closed. An error in a handler, or a response that is none, is a 500 for the client and a
+-- connection closed. An error in a handler, or an invalid response, is a 500 for the client and a
 -- line in the log. A client that leaves does not end the handler; its answer goes nowhere.
 ---@param options moongate.httpd.options
 ---@return moongate.httpd.server? server

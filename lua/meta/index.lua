@@ -18,7 +18,7 @@ local index = {}
 ---@return string|table[] precision or the faults
 function index.check(document, options) end
 
----Raises all faults of all files at once, `invalid`.
+---Raises all errors of all files together, `invalid`.
 ---@param paths string[] files; a folder stands for the *.json in it
 ---@param options? moongate.index.options
 ---@return {file: string, config: table, precision: string}[] items

@@ -18,7 +18,7 @@ local model = {}
 ---@return string|table[] test_model what the endpoint calls the model; or the faults
 function model.check(document, options) end
 
----Raises all faults of all files at once, `invalid`.
+---Raises all errors of all files together, `invalid`.
 ---@param paths string[] files; a folder stands for the *.json in it
 ---@param options? moongate.model.options
 ---@return {file: string, registration: table, test_model: string}[] items
@@ -111,7 +111,7 @@ function configuration.check_capabilities(items) end
 function configuration.audit_record(update) end
 
 ---@param config table
----@return table snapshot what the governance webhook is told
+---@return table snapshot data of the governance webhook
 function configuration.snapshot(config) end
 
 ---@param config table

@@ -1,6 +1,6 @@
 ---@meta moongate.note
 
----Signed notes (C2SP, with Ed25519 keys): a text whose author can be checked by whoever has the author's verifier key. Audit checkpoints
+---Signed notes (C2SP, with Ed25519 keys): a text whose author can be checked with the author's verifier key. Audit checkpoints
 ---and approvals of plans are such notes. A private key is a handle: a script can sign with it and can't read it.
 ---@class moongate.note
 local note = {}

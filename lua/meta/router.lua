@@ -23,7 +23,7 @@ local router = {}
 ---@field metrics? moongate.metrics.registry
 ---@field audit? table
 ---@field limits? table<string, number>
----@field each? fun(entry: table) told of each prompt that was sent: timestamp, modelId, requestId, status (of HTTP), latencyMs, hitRate, …
+---@field each? fun(entry: table) called for each prompt that was sent: timestamp, modelId, requestId, status (of HTTP), latencyMs, hitRate, …
 
 ---Raises `invalid` with every fault that can be seen without asking the gateway.
 ---@param options moongate.router.options

@@ -8,7 +8,7 @@ local scope = {}
 ---@return any context that the current task is in; nil: none, or no task
 function scope.get() end
 
----Puts the current task into a context; tasks that it spawns begin there and are counted anew.
+---Puts the current task into a context; tasks that it spawns start there and are counted again.
 ---@param context any
 ---@param shielded boolean a cancellation waits until `leave`, or `shield(0)`
 ---@param guarded? boolean|"offline" requests that must not be sent twice ("offline": all) are refused, here and in the

@@ -4,7 +4,7 @@
 ---Traces, as the program beneath them has them: the session's trace context, the span that a task is in, and the HTTP
 ---attempts that have ended. Private: a script has `run:span`; see moongate/trace.lua.
 ---
----A span id is a 64-bit integer; 0 is none.
+---A span id is a 64-bit integer; 0 means no span.
 ---@class moongate.span
 local span = {}
 
@@ -19,7 +19,7 @@ local span = {}
 ---From here on every request of the session carries `traceparent`, but those of clients with `trace = false`.
 ---@param options moongate.span.start_options
 ---@return true? ok
----@return moongate.error? err invalid: a tracestate that is no header value
+---@return moongate.error? err invalid: a tracestate that is not a header value
 function span.start(options) end
 
 ---The end of it; what was not taken is forgotten.
@@ -49,7 +49,7 @@ function span.now() end
 ---@field method string
 ---@field url string without the query, at most 511 bytes
 ---@field status? integer of the answer
----@field error? string why there was none
+---@field error? string why it failed
 ---@field start integer nanoseconds since 1970
 ---@field elapsed integer nanoseconds
 ---@field wait integer nanoseconds waited before it

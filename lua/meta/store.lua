@@ -9,7 +9,7 @@
 ---SQLite), `{serial}` the type of a key that counts up by itself.
 ---
 ---Errors of all: `store` (it can't be used: damaged, no room, no server; the message says what to do), `busy` (another process did not let go
----of it), `conflict` (a unique key is there already), `bug` (SQL that does not work), `closed`.
+---of it), `conflict` (a unique key already exists), `bug` (SQL that does not work), `closed`.
 ---@class moongate.store
 local store = {}
 

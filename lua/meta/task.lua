@@ -19,7 +19,7 @@ local handle = {}
 ---@return moongate.task.handle task
 function task.spawn(fn, ...) end
 
----Waits for the task's end. An error that is no error object becomes one with code `script`, its position in `where`, and, when it was
+---Waits for the task's end. An error that is not an error object becomes one with code `script`, its position in `where`, and, when it was
 ---neither a string nor an error object, the value in `value`. Raises when a task joins itself.
 ---
 ---Errors: what the task failed with; `cancelled`; `timeout` (the task runs on).
@@ -28,7 +28,7 @@ function task.spawn(fn, ...) end
 function handle:join(seconds) end
 
 ---Asks the task to end: it is closed on the next turn, its to-be-closed variables with it, and `pcall` does not keep it. One that has not
----begun never runs. Does nothing when it has ended or was asked before. Raises when a task cancels itself.
+---started never runs. Does nothing when it has ended or was asked before. Raises when a task cancels itself.
 function handle:cancel() end
 
 ---@return "ready"|"running"|"waiting"|"done"|"failed"|"cancelled" status

@@ -26,7 +26,7 @@ local template = {}
 ---@return table[]? faults
 function template.check(document, options) end
 
----Raises all faults of all files at once, `invalid`.
+---Raises all errors of all files together, `invalid`.
 ---@param paths string[] files; a folder stands for the *.json and *.txt in it
 ---@param options? moongate.template.options
 ---@return moongate.template.checked[] templates
@@ -98,7 +98,7 @@ function template.ab_header(document) end
 ---@field audit_id? string
 ---@field stamp? table fields of both audit lines
 
----Raises `conflict` when the version is there already, or a rollback is active.
+---Raises `conflict` when the version already exists, or a rollback is active.
 ---@param gateway moongate.gateway.handle
 ---@param text moongate.template.checked
 ---@param seen table what look gave

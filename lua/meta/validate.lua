@@ -11,7 +11,7 @@ local validate = {}
 
 ---Compiles a schema, given as a table or as JSON text. In a table, an empty list must be json.array().
 ---
----Errors: `parse` (the text is no JSON), `invalid` (a keyword is wrong, a `$ref` leads nowhere; the message begins with the place).
+---Errors: `parse` (the text is not JSON), `invalid` (a keyword is wrong, a `$ref` leads nowhere; the message begins with the place).
 ---@param schema table|string|boolean
 ---@param options? moongate.validate.options
 ---@return moongate.schema? schema

@@ -139,11 +139,11 @@ function run:diff(from, to, title) end
 ---@field reconcile? fun(intent: any): any what it returned, found out by looking; nil: it did not happen
 ---@field intent? any plain data that is kept when the step begins
 ---@field idempotent? boolean doing it twice does no harm
----@field again? boolean|fun(...): boolean when the run is resumed, a step that failed is made again though the script went on behind it; and, where it is a function of what the step returned that gives true, one that was done
+---@field again? boolean|fun(...): boolean when the run is resumed, repeat a failed step even if the script continued after it; a function of the step's results: also repeat a step that was done if it returns true
 ---@field webhook? fun(result: any): string?, any, table? event, data and options of `run:webhook`: kept with the step's end
 ---@field told? fun(notes: moongate.workflow.webhook_note[]) what became of the messages; also behind a step that was done before
 
----A part of the job that has a name and is done once: a run that is taken up again gets what it returned, plain data,
+---A part of the job that has a name and is done once: a resumed run gets what it returned, plain data,
 ---from the journal. One that was cut off in the middle is gone through again, but sends nothing that must not be sent
 ---twice.
 ---@param name string
@@ -152,13 +152,13 @@ function run:diff(from, to, title) end
 ---@return any ... what fn returns
 function run:step(name, fn, options) end
 
----A look at what is there, for what is told of it later: a run that is taken up again sees what it saw then.
+---Reads something and records it: a resumed run gets the recorded value.
 ---@param name string
 ---@param fn function
 ---@return any ... what fn returns
 function run:read(name, fn) end
 
----Sleeps until a time that is kept: a run that is taken up again sleeps what is left of it.
+---Sleeps until a recorded time: a resumed run sleeps the rest of it.
 ---@param seconds number
 function run:sleep(seconds) end
 
@@ -198,7 +198,7 @@ function run:model_call(what, fn) end
 ---@param total? integer how many there will be
 ---@param noun? string what they are
 ---@return {advance: function, pause: function, expect: function, done: function} progress `advance(n, what)`,
----  `pause(why)` while nothing goes on
+---  `pause(why)` while nothing happens
 function run:progress(total, noun) end
 
 ---Tells of a failure that does not end the run.

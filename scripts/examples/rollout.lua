@@ -1,4 +1,4 @@
--- rollout.lua: a workflow of three steps that may be killed at any moment and taken up again. docs/runs.md walks
+-- rollout.lua: a workflow of three steps that may be killed at any moment and resumed. docs/runs.md walks
 -- through it.
 --
 --   moongate --sim run scripts/examples/rollout.lua orders --vector-store demo
