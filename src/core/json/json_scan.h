@@ -8,10 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 /* A byte that stands for itself inside a JSON string: printable ASCII and DEL, without '"' and '\\'. */
 static inline int json_is_plain(unsigned char c) {
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
@@ -37,26 +33,8 @@ static inline uint64_t json_specials(uint64_t w) {
 #define JSON_FIRST(mask) ((void)(mask), (size_t)0) /* the loop over bytes finds it */
 #endif
 
-#ifdef __SSE2__
-/* A bit for each of the 16 bytes of w that is not plain, the first the lowest. As signed numbers, bytes from 0x80 are
- * below 0x20, too. */
-static inline unsigned json_specials16(__m128i w) {
-    __m128i found = _mm_cmplt_epi8(w, _mm_set1_epi8(0x20));
-    found = _mm_or_si128(found, _mm_cmpeq_epi8(w, _mm_set1_epi8('"')));
-    found = _mm_or_si128(found, _mm_cmpeq_epi8(w, _mm_set1_epi8('\\')));
-    return (unsigned)_mm_movemask_epi8(found);
-}
-#endif
-
 /* The first byte of [p, end) that is not plain, or end. */
 static inline const char *json_skip_plain(const char *p, const char *end) {
-#ifdef __SSE2__
-    for (; end - p >= 16; p += 16) {
-        unsigned m = json_specials16(_mm_loadu_si128((const __m128i *)(const void *)p));
-        if (m != 0)
-            return p + __builtin_ctz(m);
-    }
-#endif
     while (end - p >= 8) {
         uint64_t w, m;
         memcpy(&w, p, sizeof w);
@@ -77,17 +55,6 @@ static inline const char *json_copy_plain(char **out, const char *p, const char 
     const char *start = p;
     char *o = *out;
     uint64_t w, m = 0;
-#ifdef __SSE2__
-    for (; end - p >= 16; p += 16, o += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        unsigned found = json_specials16(v);
-        _mm_storeu_si128((__m128i *)(void *)o, v);
-        if (found != 0) {
-            *out = o + __builtin_ctz(found);
-            return p + __builtin_ctz(found);
-        }
-    }
-#endif
     for (; end - p >= 8; p += 8, o += 8) {
         memcpy(&w, p, sizeof w);
         memcpy(o, &w, sizeof w);
