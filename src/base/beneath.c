@@ -53,7 +53,7 @@ static int open_by_walk(int fd, const char *rel, int flags) {
     return -1;
 }
 
-/* `real` beneath root. -1 and errno; ELOOP, EXDEV: somebody has put a link there meanwhile. */
+/* `real` beneath root. -1 and errno; ELOOP, EXDEV: a link was put there in between. */
 static int open_in(const struct moon_roots *r, const struct moon_root *root, const char *real, int flags) {
     const char *rel = real + root->known;
     rel += strspn(rel, "/");

@@ -16,7 +16,7 @@
 #define NEWS_MAX   64
 #define MIN_TOKEN  16 /* after "bearer " or "basic ": shorter words are prose */
 #define WINDOW     4  /* bytes that a place in a text is known by */
-#define STEP       3  /* at the most; the shortest name, and most secrets, have so many windows: 6 bytes */
+#define STEP       3  /* at the most; the shortest name, and most secrets, have this many windows: 6 bytes */
 #define MARKS      4096
 
 enum { BY_VALUE = 1, BY_NAME = 2 };
@@ -31,7 +31,7 @@ struct needle {
 struct moon_redact {
     struct needle *needles;
     size_t len, cap;
-    size_t step; /* so many windows of each needle are marked; one in so many of a text's is looked at */
+    size_t step; /* windows of each needle that are marked; one in `step` of a text's is looked at */
     unsigned char marks[MARKS];
     uint64_t news[NEWS_MAX]; /* hashes of weak values that were asked about */
     size_t n_news;
@@ -113,7 +113,7 @@ static int add_needle(struct moon_redact *r, const char *s, size_t len, bool scr
     return 0;
 }
 
-/* ---- values that are no use ---- */
+/* ---- values that are not usable ---- */
 
 /* What results, logs and help are made of, where it is more than letters. */
 static const char *const own_names[] = {

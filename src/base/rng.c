@@ -41,7 +41,8 @@ static uint64_t seeded_u64(struct moon_rng *r) {
     return result;
 }
 
-/* Requests of up to 256 bytes are never cut short; more than that, or a kernel without getrandom, can't go on safely.
+/* Requests of up to 256 bytes are never cut short; more than that, or a kernel without getrandom, can't continue
+ * safely.
  */
 static void system_fill(unsigned char *out, size_t len) {
     while (len > 0) {

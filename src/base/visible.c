@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The well-formed UTF-8 sequence of 2 to 4 bytes at s: its length, and its code point; 0: there is none. */
+/* The well-formed UTF-8 sequence of 2 to 4 bytes at s: its length, and its code point; 0: not found. */
 static size_t sequence(const unsigned char *s, size_t left, unsigned *cp) {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t n = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;

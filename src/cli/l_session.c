@@ -91,7 +91,7 @@ static int l_options(lua_State *L) {
 
 /* ---- project, state, credentials ---- */
 
-/* A secret whose variable is set is a handle; else {unset = NAME}, which whoever needs it complains about. */
+/* A secret whose variable is set is a handle; else {unset = NAME}, which its user reports. */
 static void push_secret(lua_State *L, const struct moon_project_secret *secret) {
     luaL_checkstack(L, 6, NULL);
     if (!secret->value) {

@@ -83,7 +83,7 @@ int moon_permissions_open(struct moon_session *s, struct moon_err *err) {
 
 /* ---- what the session works with anyway ---- */
 
-/* The host of a URL that the user has set up, by name. One that is no URL is told of by whoever uses it. */
+/* The host of a URL that the user has set up, by name. What is not a URL is reported by its user. */
 static void allow_url(void *ud, const char *url) {
     struct moon_session *s = ud;
     char origin[MOON_HTTP_ORIGIN_SIZE], host[MOON_HTTP_ORIGIN_SIZE + 8];

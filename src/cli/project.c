@@ -159,7 +159,7 @@ static int run(struct moon_project *p, const struct moon_buf *source, struct moo
 static int fill(struct moon_project *p, const char *path, struct moon_err *err) {
     struct moon_buf source = MOON_BUF_INIT;
     struct moon_hasher *hasher = NULL;
-    struct stat st; /* a pipe's folder, /dev/fd, is no place for state */
+    struct stat st; /* a pipe's folder, /dev/fd, is not a folder for state */
     const char *slash = stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? NULL : strrchr(path, '/');
     p->path = strdup(path);
     p->dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");

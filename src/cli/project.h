@@ -18,7 +18,8 @@ struct moon_project;
 /* Appends the path of the project file in dir or the nearest folder above it; true when there is one. */
 bool moon_project_find(const char *dir, struct moon_buf *path);
 
-/* Reads the file. Faults of the file itself are no failure: see moon_project_ok. MOON_ENOENT, MOON_EIO, MOON_ENOMEM,
+/* Reads the file. Errors in the file itself do not fail the call: see moon_project_ok. MOON_ENOENT, MOON_EIO,
+ * MOON_ENOMEM,
  * ... */
 int moon_project_open(struct moon_project **out, const char *path, struct moon_err *err);
 void moon_project_free(struct moon_project *p); /* NULL-safe; wipes its secrets */

@@ -68,7 +68,7 @@ static void allow_folder_of(struct moon_landlock *l, const char *path) {
     free(dir);
 }
 
-/* A file that is written at the end: what is a link leads to another folder, and a device is no reason to open /dev. */
+/* A file that is written at the end: what is a link leads to another folder, and a device does not open /dev. */
 static void allow_output(struct moon_landlock *l, const char *path) {
     struct stat st;
     char *real = path ? realpath(path, NULL) : NULL;
@@ -130,7 +130,7 @@ static void allow_script(struct moon_landlock *l, const struct moon_permit *p) {
         moon_landlock_write_at(l, write->allowed[i].fd);
 }
 
-/* A thread that is there already would keep its freedom, and the pool's threads open files for scripts. */
+/* A thread that already exists would keep its freedom, and the pool's threads open files for scripts. */
 static bool has_only(size_t threads) {
     DIR *dir = opendir("/proc/self/task");
     size_t n = 0;

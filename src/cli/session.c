@@ -53,7 +53,7 @@ static int open_log(struct moon_session *s, struct moon_err *err) {
     return 0;
 }
 
-/* A project file that was found, not named: somebody else's is not used unless the user has allowed it. */
+/* A project file that was found, not named: another user's is not used unless the user has allowed it. */
 static void judge_project(struct moon_session *s, const char *path) {
     struct moon_err err;
     if (!s->project)

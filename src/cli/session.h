@@ -51,7 +51,7 @@ struct moon_session {
     struct moon_host *host;
     struct moon_screen screen; /* a prompt */
     bool line_shown;           /* a progress line stands on the terminal */
-    bool on_terminal;          /* standard error is one: who interrupts a run is told what comes of it */
+    bool on_terminal;          /* standard error is one: an interruption of a run is acknowledged */
     bool may_interrupt;        /* Ctrl-C is the expected end: status 0 */
 };
 

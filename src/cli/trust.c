@@ -114,7 +114,7 @@ static int list_path(struct moon_buf *out, struct moon_err *err) {
     return rc == 0 ? 0 : moon_err_set(err, MOON_ENOMEM, "out of memory");
 }
 
-/* The list; empty where there is none, or where others could have written it. */
+/* The list; empty if it does not exist, or if others could have written it. */
 static int read_list(const char *path, struct moon_buf *list, struct moon_err *err) {
     struct stat st;
     if (lstat(path, &st) != 0)

@@ -35,7 +35,7 @@ struct moon_watchdog {
     double max_time;
     bool json;
     int64_t limit_at; /* NEVER: no limit */
-    int told;         /* how often the main thread was told that the limit is reached */
+    int told;         /* how often the limit was reported to the main thread */
     uint64_t beat;    /* of the scheduler, when it was last seen to change ... */
     int64_t beat_at;  /* ... and when that was; 0: nobody has looked yet */
 };

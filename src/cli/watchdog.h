@@ -1,5 +1,5 @@
 /* watchdog.h - a thread that ends the process when a script can't be ended otherwise: one that is past --max-time, or
- * that goes on after Ctrl-C in a C function which no hook reaches (a pattern, a string of gigabytes). */
+ * that continues after Ctrl-C in a C function which no hook reaches (a pattern, a string of gigabytes). */
 #ifndef MOONGATE_CLI_WATCHDOG_H
 #define MOONGATE_CLI_WATCHDOG_H
 

@@ -44,7 +44,7 @@ struct moon_audit_queue {
     struct moon_work work;
     struct moon_audit_log *log; /* opened by the first batch */
     struct moon_audit_ticket *batch;
-    char *batch_identity; /* a copy: the loop may set another meanwhile */
+    char *batch_identity; /* a copy: the loop may set another at any time */
     struct moon_audit_record *records;
     size_t nrecords;
     bool sync;
@@ -164,7 +164,7 @@ static void start_soon(struct moon_audit_queue *q) {
         moon_loop_defer(q->loop, &q->now, start_batch, q);
 }
 
-/* Settles the batch and goes on with what has come meanwhile: also when it was never written (code not 0). */
+/* Settles the batch and continues with what has come since: also when it was never written (code not 0). */
 static void end_batch(struct moon_audit_queue *q, int code) {
     if (code != 0) {
         q->rc = code;

@@ -173,8 +173,8 @@ static void convert_string(lua_State *L, const char *where) {
     lua_remove(L, -2);
 }
 
-/* Pushes what is to be told of the raised value on top: a plain table's own message, as of {code=, message=}, rather
- * than its address. */
+/* Pushes what is to be reported of the raised value on top: a plain table's own message, as of {code=, message=},
+ * rather than its address. */
 static const char *value_text(lua_State *L, size_t *len) {
     bool plain = lua_type(L, -1) == LUA_TTABLE;
     if (plain && luaL_getmetafield(L, -1, "__tostring") != LUA_TNIL) {

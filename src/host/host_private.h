@@ -87,7 +87,7 @@ struct moon_task *host_spawn_root(lua_State *L, int nargs); /* as moon_task_spaw
 /* Gives the slot back; its coroutine is empty. Keeps the coroutine unless many wait already. */
 void host_slot_release(lua_State *L, struct moon_host *host, uint32_t slot);
 
-/* task_end.c: the task's function has returned n results, raised, or is not to go on. In the scheduler only. */
+/* task_end.c: the task's function has returned n results, raised, or is not to continue. In the scheduler only. */
 void host_task_ended(lua_State *L, struct moon_task *t, int n);
 void host_task_failed(lua_State *L, struct moon_task *t);
 void host_task_cancelled(lua_State *L, struct moon_task *t);
@@ -97,7 +97,7 @@ bool host_find_where(lua_State *co, char *out, size_t size);
 
 /* scheduler.c */
 void host_make_ready(struct moon_task *t);
-/* lua_resume of a script's coroutine by L. host_is_parked then: the task has begun to wait inside of it. */
+/* lua_resume of a script's coroutine by L. host_is_parked then: the task has started to wait inside of it. */
 int host_resume_nested(lua_State *L, lua_State *co, int nargs, int *nresults);
 bool host_is_parked(lua_State *L);
 /* Where scripts wait, for a report: "a.lua:3, b.lua:7"; "" when no script does. */

@@ -149,7 +149,7 @@ void moon_host_foreground(lua_State *L, struct moon_task *line) {
         luaL_error(L, "host.foreground: only inside a task");
     host->prompt = host->current;
     host->line = line;
-    if (atomic_exchange(&host->line_interrupts, 0) && line) /* it came while the line was being begun */
+    if (atomic_exchange(&host->line_interrupts, 0) && line) /* it came while the line was being started */
         moon_task_cancel(line);
     atomic_store(&host->has_prompt, true);
 }

@@ -41,7 +41,7 @@ int moon_host_load_text(lua_State *L, const char *text, size_t len, const char *
     return luaL_loadbufferx(L, text, len, chunkname, "t");
 }
 
-/* Pushes the chunk of a file below dir, or nil when there is none; raises when it can't be read or does not compile. */
+/* Pushes the chunk of a file below dir, or nil when not found; raises when it can't be read or does not compile. */
 static void load_disk(lua_State *L, const char *dir, const char *path) {
     struct moon_buf buf = MOON_BUF_INIT;
     struct moon_err err;

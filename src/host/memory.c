@@ -68,7 +68,7 @@ static void *resize(struct host_memory *m, void *p, size_t old, size_t size) {
         return p;
     void *to = is_small ? slab_block(m, class_of(size)) : malloc(size);
     if (!to && size < old)
-        return p; /* shrinking must not fail: the block goes on as a larger one of its new class */
+        return p; /* shrinking must not fail: the block continues as a larger one of its new class */
     if (!to || !old)
         return to;
     memcpy(to, p, old < size ? old : size);

@@ -195,7 +195,7 @@ int moon_permit_refuse(enum moon_permission kind, const char *path, struct moon_
     char why[200];
     const char *colon = strstr(err->message, ": ");
     size_t n = strlen(path);
-    /* beneath.h has said "path: why"; a path that is cut or holds a colon is told without */
+    /* beneath.h has said "path: why"; a path that is cut or has a colon is reported without */
     if (strncmp(err->message, path, n) == 0 && err->message[n] == ':')
         colon = err->message + n;
     why[0] = '\0';
@@ -212,7 +212,7 @@ int moon_permit_refuse(enum moon_permission kind, const char *path, struct moon_
 }
 
 /* An inner address that the target's name has led to. The owner of the name's DNS chooses the address, so that the name
- * alone is no permission: the address is named too, or the user has set the host up, as a gateway, say. */
+ * alone does not permit it: the address is named too, or the user has set the host up, as a gateway, say. */
 static bool inner_allowed(const struct moon_permit *p, const struct moon_net_target *t, const char *address) {
     struct moon_net_target a;
     size_t n = strlen(t->host);

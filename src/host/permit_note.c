@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define WHAT_MAX   1024 /* of a name or path that is recorded */
-#define DENIED_MAX 200  /* things that the audit log is told of: a script could go on for ever */
+#define DENIED_MAX 200  /* maximum number of records in the audit log, which a script could fill */
 
 int moon_permit_log(struct moon_permit *p, const char *path, struct moon_err *err) {
     p->log = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);

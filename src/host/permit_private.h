@@ -21,7 +21,7 @@ struct moon_permit {
     struct moon_audit_queue *audit;
     int log; /* -1: none */
     bool log_failed;
-    uint64_t *denied; /* hashes of what the audit log has been told of */
+    uint64_t *denied; /* hashes of what the audit log has recorded */
     size_t n_denied;
     struct moon_buf refused; /* origins, each with its NUL */
 };

@@ -133,7 +133,7 @@ static void finish(lua_State *L, struct moon_task *t) {
         w->fn(w->ud);
     }
     if (t->is_root)
-        moon_loop_wake(host->services.loop); /* whoever drives the loop must look, though an idle connection is open */
+        moon_loop_wake(host->services.loop); /* the driver of the loop must look, though an idle connection is open */
     if (parent) {
         *t->prev_sibling = t->next_sibling;
         if (t->next_sibling)

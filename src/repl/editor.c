@@ -187,7 +187,7 @@ static bool next_byte(struct moon_editor *e, unsigned char *byte) {
     return n == 1;
 }
 
-/* The rest of a character of UTF-8 that begins with `byte`; what is none stands for itself. */
+/* The rest of a character of UTF-8 that begins with `byte`; an invalid byte stands for itself. */
 static wchar_t decode(struct moon_editor *e, unsigned char byte) {
     int more = byte >= 0xF0 ? 3 : byte >= 0xE0 ? 2 : byte >= 0xC2 ? 1 : 0;
     wchar_t c = more == 3 ? byte & 7 : more == 2 ? byte & 15 : more == 1 ? byte & 31 : byte;
@@ -234,7 +234,7 @@ static void complete(struct moon_editor *e) {
     el_set(e->el, EL_REFRESH);
 }
 
-/* A key of the line's. Tab is none: it is dealt with here, where the line is at rest. */
+/* A key of the line's, but Tab, which is dealt with here, where the line is at rest. */
 static int get_key(EditLine *el, wchar_t *out) {
     struct moon_editor *e = editor_of(el);
     unsigned char byte;
@@ -426,7 +426,7 @@ int moon_editor_new(struct moon_editor **out, const struct moon_clock *clock, vo
 void moon_editor_free(struct moon_editor *e) {
     if (!e)
         return;
-    pthread_mutex_lock(&e->lock); /* whoever has taken the line away puts it back first */
+    pthread_mutex_lock(&e->lock); /* the thread that has taken the line away puts it back first */
     pthread_mutex_unlock(&e->lock);
     if (e->el)
         el_end(e->el);

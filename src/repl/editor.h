@@ -1,7 +1,7 @@
-/* editor.h - a line editor on the terminal (libedit), read on a thread of the pool while the loop goes on.
+/* editor.h - a line editor on the terminal (libedit), read on a thread of the pool while the loop continues.
  *
  * One thread at a time touches libedit and the terminal: the one that holds the lock. The reading thread holds it but
- * while it waits for a key or for completions, so whoever has something to print takes the line away, prints and puts
+ * while it waits for a key or for completions, so code that has something to print takes the line away, prints and puts
  * it back. */
 #ifndef MOONGATE_REPL_EDITOR_H
 #define MOONGATE_REPL_EDITOR_H
@@ -22,7 +22,7 @@ enum moon_editor_result {
     MOON_EDITOR_STOPPED      /* moon_editor_stop */
 };
 
-/* MOON_ENOENT: built without libedit, or standard input and output are no terminal that lines can be edited on.
+/* MOON_ENOENT: built without libedit, or standard input and output are not a terminal that lines can be edited on.
  * wanted(ud) is called on the reading thread when completions are: see moon_editor_wanted. */
 int moon_editor_new(struct moon_editor **out, const struct moon_clock *clock, void (*wanted)(void *ud), void *ud,
                     struct moon_err *err);

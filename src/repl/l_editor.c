@@ -1,8 +1,8 @@
 /* l_editor.c - host.editor: the line editor as an object of Lua. Part of module "moongate.host".  Types:
  * lua/meta/host.lua
  *
- * The pool reads. What it works on is the source of a handle: one that is closed meanwhile is told to stop, and its end
- * frees it. */
+ * The pool reads. What it works on is the source of a handle: one that is closed in between is asked to stop, and its
+ * end frees it. */
 #include "editor.h"
 
 #include "moongate/host.h"

@@ -75,7 +75,7 @@ static int run_together(struct pg_store *s, struct moon_store_call *const calls[
     for (size_t i = 0; rc == 0 && i < n; i++)
         for (size_t k = 0; rc == 0 && k < calls[i]->n; k++)
             rc = pg_send_statement(s, calls[i], &calls[i]->statements[k], err);
-    if (rc == MOON_ENOMEM || rc == MOON_EBUG) { /* half of it is in the pipeline: it must not go on */
+    if (rc == MOON_ENOMEM || rc == MOON_EBUG) { /* half of it is in the pipeline: it must not continue */
         s->pq.PQfinish(s->conn);
         s->conn = NULL;
         return rc;

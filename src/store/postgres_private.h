@@ -32,7 +32,7 @@ struct pg_store {
     char *url, *shown;
     const atomic_bool *stop;
     struct moon_rng rng;
-    bool lost;            /* conn is of no use any more */
+    bool lost;            /* conn is not usable any more */
     int silences;         /* in a row: it was there, and did not answer in time */
     int lock_waits;       /* in a row: transactions that waited for a lock in vain */
     bool evict;           /* ... and that have not looked yet whose lock it is */
@@ -79,7 +79,7 @@ int pg_receive_sync(struct pg_store *s);
  * for none. */
 int pg_ask(struct pg_store *s, const char *const sql[], int n, int64_t *number, struct moon_err *err);
 int pg_lost(struct pg_store *s, struct moon_err *err);
-/* Waits for the socket; false when it is to stop, can't go on, or the server does not answer. */
+/* Waits for the socket; false when it is to stop, can't continue, or the server does not answer. */
 bool pg_wait(struct pg_store *s, short events);
 /* "BEGIN", and the limits of this transaction (not of the session, which a pooler shares among clients). */
 extern const char *const pg_begin[2];

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECKPOINT 1000 /* frames, after which the log begins anew: SQLite's own default */
+#define CHECKPOINT 1000 /* frames, after which the log restarts: SQLite's own default */
 #define FRAME      ((int64_t)4096 + 24)
 #define FEW        4  /* commits of a process that is done soon */
 #define AHEAD      16 /* frames of the next commit, perhaps */

@@ -56,7 +56,7 @@ static int check_syntax(const struct file *f) {
     int bad;
     if (!L)
         return die("out of memory for", f->path);
-    if (len && text[0] == '#') /* "#!..." is no Lua; its line break stays, so that lines keep their numbers */
+    if (len && text[0] == '#') /* "#!..." is not Lua; its line break stays, so that lines keep their numbers */
         while (len && *text != '\n') {
             text++;
             len--;
