@@ -18,7 +18,7 @@ static inline int moon_hex_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Writes a code point, at most U+10FFFF, as UTF-8; returns the number of bytes. */
-size_t moon_utf8_put(unsigned code_point, char out[4]);
+/* Writes the code point u, at most U+10FFFF, as UTF-8; returns the number of bytes. */
+size_t moon_utf8_put(unsigned u, char out[4]);
 
 #endif
