@@ -173,7 +173,7 @@ static int l_visible(lua_State *L) {
     bool lines = !lua_toboolean(L, 2);
     size_t n = moon_visible(s, len, lines, NULL);
     lua_settop(L, 1);
-    if (n == len) /* an escape is longer than what it stands for: there is none */
+    if (n == len) /* an escape is longer than what it stands for: not an escape */
         return 1;
     char *out = lua_newuserdatauv(L, n, 0);
     lua_pushlstring(L, out, moon_visible(s, len, lines, out));

@@ -25,9 +25,9 @@ struct l_http_call {
     bool noted; /* what comes of it is to be noted: see l_http_hooks_set */
 };
 
-/* The session's HTTP service; raises when there is none. */
+/* The session's HTTP service; raises when it does not exist. */
 struct moon_http *l_http_service(lua_State *L);
-/* What of a result's memory the collector is told of. */
+/* The part of a result's memory that is reported to the collector. */
 static inline size_t l_http_held(const struct moon_http_result *r) {
     return sizeof *r + r->url.cap + r->head.cap + r->body.cap;
 }

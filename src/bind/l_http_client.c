@@ -260,7 +260,7 @@ static int l_stats(lua_State *L) {
     return 1;
 }
 
-/* client:close(), __gc, __close. Calls that run go on: they hold what they need. */
+/* client:close(), __gc, __close. Running calls continue: they hold what they need. */
 static int l_close(lua_State *L) {
     struct l_http_client *c = bind_udata(L, 1, L_HTTP_CLIENT, &l_http_client_key);
     moon_http_client_free(c->c);

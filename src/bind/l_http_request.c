@@ -253,7 +253,7 @@ static bool is_ok(lua_State *L, int opts, int status) {
     return ok; /* the caller returns: what is left on the stack does not matter */
 }
 
-/* An answer's memory is not Lua's, so the collector has to be told of it. */
+/* An answer's memory is not Lua's, so it is reported to the collector. */
 static void account(lua_State *L, const struct moon_http_result *r) {
     size_t *owed = moon_http_owed(l_http_service(L));
     *owed += l_http_held(r);
@@ -340,7 +340,7 @@ static int fail_before(lua_State *L, struct l_http_call *c, const struct moon_er
     return 2;
 }
 
-/* In a guarded task: raised, so that a script which does not look at the result does not go on as if it had one. */
+/* In a guarded task: raised, so that a script which does not look at the result does not continue as if it had one. */
 static int refuse(lua_State *L, struct l_http_call *c, enum moon_task_guard guard) {
     const struct moon_http_request *rq = moon_http_call_request(c->call);
     struct moon_err err;

@@ -1,6 +1,6 @@
 /* l_httpd_exchange.c - a request as a task: the call of the handler, and the answer made of what it returned.
  *
- * run() may raise at any point (a script's error, a response that is none); l_exchange_run calls it protected and turns
+ * run() may raise at any point (a script's error, an invalid response); l_exchange_run calls it protected and turns
  * that into a 500. The exchange is a to-be-closed variable of the task, so one that is cancelled closes its connection.
  */
 #include "l_httpd.h"

@@ -21,8 +21,8 @@ int moon_lua_json_encode(lua_State *L, int idx, struct moon_buf *out, struct moo
 int moon_lua_json_encode_any(lua_State *L, int idx, struct moon_buf *out, size_t max_string, int max_items);
 
 /* Pushes the value of a JSON text. max_depth as for moon_json_reader_init, 0: the default. text must stay put
- * meanwhile; nothing else is held, so a Lua memory error leaks nothing.  [-0, +1, m]; [-0, +0, m] and MOON_EPARSE,
- * MOON_ERANGE, MOON_ENOMEM when it fails */
+ * until it returns; nothing else is held, so a Lua memory error leaks nothing.  [-0, +1, m]; [-0, +0, m] and
+ * MOON_EPARSE, MOON_ERANGE, MOON_ENOMEM when it fails */
 int moon_lua_json_decode(lua_State *L, const char *text, size_t len, int max_depth, struct moon_err *err);
 
 /* The same, leniently: what a peer answered.  [-0, +(0|1), m] */
@@ -33,8 +33,8 @@ int moon_lua_json_decode_lenient(lua_State *L, const char *text, size_t len, str
 struct moon_lua_json_encoding {
     bool wide_integers; /* integers of 64 bits are written; not JCS, for comparing and keeping values only */
     bool lenient; /* never fails but for memory: what has no JSON form is written as a string that says what it is */
-    size_t max_string; /* lenient: strings are cut behind so many bytes; 0: never */
-    int max_items;     /* lenient: only so many of the arrays and objects inside; 0: all */
+    size_t max_string; /* lenient: strings are cut after this number of bytes; 0: never */
+    int max_items;     /* lenient: limit of the arrays and objects inside; 0: all */
     char pointer[256]; /* out: after a failure, where (may be cut) */
 };
 int moon_lua_json_encode_as(lua_State *L, int idx, struct moon_buf *out, struct moon_lua_json_encoding *how,
@@ -51,7 +51,7 @@ int moon_lua_json_decode_as(lua_State *L, const char *text, size_t len, struct m
 
 /* ---- arrays: a table marked by its metatable is an array, also when empty ---- */
 void moon_lua_json_push_array_mt(lua_State *L);   /* [-0, +1, m] the one metatable, made at first use */
-const void *moon_lua_json_array_id(lua_State *L); /* [-0, +0, -] its identity, NULL while there is none */
+const void *moon_lua_json_array_id(lua_State *L); /* [-0, +0, -] its identity, NULL before it exists */
 bool moon_lua_json_marked(lua_State *L, int idx, const void *array_id); /* [-0, +0, -] idx is a table with the mark */
 
 /* ---- records: tables whose metatable knows the keys ---- */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define BATCH 32
-#define ROOM  8 /* stack is asked for by so many members: a task waits with the stack it has grown */
+#define ROOM  8 /* stack is asked for by this number of members: a task waits with the stack it has grown */
 #define SHORT_LEN                                                                                                      \
     40 /* Lua interns strings up to here (LUAI_MAXSHORTLEN): equal ones share an address. Longer keys are compared. */
 

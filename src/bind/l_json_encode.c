@@ -14,7 +14,7 @@
 
 #define BATCH         32
 #define LENIENT_DEPTH 400 /* leaves room for what a document is kept in */
-#define ROOM          8   /* stack is asked for by so many members: a task waits with the stack it has grown */
+#define ROOM          8   /* stack is asked for by this number of members: a task waits with the stack it has grown */
 
 struct encoder {
     lua_State *L;

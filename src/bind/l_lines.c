@@ -1,8 +1,8 @@
 /* l_lines.c - fs.lines: a file or standard input, line by line, in constant memory. Part of module "fs".  Types:
  * lua/meta/fs.lua
  *
- * The pool waits for the bytes. What it works on is a source of its own: a reader that is closed meanwhile leaves it an
- * orphan, tells it to stop, and its end frees it. */
+ * The pool waits for the bytes. What it works on is a source of its own: a reader that is closed in between leaves it
+ * an orphan, tells it to stop, and its end frees it. */
 #include "l_fs.h"
 
 #include "moongate/beneath.h"

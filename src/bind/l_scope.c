@@ -2,7 +2,7 @@
  * cancelled, and what a stop signal ends. For lua/moongate/journal.lua.  Types: lua/meta/scope.lua
  *
  * A context is any Lua value, handed down to the tasks that are spawned in it. What is spawned in one context does not
- * count in another: whether a part of a run is done anew or only remembered, the tasks after it have the same numbers.
+ * count in another: whether a part of a run is done again or only remembered, the tasks after it have the same numbers.
  */
 #include "l_audit.h"
 #include "l_http.h"

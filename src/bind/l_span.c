@@ -1,7 +1,7 @@
 /* l_span.c - private Lua module "span" over moongate/http_trace.h: the session's trace context, the span that a task is
  * in, and what is known of attempts that have ended.  Types: lua/meta/span.lua
  *
- * A span id is an integer in Lua, 64 bits taken as they are; 0 is none. */
+ * A span id is an integer in Lua, 64 bits taken as they are; 0 means no span. */
 #include "l_secret.h"
 
 #include "moongate/clock.h"
