@@ -25,7 +25,7 @@ void *moon_arena_alloc(void **arena, size_t size) {
             return NULL;
         fresh->used = 0;
         fresh->size = room;
-        if (b != NULL && size > BLOCK_SIZE / 4) { /* go on filling the first block */
+        if (b != NULL && size > BLOCK_SIZE / 4) { /* continue to fill the first block */
             fresh->next = b->next;
             b->next = fresh;
         } else {

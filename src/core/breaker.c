@@ -99,7 +99,7 @@ static bool rate_too_high(struct moon_breaker *b, bool ok, int64_t now_ns) {
 
 void moon_breaker_record(struct moon_breaker *b, uint32_t ticket, enum moon_breaker_result result, int64_t now_ns) {
     if (ticket != b->epoch || b->state == MOON_BREAKER_OPEN)
-        return; /* begun before the state changed: says nothing about now */
+        return; /* started before the state changed: says nothing about now */
     if (b->state == MOON_BREAKER_HALF_OPEN) {
         if (result == MOON_BREAKER_OK)
             enter(b, MOON_BREAKER_CLOSED);

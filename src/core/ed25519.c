@@ -50,7 +50,7 @@ int moon_ed25519_from_seed(const unsigned char seed[MOON_ED25519_SEED], struct m
     return pkey ? adopt(pkey, out, err) : no_memory(err);
 }
 
-/* OpenSSL asks the terminal for a passphrase unless it is told that there is none. */
+/* OpenSSL asks the terminal for a passphrase unless it gets an empty one. */
 static int no_passphrase(char *buf, int size, int writing, void *ud) {
     (void)writing, (void)ud;
     if (size > 0)

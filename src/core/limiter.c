@@ -53,7 +53,7 @@ void moon_pacer_init(struct moon_pacer *p) {
 }
 
 /* Whole seconds arrive late and rounded, so the end of one window wanders by about a second; one that lies later than
- * that is a new window's. When no end is told, only a number that rose shows that a new window has begun. */
+ * that is a new window's. Without a known end, only a number that rose shows that a new window has started. */
 static bool same_window(const struct moon_pacer *p, int64_t now_ns, int64_t left, int64_t reset_ns, bool told) {
     if (!p->known || p->hearsay || now_ns >= p->reset_ns)
         return false;
@@ -94,7 +94,7 @@ int64_t moon_pacer_wait_ns(const struct moon_pacer *p, int64_t now_ns) {
 
 int64_t moon_pacer_take(struct moon_pacer *p, int64_t now_ns) {
     if (p->known && now_ns >= p->reset_ns)
-        p->known = false; /* a new window has begun; the next answer tells about it */
+        p->known = false; /* a new window has started; the next answer tells about it */
     if (!p->known)
         return 0;
     int64_t wait = moon_pacer_wait_ns(p, now_ns);

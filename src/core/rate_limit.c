@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define EPOCH_S  INT64_C(100000000)        /* what is larger is no number of seconds to wait ... */
+#define EPOCH_S  INT64_C(100000000)        /* what is larger is not a number of seconds to wait ... */
 #define EPOCH_MS INT64_C(100000000000)     /* ... and of these, what is larger is in milliseconds */
 #define MAX      INT64_C(1000000000000000) /* numbers are cut here */
 

@@ -82,7 +82,7 @@ static int distance(const char *a, const char *b) {
 
 static int unknown_region(const char *value, struct moon_err *err) {
     const struct moon_region *near = NULL;
-    int best = 4; /* further away is no typo */
+    int best = 4; /* further away is not a typo */
     for (const struct moon_region *r = moon_regions; r->name; r++) {
         int d = distance(value, r->name);
         if (d < best) {

@@ -196,7 +196,7 @@ static int check_signature(const struct signature *s, const char *text, size_t l
     return 0;
 }
 
-/* Where the text ends: behind the line break in front of the last empty line. 0: there is none. */
+/* Where the text ends: behind the line break in front of the last empty line. 0: not found. */
 static size_t text_end(const char *note, size_t len) {
     for (size_t i = len; i > 1; i--)
         if (note[i - 1] == '\n' && note[i - 2] == '\n')

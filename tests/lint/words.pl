@@ -29,7 +29,7 @@ my @words = (
     [ qr/\d+ faults?\b|%d faults?\b/i, 'errors' ],
 );
 my @docs = ('README.md', glob 'docs/*.md');
-my @commented = qw(lua/meta scripts src/base src/bind src/cli src/host src/repl src/store src/tools); # folders whose comments are checked
+my @commented = qw(lua/meta scripts src/base src/bind src/cli src/core src/host src/repl src/store src/tools); # folders whose comments are checked
 
 my %ok;
 if (open my $fh, '<', 'tests/lint/words.ok') {

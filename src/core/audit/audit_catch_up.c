@@ -33,7 +33,7 @@ static void took_line(struct moon_audit_log *log, const struct audit_scan *scan,
     log->rotated = scan->line_end >= size && audit_line_is(line, len, "audit_rotated");
 }
 
-/* A log that goes on where a segment ended begins with a number and a hash of its own. */
+/* A log that continues a segment starts with a number and a hash of its own. */
 static int look_at_start(struct moon_audit_log *log, off_t size, struct moon_err *err) {
     struct audit_scan scan;
     const char *line;
@@ -77,7 +77,7 @@ static int check_new_lines(struct moon_audit_log *log, off_t size, struct moon_e
     return rc;
 }
 
-/* A long log is taken up at a line break near its end. */
+/* A long log is read from a line break near its end. */
 static int start_near_end(struct moon_audit_log *log, off_t size, struct moon_err *err) {
     struct audit_scan scan;
     const char *line;
@@ -99,7 +99,7 @@ int audit_catch_up(struct moon_audit_log *log, struct moon_err *err) {
     int rc = 0;
     if (fstat(log->fd, &st) != 0)
         return moon_err_errno(err, MOON_EIO, errno, "can't read the audit log %s", log->path);
-    if (st.st_size == 0 && log->good_end > 0) { /* emptied, as logrotate's copytruncate does: it begins anew */
+    if (st.st_size == 0 && log->good_end > 0) { /* emptied, as logrotate's copytruncate does: it starts again */
         log->replaced = log->chain;
         log->good_end = 0;
         audit_chain_init(&log->chain);
@@ -142,7 +142,7 @@ static int read_range(int fd, off_t from, off_t to, struct moon_buf *out, struct
 }
 
 /* Its bytes are safe in the side file before they leave the log. The name comes from the content, so that a crash
- * between the two steps is taken up where it was. */
+ * between the two steps is resumed where it was. */
 int audit_set_torn_aside(struct moon_audit_log *log, struct moon_err *err) {
     struct moon_buf bytes = MOON_BUF_INIT, path = MOON_BUF_INIT;
     int rc = read_range(log->fd, log->good_end, log->torn_end, &bytes, err);
@@ -180,7 +180,7 @@ int audit_put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct aud
                              log->torn_bytes, log->torn_hash);
     if (rc == 0)
         rc = moon_json_put_string(&fields, file.data, file.len);
-    if (rc == MOON_EINVAL) /* a path that is no UTF-8 */
+    if (rc == MOON_EINVAL) /* a path that is not UTF-8 */
         rc = moon_json_put_string(&fields, log->torn_file, strlen(log->torn_file));
     if (rc == 0)
         rc = moon_buf_putc(&fields, '}');

@@ -79,7 +79,7 @@ int audit_head_check(struct moon_audit_log *log, struct moon_err *err) {
     struct audit_chain head = log->head; /* one that does not fit is asked again: nothing is appended */
     if (head.seq == 0 || log->chain.open)
         return 0;
-    if (log->chain.seq == 0) { /* it begins anew: the first line says so */
+    if (log->chain.seq == 0) { /* it starts again: the first line says so */
         log->replaced = head;
         log->head.seq = 0;
         return 0;

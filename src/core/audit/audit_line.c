@@ -1,4 +1,4 @@
-/* audit_line.c - one line of the audit log: made, and checked. The form is told in moongate/audit_log.h. */
+/* audit_line.c - one line of the audit log: made, and checked. The form is described in moongate/audit_log.h. */
 #include "audit_line.h"
 
 #include "../json/json_canonical.h"

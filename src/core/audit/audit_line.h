@@ -32,8 +32,8 @@ struct audit_facts {
     uint64_t previous; /* of a log_replaced event: the number of the last line of the log before; 0: another event */
     char previous_hash[MOON_SHA256_HEX];
 };
-/* Checks a line (without "\n") against the chain and moves it on; facts may be NULL. MOON_EPARSE: it is no JSON object;
- * MOON_EVERIFY: any other fault. err->message is the reason alone: "its hash does not match its content". */
+/* Checks a line (without "\n") against the chain and moves it on; facts may be NULL. MOON_EPARSE: it is not a JSON
+ * object; MOON_EVERIFY: any other fault. err->message is the reason alone: "its hash does not match its content". */
 int audit_line_check(struct moon_hasher *h, const char *line, size_t len, struct audit_chain *chain,
                      struct audit_facts *facts, struct moon_err *err);
 
@@ -50,7 +50,7 @@ bool audit_line_torn(struct moon_hasher *h, const char *line, size_t len, bool t
 
 /* ---- the lines of a file from one place to another ---- */
 
-#define AUDIT_SCAN_MAX (2 * MOON_AUDIT_LINE_MAX) /* a longer line is none of ours */
+#define AUDIT_SCAN_MAX (2 * MOON_AUDIT_LINE_MAX) /* a longer line is not ours */
 
 struct audit_scan {
     int fd;

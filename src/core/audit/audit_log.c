@@ -117,7 +117,7 @@ static int put_batch(struct moon_audit_log *log, const struct moon_buf *text, st
     return 0;
 }
 
-/* Without the lock: what others append meanwhile comes behind what is synced here. */
+/* Without the lock: what others append during this comes behind what is synced here. */
 static int sync_batch(struct moon_audit_log *log, struct moon_err *err) {
     if (log->ops.fdatasync(log->fd) != 0)
         return give_up(log, errno, "sync", err);

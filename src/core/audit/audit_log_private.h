@@ -61,11 +61,12 @@ int audit_set_torn_aside(struct moon_audit_log *log, struct moon_err *err);
 int audit_put_torn_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain, struct moon_buf *out,
                          struct moon_err *err);
 
-/* What the head beside a log says. False: there is none. No lock needed: read before the log, it is never ahead of it.
+/* What the head beside a log says. False: it does not exist. No lock needed: read before the log, it is never ahead of
+ * it.
  */
 bool audit_head_read(const char *path, struct audit_chain *chain);
 void audit_head_write(struct moon_audit_log *log);
-/* After audit_catch_up: whether the file is the one that the head is of. MOON_ECORRUPT; a log that begins anew is
+/* After audit_catch_up: whether the file is the one that the head is of. MOON_ECORRUPT; a log that starts again is
  * recorded by audit_put_replaced_event. */
 int audit_head_check(struct moon_audit_log *log, struct moon_err *err);
 int audit_put_replaced_event(struct moon_audit_log *log, int64_t wall_ns, struct audit_chain *chain,

@@ -1,8 +1,9 @@
-/* audit_rotate.c - closes a log as a segment and goes on in a new file, in one chain, one numbering and one tree.
+/* audit_rotate.c - closes a log as a segment and continues in a new file, in one chain, one numbering and one tree.
  *
  * The last line of a segment is the event "audit_rotated"; the file then gets the segment's name as a second one, and a
  * new file whose first line is "audit_continued" takes the log's name over by one rename: there is no moment without a
- * log. After a crash in between, the log ends with "audit_rotated", and whoever opens it next does what is left. */
+ * log. After a crash in between, the log ends with "audit_rotated", and the next program that opens it does what is
+ * left. */
 #include "audit_log_private.h"
 #include "moongate/audit_tree.h"
 

@@ -232,7 +232,7 @@ static int read_continued(const char *line, size_t len, struct moon_merkle *m, s
                              : rc;
 }
 
-/* Where the first segment at hand begins; later ones have to go on where the one before ended. */
+/* Where the first segment at hand begins; later ones have to continue where the one before ended. */
 static int begin_segment(struct reading *r, int fd, off_t file_end, bool first, struct moon_err *err) {
     struct audit_scan scan;
     const char *line;

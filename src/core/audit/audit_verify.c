@@ -107,7 +107,7 @@ static void judge(struct moon_hasher *h, struct moon_audit_report *report, const
                               : why);
 }
 
-/* What the first line says: which log this one goes on from, if any. */
+/* What the first line says: which log this one continues, if any. */
 static void note_start(struct moon_audit_report *report, const struct audit_facts *facts,
                        const struct audit_chain *chain, const char *line, size_t len) {
     report->first_seq = chain->seq;
@@ -177,7 +177,7 @@ int moon_audit_verify(const char *path, struct moon_audit_report *report, struct
     off_t end;
     struct audit_chain head;
     memset(report, 0, sizeof *report);
-    if (!audit_head_read(path, &head)) /* before the log: it may grow meanwhile */
+    if (!audit_head_read(path, &head)) /* before the log: it may grow at any time */
         head.seq = 0;
     report->head = head.seq;
     int rc = 0, fd = audit_open_read(path, &end, err);

@@ -3,7 +3,7 @@
 
 #include "json_scan.h"
 
-#define DIGITS_MAX 15 /* a decimal of so many digits is its own shortest form, and an integer exact */
+#define DIGITS_MAX 15 /* a decimal of this number of digits is its own shortest form, and an integer exact */
 #define ZEROS_MAX  5  /* 0.000001 is written so, 1e-7 is not */
 
 /* Each returns where what begins at p ends; NULL: it is not canonical. */

@@ -127,7 +127,7 @@ static void put_string(struct sink *s, const char *p, const char *end) {
 
 /* ---- numbers ---- */
 
-/* Whether the strict reader has a value for it; what is no number is the reader's to refuse. */
+/* Whether the strict reader has a value for it; what is not a number is the reader's to refuse. */
 static bool is_kept(const char *p, const char *end) {
     struct moon_json_reader r;
     struct moon_json_token tok;

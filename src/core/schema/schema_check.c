@@ -16,7 +16,7 @@
  * array or object. Larger ones grow in the report's arena. */
 struct evaluated {
     bool all;
-    size_t first; /* so many items from the first */
+    size_t first; /* number of items from the first */
     uint64_t *bits, inline_bits[2];
     size_t words;
 };

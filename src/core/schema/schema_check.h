@@ -46,7 +46,7 @@ bool schema_check_number(struct schema_checker *c, const struct schema_node *n, 
 bool schema_check_string(struct schema_checker *c, const struct schema_node *n, const struct schema_instance *in);
 
 /* ---- schema_fault.c ---- */
-/* The check can't go on: rc is returned from moon_schema_check. Returns false. */
+/* The check can't continue: rc is returned from moon_schema_check. Returns false. */
 bool schema_give_up(struct schema_checker *c, int rc, const struct schema_node *n);
 /* Records a fault, unless quiet. Returns false. */
 bool schema_fault(struct schema_checker *c, const struct schema_node *n, const char *keyword,

@@ -220,7 +220,7 @@ static int character_class(struct ecma *e) {
         if (rc != 0 || !range)
             continue;
         e->p++;
-        if (from < 0) { /* a class is no end of a range: the hyphen is itself */
+        if (from < 0) { /* a class does not end a range: the hyphen is itself */
             rc = put(e, "\\-");
             continue;
         }

@@ -13,8 +13,8 @@ struct schema_number schema_number_of_double(double d) {
     return (struct schema_number){false, 0, d};
 }
 
-/* A double that is no int64_t has a fraction, and so is below 2^53, or lies beyond all of them: comparing as doubles is
- * exact enough unless the integer is beyond 2^53 and the fraction near it, which can't be. */
+/* A double that is not an int64_t has a fraction, and so is below 2^53, or lies beyond all of them: comparing as
+ * doubles is exact enough unless the integer is beyond 2^53 and the fraction near it, which can't be. */
 int schema_number_cmp(struct schema_number a, struct schema_number b) {
     if (a.is_int && b.is_int)
         return a.i < b.i ? -1 : a.i > b.i;

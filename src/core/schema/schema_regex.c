@@ -1,7 +1,7 @@
 /* schema_regex.c - `pattern` by PCRE2, hang-proof.
  *
  * Short texts run compiled (JIT where there is one) under PCRE2's match limit, which counts for each start position
- * apart; the length bounds the rest. For long texts that is no bound, so they use a second form, with a callout at
+ * apart; the length bounds the rest. For long texts that does not suffice, so they use a second form, with a callout at
  * every item, that counts steps and the characters passed over in all. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "schema_regex.h"

@@ -50,7 +50,7 @@ void schema_registry_release(struct schema_registry *r);
 /* Adds a document and all that is in it. prefix goes before the JSON Pointers in it. */
 int schema_registry_add(struct schema_registry *r, const char *uri, const struct moon_json_value *document,
                         const char *prefix);
-/* The place of a value; SIZE_MAX when it is none. */
+/* The place of a value; SIZE_MAX when it is not one. */
 size_t schema_registry_place(const struct schema_registry *r, const struct moon_json_value *value);
 const struct schema_anchor *schema_registry_anchor(const struct schema_registry *r, size_t resource, const char *name,
                                                    size_t len);
