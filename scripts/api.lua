@@ -1,6 +1,6 @@
 -- api: send one request to the gateway with the session's credentials, and print the answer.
 --
--- A read prints what the gateway answers. A write goes the way of every write: audited, never sent twice, and shown
+-- A read prints what the gateway answers. A write goes the way of every write: audited, retried where safe, and shown
 -- only in a dry run.
 
 local answer = require "moongate.gateway.answer"
@@ -24,8 +24,10 @@ end
 
 -- `moongate api /path` is a GET.
 local function method_and_path(args)
-  local method, path = args.method, args.path
-  if not path then method, path = "GET", args.method end
+  local words = args.request
+  if #words > 2 then usage("too many arguments: %s", table.concat(words, " ", 3)) end
+  local method, path = words[1], words[2]
+  if not path then method, path = "GET", words[1] end
   method = method:upper()
   for _, known in ipairs(METHODS) do
     if method == known then
@@ -192,15 +194,13 @@ return workflow.define {
   description = {
     "PATH begins with /; without METHOD it is a GET. --field NAME=VALUE fills the query of a GET and the JSON body of",
     "the others (true, false, null and whole numbers as such; --raw-field: text). --input takes the body from a file.",
-    "Writes are audited and never sent twice; a DELETE asks on a terminal and needs --yes elsewhere. The answer's body",
-    "is printed as indented JSON; --json adds status and headers.",
+    "Writes are audited. A POST is retried only where the gateway has not processed it, or with --idempotency-key. A",
+    "DELETE asks on a terminal and needs --yes elsewhere. The answer's body is printed as indented JSON; --json adds",
+    "status and headers.",
   },
   author = "moongate",
   categories = { "destructive" },
-  args = {
-    { "method", "GET, HEAD, POST, PUT, PATCH or DELETE; or the path" },
-    { "path", "path on the gateway", optional = true },
-  },
+  args = { { "request", "METHOD and PATH; or a path alone, for a GET", repeated = true } },
   flags = {
     { "field", "add a field to the query or body", value = "NAME=VALUE", repeated = true },
     { "raw-field", "add a field whose value is text", value = "NAME=TEXT", repeated = true },

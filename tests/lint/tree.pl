@@ -8,7 +8,7 @@ sub fault { print "$_[0]\n"; $bad = 1 }
 
 my @files = grep { -f } split /\n/, `git ls-files --cached --others --exclude-standard`;
 my %top = map { $_ => 1 } qw(Makefile src include lua scripts tests docs packaging README.md LICENSE);
-# A file over 700 lines, and the reason that it is one unit all the same.
+# A file over 800 lines, and the reason that it is one unit all the same.
 my %long = ('src/net/http_call.c' => "each of a call's waits can be ended by each of the others");
 my %seen;
 for (@files) {
@@ -38,7 +38,7 @@ for my $file (@files) {
     fault("$file: a script that is not executable") if $text =~ /\A#!/ && !-x $file && $file !~ /\.lua$/;
     fault("$file: no line end at its end") if !$data && length $text && $text !~ /\n\z/;
     next unless $file =~ /\.(c|h|lua)$/ && $file !~ m{^tests/};
-    fault("$file: $n lines: more than one unit?") if $n > 700 && !$long{$file};
-    print "note: $file: $n lines\n" if $n > 400 && $n <= 700;
+    fault("$file: $n lines: more than one unit?") if $n > 800 && !$long{$file};
+    print "note: $file: $n lines\n" if $n > 400 && $n <= 800;
 }
 exit $bad;

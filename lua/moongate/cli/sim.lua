@@ -24,8 +24,8 @@ local function instructions(server, cacert)
     ("  export GENESYSCLOUD_OAUTHCLIENT_ID=%s"):format(server.client_id),
     ("  export GENESYSCLOUD_OAUTHCLIENT_SECRET=%s"):format(server.client_secret),
   }
-  lines[#lines + 1] = ("  export SIM_WEBHOOK_SECRET=%s   # what webhooks to %s/__sim/webhooks/NAME are verified with")
-    :format(server.webhook_secret, server.url)
+  lines[#lines + 1] = ("  export SIM_WEBHOOK_SECRET=%s   # of %s/__sim/webhooks/NAME"):format(server.webhook_secret,
+    server.url)
   if cacert then lines[#lines + 1] = ("  export MOONGATE_CACERT=%s"):format(cacert) end
   return table.concat(lines, "\n")
 end
