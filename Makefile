@@ -144,7 +144,7 @@ test: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) check
 
 # What `make install` adds is built first: the tests run side by side, and two of them install.
-check-build: all $(UNIT) $(B)/moongate.1 $(addprefix $(B)/completion/,bash zsh fish)
+check-build: all $(UNIT) $(B)/moongate.1 $(B)/reference/README.md $(addprefix $(B)/completion/,bash zsh fish)
 check: check-build
 	@MOONGATE=$(B)/moongate prove -j $(TEST_JOBS) -e tests/run $(E2E) $(UNIT) $(LUATEST)
 
